@@ -1,0 +1,125 @@
+"""The whole way with no account: `make demo`.
+
+Starts the sandbox and an S3 server on free ports, puts the sample data sets into S3, runs the three jobs of
+configs/ as a user would, and shows what came out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pandas as pd
+import yaml
+from moto.server import ThreadedMotoServer
+
+from demo.samples import make_samples, write_manifests
+from sandbox.server import running as running_sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "demo" / ".samples"
+BUCKET = "labelflow-demo"
+JOBS = ["street-boxes", "call-transcripts", "message-categories"]
+SHOWN_ROWS = 3
+WIDEST_CELL = 60
+HIDDEN = ["task_id", "unique_id", "task_type", "attachments", "source", "response_json", "category_id", "created_at"]
+
+
+def main() -> int:
+    """Run the demo; gives the worst exit status of its jobs."""
+    print("Making the samples …", flush=True)
+    make_samples(SAMPLES)
+    with s3_server() as s3_url, running_sandbox() as api_url:
+        environment = {**_own_prefect(), **s3_access(s3_url), "SCALE_API_URL": api_url, "SCALE_API_KEY": "test_demo"}
+        upload(s3_url)
+        status = max(_run_job(name, environment) for name in JOBS)
+    for name in JOBS:
+        _show(ROOT / "out" / name)
+    return status
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """A local S3; gives its URL."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def s3_access(url: str) -> dict[str, str]:
+    """The environment that leads boto3 there."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "demo",
+        "AWS_SECRET_ACCESS_KEY": "demo",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def _own_prefect() -> dict[str, str]:
+    """The environment with a Prefect of the demo's own: the user's server and profile stay untouched."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_"))}
+    return {**kept, "PREFECT_HOME": str(ROOT / "out" / ".prefect")}
+
+
+def upload(s3_url: str) -> None:
+    """Put the samples and their manifests into the bucket."""
+    access = {"aws_access_key_id": "demo", "aws_secret_access_key": "demo", "region_name": "us-east-1"}
+    client = boto3.client("s3", endpoint_url=s3_url, **access)  # type: ignore[call-overload]
+    client.create_bucket(Bucket=BUCKET)
+    with tempfile.TemporaryDirectory() as folder:
+        manifests = write_manifests(Path(folder), f"s3://{BUCKET}")
+        files = [(path, f"manifests/{path.name}") for path in manifests.values()]
+        files += [(path, f"{path.parent.name}/{path.name}") for path in sorted(SAMPLES.glob("*/*")) if path.is_file()]
+        for path, key in files:
+            with path.open("rb") as body:
+                client.put_object(Bucket=BUCKET, Key=key, Body=body)
+    print(f"Put {len(files)} files into s3://{BUCKET}.\n", flush=True)
+
+
+def _run_job(name: str, environment: dict[str, str]) -> int:
+    config = f"configs/{name}.yaml"
+    shutil.rmtree(ROOT / yaml.safe_load((ROOT / config).read_text())["output"], ignore_errors=True)
+    print(f"$ python -m flows.label_dataset {config}", flush=True)
+    status = subprocess.run([sys.executable, "-m", "flows.label_dataset", config], cwd=ROOT, env=environment).returncode
+    print(flush=True)
+    return status
+
+
+def _show(output: Path) -> None:
+    labels = pd.read_parquet(output / "labels")
+    rejects = pd.read_parquet(output / "rejects")
+    print(f"── {output.relative_to(ROOT)}: {len(labels)} labels, {len(rejects)} rejects\n")
+    _print_table(labels.drop(columns=HIDDEN, errors="ignore").head(SHOWN_ROWS))
+    _print_table(rejects[["reject_row", "reject_row_id", "reject_field", "reject_reason"]])
+    print(f"pandas.read_parquet({str(output.relative_to(ROOT) / 'labels')!r})\n")
+
+
+def _print_table(table: pd.DataFrame) -> None:
+    print(table.map(_short).to_string(index=False), end="\n\n")
+
+
+def _short(value: object) -> str:
+    """A cell on one line: times to the second, lists by their first entries."""
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    text = str(list(value)) if isinstance(value, np.ndarray) else "" if value is None or value is pd.NA else str(value)
+    return text if len(text) <= WIDEST_CELL else f"{text[: WIDEST_CELL - 1]}…"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

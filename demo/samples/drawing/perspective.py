@@ -1,0 +1,57 @@
+"""How a street looks from above its middle: points in metres (x right, y up, z ahead) to pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from demo.samples.drawing.canvas import Canvas, Point
+from demo.samples.drawing.light import Colour
+from demo.samples.drawing.pen import Pen
+
+NEAREST = 3.5
+
+
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """A camera `height` metres above the road, `x` metres right of its middle; `horizon` in pixels."""
+
+    canvas: Canvas
+    x: float
+    height: float
+    horizon: float
+    focus: float
+
+    def see(self, x: float, y: float, z: float) -> Point:
+        """Where a point in space falls on the canvas; nothing is nearer than 3.5 m."""
+        scale = self.scale(z)
+        return self.canvas.width / 2 + (x - self.x) * scale, self.horizon + (self.height - y) * scale
+
+    def scale(self, z: float) -> float:
+        """Pixels to a metre, at a distance of `z` metres."""
+        return self.focus / max(z, NEAREST)
+
+    def pen(self, x: float, z: float) -> Pen:
+        """A pen for what stands upright on the ground and faces the camera."""
+        return Pen(self.canvas, *self.see(x, 0.0, z), self.scale(z))
+
+    def ground(self, left: float, right: float, near: float, far: float, colour: Colour) -> None:
+        """Fill a rectangle that lies on the ground."""
+        corners = [
+            self.see(left, 0, near),
+            self.see(right, 0, near),
+            self.see(right, 0, far),
+            self.see(left, 0, far),
+        ]
+        self.canvas.polygon(corners, colour)
+
+    def wall(
+        self, x: float, near: float, far: float, low: float, high: float, colour: Colour, glows: bool = False
+    ) -> None:
+        """Fill an upright rectangle that runs along the road at `x`."""
+        corners = [
+            self.see(x, low, near),
+            self.see(x, low, far),
+            self.see(x, high, far),
+            self.see(x, high, near),
+        ]
+        self.canvas.polygon(corners, colour, glows=glows)

@@ -1,0 +1,176 @@
+"""What a person sees: progress while it runs, the counts at the end. Plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from labeling.collecting import ERRORS, LABELS
+from labeling.counts import Counts
+from labeling.redaction import without_signature
+from labeling.rejecting import REJECTS
+from labeling.run import Preview, Run
+from labeling.stages import Outcome, Rejected
+from labeling.summary import Summary
+
+WORDS = ("checked", "submitted", "labeled")
+LOOK_EVERY = 0.25  # seconds between two looks of the display on a terminal
+LINE_EVERY = 10.0  # seconds between two lines elsewhere
+SHOWN_REJECTS = 5
+
+console = Console()
+
+
+@contextmanager
+def showing(run: Run) -> Iterator[None]:
+    """Show a run's progress while the block runs."""
+    ended = threading.Event()
+    show = _show_bars if console.is_terminal else _show_lines
+    thread = threading.Thread(target=show, args=(run, ended), name="display", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _show_bars(run: Run, ended: threading.Event) -> None:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        bars = [progress.add_task(name, total=None, state="") for name in WORDS]
+        clock = Clock()
+        while not ended.wait(LOOK_EVERY):
+            for bar, (done, total, state) in zip(bars, _bars(run.counts, clock), strict=True):
+                progress.update(bar, completed=done, total=total or None, state=state)
+
+
+def _bars(counts: Counts, clock: Clock) -> list[tuple[int, int, str]]:
+    """Done, total (0: not known yet) and words of each bar."""
+    rate = clock.rate("submitted", counts.submitted)
+    settled = counts.submitted + counts.rejected
+    return [
+        (counts.checked, counts.total, f"{counts.checked:,} of {counts.read:,} rows read"),
+        (
+            settled,
+            counts.total,
+            f"{counts.submitted:,} at {rate:,.0f}/s, {counts.rejected:,} rejected"
+            + clock.left("submitted", settled, counts.total),
+        ),
+        (
+            counts.answered,
+            counts.submitted if counts.total else 0,
+            f"{counts.labeled:,} of {counts.submitted:,}"
+            + clock.left("answered", counts.answered, counts.submitted if counts.total else 0),
+        ),
+    ]
+
+
+def _show_lines(run: Run, ended: threading.Event) -> None:
+    clock = Clock()
+    while not ended.wait(LINE_EVERY):
+        if not run.counts.read:  # Prefect is still starting
+            continue
+        print(
+            "  ".join(f"{word}: {state}" for word, (_, _, state) in zip(WORDS, _bars(run.counts, clock), strict=True)),
+            flush=True,
+        )
+
+
+class Clock:
+    """Rates of what grows, from the first time that it was seen."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[float, int]] = {}
+
+    def rate(self, name: str, number: int) -> float:
+        """How fast a number grows, a second."""
+        start, begun = self._first.setdefault(name, (time.monotonic(), number))
+        elapsed = time.monotonic() - start
+        return (number - begun) / elapsed if elapsed > 0 else 0.0
+
+    def left(self, name: str, number: int, total: int) -> str:
+        """Words for the time until a number reaches its total; none where that cannot be told."""
+        rate = self.rate(name, number)
+        if rate <= 0 or number >= total:
+            return ""
+        seconds = round((total - number) / rate)
+        hours, minutes = divmod(seconds // 60, 60)
+        return f", {hours}h {minutes:02}m left" if hours else f", {minutes}m {seconds % 60:02}s left"
+
+
+def print_summary(summary: Summary, run: Run) -> None:
+    """The counts, what this run did, and where the files lie."""
+    table = Table(title=summary.job, title_justify="left", title_style="bold")
+    for outcome in ("rows", *(outcome.value for outcome in Outcome)):
+        table.add_column(outcome, justify="right")
+    table.add_row(*(f"{getattr(summary, column.header):,}" for column in table.columns))  # type: ignore[arg-type]
+    console.print(table)
+    console.print(_what_was_done(summary), highlight=False)
+    if summary.rejected:
+        print_rejects(run.rejected)
+    for name, number in (
+        (LABELS, summary.labeled),
+        (REJECTS, summary.rejected),
+        (ERRORS, summary.error + summary.canceled),
+    ):
+        if number:
+            console.print(f"{name:<9} {run.folder.uri}/{name}", highlight=False, soft_wrap=True)
+
+
+def _what_was_done(summary: Summary) -> str:
+    done = (
+        f"{summary.created:,} tasks created"
+        if summary.created
+        else "nothing to create: every row that can has its task"
+    )
+    if summary.adopted:
+        done += f", {summary.adopted:,} found made already"
+    if summary.not_submitted:
+        done += f", {summary.not_submitted:,} rows not submitted yet"
+    if summary.unexpected:
+        done += f", {summary.unexpected:,} answers of an unexpected shape (kept in response_json)"
+    if summary.gone:
+        done += f", {summary.gone:,} tasks of rows that the manifest no longer has"
+    return done + ("" if summary.cost is None else f"; {summary.cost:,.2f} for the job so far")
+
+
+def print_preview(preview: Preview, run: Run) -> None:
+    """What a run would do."""
+    table = Table(title=f"{run.job.name}: dry run, nothing was sent", title_justify="left", title_style="bold")
+    numbers = {
+        "rows": preview.rows,
+        "to create": preview.create,
+        "to reject": preview.reject,
+        "have a task": preview.skip,
+        "held back": preview.held_back,
+    }
+    for name in numbers:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{number:,}" for number in numbers.values()))
+    console.print(table)
+    if preview.cost is not None:
+        console.print(f"cost: {preview.cost:,.2f}", highlight=False)
+    print_rejects(preview.rejected)
+
+
+def print_rejects(rejected: list[Rejected]) -> None:
+    """The first few rejected rows, with the reasons."""
+    ordered = sorted(rejected, key=lambda reject: reject.row.number)
+    for reject in ordered[:SHOWN_REJECTS]:
+        name = f" ({reject.row_id})" if reject.row_id else ""
+        text = f"rejected: row {reject.row.number}{name}: {reject.problem}"
+        console.print(without_signature(text), highlight=False, markup=False, soft_wrap=True)
+    if len(ordered) > SHOWN_REJECTS:
+        console.print(f"… and {len(ordered) - SHOWN_REJECTS:,} more", highlight=False)

@@ -1,0 +1,1 @@
+"""The work itself, free of Prefect: from a manifest's rows to rows of Parquet."""

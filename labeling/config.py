@@ -1,0 +1,154 @@
+"""Read a job's config file, and say everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from labeling.errors import Unusable
+from labeling.job import Job
+from labeling.templates import compile_template
+from scale.contract import Mode
+from scale.problems import Problem, problems
+from scale.task_types import CommonParams, known_types, task_type
+
+_SET_BY_US = {
+    "metadata": "list columns under the job's own `metadata`",
+    "unique_id": "it is made from `name`",
+}
+_ANY_URL = "https://placeholder.invalid/"
+
+
+def load_job(path: str, *, manifest: str | None = None, output: str | None = None) -> Job:
+    """The job in a YAML file; the two URIs override the file's. Raises Unusable, naming file and field."""
+    document = _read_yaml(path)
+    if manifest is not None:
+        document["manifest"] = {**_section(document, "manifest"), "uri": manifest}
+    if output is not None:
+        document["output"] = output
+    url = os.environ.get("SCALE_API_URL")
+    if url:
+        document["scale"] = {**_section(document, "scale"), "url": url}
+    try:
+        job = Job.model_validate(document)
+    except ValidationError as error:
+        raise _unusable(path, [_spelling(problem, document) for problem in problems(error)]) from None
+    found = check_task(job.task)
+    if found:
+        raise _unusable(path, found)
+    return job
+
+
+def read_key(job: Job) -> str:
+    """The API key, from where the job says. Raises Unusable where it is missing, or for the other mode."""
+    name = job.scale.key.removeprefix("env:")
+    key = (os.environ.get("SCALE_API_KEY") or os.environ.get(name) or "").strip()
+    if not key:
+        raise Unusable(
+            "scale.key",
+            f"the environment holds no {name}",
+            f"set {name} (a .env file will do) to your API key",
+        )
+    if not key.isascii() or any(character.isspace() for character in key):
+        raise Unusable("scale.key", f"{name} is no API key: it holds white space or odd characters", "copy it again")
+    # A key that does not say that it is for tests is taken for one that costs money.
+    mode = Mode.of_key(key) or Mode.LIVE
+    if mode is not job.scale.mode:
+        raise Unusable(
+            "scale.mode",
+            f"the job says {job.scale.mode.value}, and the key is a {mode.value} key",
+            f"use a {job.scale.mode.value} key, or write `mode: {mode.value}`",
+        )
+    return key
+
+
+def check_task(task: dict[str, Any]) -> list[Problem]:
+    """What is wrong with a job's task as far as it can be told without a row."""
+    name = task.get("type")
+    if not isinstance(name, str) or not name.strip("/ "):
+        known = ", ".join(known_types)
+        return [Problem("task.type", "is required and was not given", f"use a Scale task type: {known}")]
+    found = [Problem(f"task.{key}", "is set by the job itself", fix) for key, fix in _SET_BY_US.items() if key in task]
+    params = {key: value for key, value in task.items() if key not in ("type", *_SET_BY_US)}
+    common = {key: params[key] for key in CommonParams.model_fields if key in params}
+    own = {key: value for key, value in params.items() if key not in common}
+    kind = task_type(name)
+    if name in known_types:
+        known_keys = [*kind.params.model_fields, *CommonParams.model_fields]
+        found += [_unknown_key(f"task.{key}", key, known_keys) for key in own if key not in kind.params.model_fields]
+    return [*found, *_model_problems(CommonParams, common), *_model_problems(kind.params, own)]
+
+
+def _model_problems(model: Any, values: dict[str, Any]) -> list[Problem]:
+    templated = {key for key, value in values.items() if compile_template(value).columns}
+    try:
+        model.model_validate({key: _stand_in(value) for key, value in values.items()})
+    except ValidationError as error:
+        return [
+            replace(problem, field=f"task.{problem.field}" if problem.field else "task")
+            for problem in problems(error)
+            if problem.field.split(".")[0].split("[")[0] not in templated
+        ]
+    return []
+
+
+def _stand_in(value: Any) -> Any:
+    """A value that passes for one with its columns filled in, as far as that can be known."""
+    if isinstance(value, str) and (compile_template(value).columns or value.startswith("s3://")):
+        return _ANY_URL
+    return [_stand_in(item) for item in value] if isinstance(value, list) else value
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise Unusable(path, "there is no such file", "give the path of a job's YAML file") from None
+    except UnicodeDecodeError:
+        raise Unusable(path, "is not UTF-8 text", "save the config as UTF-8") from None
+    except OSError as error:
+        raise Unusable(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else path
+        reason = getattr(error, "problem", None) or "cannot be parsed"
+        raise Unusable(where, f"is no valid YAML ({reason})", "correct it; quote texts that hold `: ` or {") from None
+    if not isinstance(document, dict):
+        raise Unusable(path, "is not a job", "write keys and values: name, manifest, task, output")
+    return document
+
+
+def _section(document: dict[str, Any], key: str) -> dict[str, Any]:
+    section = document.get(key)
+    return section if isinstance(section, dict) else {}
+
+
+def _spelling(problem: Problem, document: dict[str, Any]) -> Problem:
+    if problem.reason != "is not a known key":
+        return problem
+    *parents, key = problem.field.split(".")
+    model: Any = Job
+    for parent in parents:
+        model = model.model_fields[parent].annotation
+    return _unknown_key(problem.field, key, model.model_fields)
+
+
+def _unknown_key(field: str, key: str, known: Iterable[str]) -> Problem:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    fix = f"did you mean `{close[0]}`?" if close else f"remove it; known are {', '.join(known)}"
+    return Problem(field, "is not a known key", fix)
+
+
+def _unusable(path: str, found: list[Problem]) -> Unusable:
+    first, *rest = found
+    fix = first.fix + "".join(f"\n{path}: {problem}" for problem in rest)
+    return Unusable(path, f"{first.field}: {first.reason}", fix)

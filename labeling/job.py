@@ -1,0 +1,196 @@
+"""A labeling job: what a config file says. One model serves the file, its error messages and Prefect's form."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+
+from labeling.attachments import CheckLevel
+from scale.contract import LIVE_URL, Mode
+from scale.problems import shown, wrong
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+RESERVED_METADATA = ("job", "row_id", "manifest", "fingerprint")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())):
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    if isinstance(value, timedelta) or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise wrong(f"was {shown(value)}", "write a number and a unit: 30s, 5m, 2h or 7d")
+
+
+def _rate(value: Any) -> Any:
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([smh])", value.strip())):
+        return float(match[1]) / _UNITS[match[2]]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise wrong(f"was {shown(value)}", "write requests per second or minute: 50/s, or 600/m")
+
+
+def _share(value: Any) -> Any:
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())):
+        value = float(match[1]) / 100
+    is_share = isinstance(value, float) and 0 <= value <= 1
+    if is_share or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise wrong(f"was {shown(value)}", "write a number of rows (20), or a share of them (5%)")
+
+
+def _secret_name(value: str) -> str:
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*", value):
+        raise wrong("does not name a secret", "name where the key is found: env:SCALE_API_KEY, never the key")
+    return value
+
+
+def _job_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise wrong(f"was {shown(value)}", "use up to 80 letters, digits, dots, dashes and underscores")
+    return value
+
+
+def _not_reserved(columns: list[str]) -> list[str]:
+    for column in columns:
+        if column in RESERVED_METADATA:
+            raise wrong(
+                f"names {column!r}, a key under which each task carries something of ours",
+                f"leave it out, or rename the column ({', '.join(RESERVED_METADATA)} are taken)",
+            )
+    return columns
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(lambda d: f"{d.total_seconds():g}s", when_used="json"),
+]
+LONGEST = timedelta(days=365)
+
+
+def within(most: timedelta, words: str) -> AfterValidator:
+    """Refuses a duration of nothing, or a longer one."""
+
+    def check(value: timedelta) -> timedelta:
+        if not timedelta(0) < value <= most:
+            raise wrong(f"was {value.total_seconds():g} seconds", words)
+        return value
+
+    return AfterValidator(check)
+
+
+Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
+Share = Annotated[int | float, BeforeValidator(_share)]
+
+
+class Section(BaseModel):
+    """A part of a config: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ManifestSection(Section):
+    """The data set: one row of it becomes one task."""
+
+    uri: str = Field(description="Path or s3:// URI of a .jsonl, .csv or .parquet file.", min_length=1)
+    row_id: str = Field(description="Column that names a row: unique, never null.", min_length=1)
+
+
+class AttachmentsSection(Section):
+    """How attachments are looked at before money is spent, and handed to Scale."""
+
+    check: CheckLevel = Field(
+        default=CheckLevel.AUTO,
+        description="auto, content (read the first bytes of each), exists (it is there), or off.",
+    )
+    presign: Annotated[Duration, within(timedelta(days=7), "use at most 7 days: no signature lives longer")] = Field(
+        default=timedelta(days=7), description="How long the signed URL of an s3:// attachment lives."
+    )
+
+
+class SubmitSection(Section):
+    """How fast, and how much at most."""
+
+    concurrency: int = Field(default=16, ge=1, le=256, description="Requests under way at once.")
+    rate: Rate | None = Field(default=None, description="Tasks created a second at most, like 50/s.")
+    max_tasks: int | None = Field(default=None, ge=0, description="Tasks that the job may have, ever.")
+    price_per_task: float | None = Field(default=None, ge=0, description="From your rate card.")
+    max_cost: float | None = Field(default=None, ge=0, description="What the job may cost, ever.")
+
+    @model_validator(mode="after")
+    def _cost_needs_price(self) -> SubmitSection:
+        if self.max_cost is not None and not self.price_per_task:
+            raise wrong("`max_cost` is set and `price_per_task` is not", "add the price from your rate card")
+        return self
+
+    def cap(self) -> int | None:
+        """The number of tasks that the job may have, None where nothing limits it."""
+        caps = [self.max_tasks] if self.max_tasks is not None else []
+        if self.max_cost is not None and self.price_per_task:
+            caps.append(int(self.max_cost / self.price_per_task + 1e-9))
+        return min(caps, default=None)
+
+
+class CompletionSection(Section):
+    """How to wait for people."""
+
+    wait: Literal["poll"] = Field(default="poll", description="Ask the API for completed tasks.")
+    every: Annotated[Duration, within(LONGEST, "use a pause like 30s")] = Field(
+        default=timedelta(seconds=30), description="The longest pause between two looks."
+    )
+    give_up_after: Annotated[Duration, within(LONGEST, "use a time like 8d")] = Field(
+        default=timedelta(days=8), description="How long label_dataset waits before it leaves."
+    )
+
+
+class ScaleSection(Section):
+    """Where the API is, and with which key. SCALE_API_URL and SCALE_API_KEY override it."""
+
+    url: str = LIVE_URL
+    key: Annotated[str, AfterValidator(_secret_name)] = Field(
+        default="env:SCALE_API_KEY", description="Where the key is found; never the key itself."
+    )
+    mode: Mode = Field(default=Mode.TEST, description="test or live; must be what the key is for.")
+
+
+class Job(Section):
+    """A labeling job."""
+
+    name: Annotated[str, AfterValidator(_job_name)] = Field(
+        description="Names the job for ever: a row's task is known by it."
+    )
+    manifest: ManifestSection
+    task: dict[str, Any] = Field(description="`type`, and the type's parameters; {column} takes the row's value.")
+    metadata: Annotated[list[str], AfterValidator(_not_reserved)] = Field(
+        default=[], description="Columns that each task and each label carries along."
+    )
+    attachments: AttachmentsSection = AttachmentsSection()
+    submit: SubmitSection = SubmitSection()
+    completion: CompletionSection = CompletionSection()
+    output: str = Field(description="Folder or s3:// prefix for everything that the job writes.", min_length=1)
+    scale: ScaleSection = ScaleSection()
+    max_rejected: Share = Field(
+        default=0, description="Rows that may stay without a label: a number (20) or a share (5%)."
+    )
+
+    @property
+    def task_type(self) -> str:
+        """The name of Scale's task type."""
+        return str(self.task["type"])
+
+    def allowed_unlabeled(self, rows: int) -> int:
+        """Rows that may stay without a label, of so many."""
+        share = self.max_rejected
+        return int(share * rows) if isinstance(share, float) else share

@@ -1,0 +1,81 @@
+"""CSV with a header, UTF-8, comma separated. Every value is text; an empty cell is null."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading
+from labeling.stages import ManifestRow
+from scale.problems import Problem
+
+LONGEST_FIELD = 16 << 20  # characters
+
+
+def _read(file: BinaryIO) -> Reading:
+    csv.field_size_limit(LONGEST_FIELD)
+    # A byte that is no UTF-8 becomes a lone surrogate: found again row by row, it costs its row only.
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    lines = csv.reader(text, strict=True)
+    try:
+        header = next(lines, None)
+    except csv.Error as error:
+        raise NotThisFormat(f"has no readable header ({error})", "start it with the names of the columns") from None
+    if header is None:
+        return Reading(iter(()), None, None)
+    _check_header(header)
+    schema = pa.schema([(name, pa.string()) for name in header])
+    return Reading(_rows(lines, header), header, schema)
+
+
+def _check_header(header: list[str]) -> None:
+    if any(not _is_utf8(name) or "\0" in name for name in header):
+        raise NotThisFormat("is not UTF-8 text", "save it as UTF-8")
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise NotThisFormat(f"has the column {repeated[0]!r} twice", "give each column a name of its own")
+
+
+def _rows(lines: Iterator[list[str]], header: list[str]) -> Iterator[ManifestRow]:
+    number = 0
+    while True:
+        try:
+            cells = next(lines)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            number += 1
+            problem = Problem("(line)", f"cannot be read ({error})", "close its quotes; double a quote inside a text")
+            yield ManifestRow(number, {}, problem)
+            continue
+        if cells:
+            number += 1
+            yield _row(number, cells, header)
+
+
+def _row(number: int, cells: list[str], header: list[str]) -> ManifestRow:
+    values = {name: cell or None for name, cell in zip(header, cells, strict=False)}
+    if len(cells) != len(header):
+        reason = f"has {len(cells)} cells under {len(header)} columns"
+        problem = Problem("(line)", reason, "quote cells that hold commas; leave a cell empty, but not out")
+        return ManifestRow(number, {}, problem, ",".join(cells).encode("utf-8", "replace").decode())
+    for name, cell in values.items():
+        if cell is not None and not _is_utf8(cell):
+            safe = {key: value and value.encode("utf-8", "replace").decode() for key, value in values.items()}
+            return ManifestRow(number, safe, Problem(name, "is not UTF-8", "save the file as UTF-8"))
+    return ManifestRow(number, values)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+FORMAT = ManifestFormat((".csv",), _read)

@@ -1,0 +1,41 @@
+"""What a manifest format is: which files are of it, and how their rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from labeling.stages import ManifestRow
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A manifest being read.
+
+    columns: the names of its columns, None where only the rows tell.
+    schema: the Arrow types of its columns, None where only the values tell.
+    """
+
+    rows: Iterator[ManifestRow]
+    columns: list[str] | None
+    schema: pa.Schema | None
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestFormat:
+    """Files with one of these suffixes are read so. `read` raises NotThisFormat for others."""
+
+    suffixes: tuple[str, ...]
+    read: Callable[[BinaryIO], Reading]
+
+
+class NotThisFormat(ValueError):
+    """The file is not what its suffix says."""
+
+    def __init__(self, reason: str, fix: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.fix = fix

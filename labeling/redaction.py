@@ -1,0 +1,23 @@
+"""Keep secrets out of what is written and shown: signatures in URLs, wherever they stand in a text."""
+
+from __future__ import annotations
+
+import re
+
+_SIGNATURE_KEYS = (
+    "X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Amz-Date|X-Amz-Expires|X-Amz-Algorithm|"
+    "X-Amz-SignedHeaders|X-Goog-Signature|X-Goog-Credential|Signature|AWSAccessKeyId|GoogleAccessId|Expires|"
+    "Key-Pair-Id|Policy|sig"
+)
+_PARAMETER = re.compile(rf"([?&])(?:{_SIGNATURE_KEYS})=[^&\s\"'<>\\]*", re.IGNORECASE)
+_DANGLING = re.compile(r"\?&+|&&+")
+_EMPTY = re.compile(r"\?(?=[\s\"'<>\\]|$)")
+
+
+def without_signature(text: str) -> str:
+    """The text with the signing parameters of every URL in it taken out."""
+    if "=" not in text or not _PARAMETER.search(text):
+        return text
+    stripped = _PARAMETER.sub(r"\1", text)
+    stripped = _DANGLING.sub(lambda match: match[0][0], stripped)
+    return _EMPTY.sub("", re.sub(r"&(?=[\s\"'<>\\]|$)", "", stripped))

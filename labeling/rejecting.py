@@ -1,0 +1,69 @@
+"""The rejects file: rows that were never submitted, why, and what to do. It reads back in as a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from labeling.binding import plain
+from labeling.redaction import without_signature
+from labeling.stages import Rejected
+from labeling.storage import Folder
+from labeling.tables import parts, to_parquet
+
+REJECTS, FILE = "rejects/", "rejects/rejects.parquet"
+OURS = pa.schema(
+    [  # type: ignore[arg-type]
+        pa.field("reject_row_id", pa.string()),
+        pa.field("reject_row", pa.int64(), nullable=False),
+        pa.field("reject_field", pa.string(), nullable=False),
+        pa.field("reject_reason", pa.string(), nullable=False),
+        pa.field("reject_fix", pa.string(), nullable=False),
+        pa.field("reject_text", pa.string()),
+    ]
+)
+
+
+def publish(folder: Folder, rejected: Sequence[Rejected], schema: pa.Schema) -> None:
+    """Replace the rejects of the last run by those of this one.
+
+    schema: the manifest's columns, which the file has too, before the `reject_…` ones of our own.
+    """
+    if not rejected:
+        for name in parts(folder, REJECTS):
+            folder.delete(name)
+        return
+    ordered = sorted(rejected, key=lambda reject: reject.row.number)
+    columns = {
+        field.name: _column([reject.row.values.get(field.name) for reject in ordered], field.type)
+        for field in schema
+        if field.name not in OURS.names
+    }
+    ours = pa.Table.from_pylist([_ours(reject) for reject in ordered], schema=OURS)
+    for name in OURS.names:
+        columns[name] = ours[name].combine_chunks()
+    table = pa.table(columns).replace_schema_metadata({"labelflow.table": "rejects"})
+    folder.write(FILE, to_parquet(table))
+
+
+def _ours(reject: Rejected) -> dict[str, Any]:
+    return {
+        "reject_row_id": reject.row_id,
+        "reject_row": reject.row.number,
+        "reject_field": reject.problem.field,
+        "reject_reason": without_signature(reject.problem.reason),
+        "reject_fix": reject.problem.fix,
+        "reject_text": reject.row.text,
+    }
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array[Any]:
+    """Values as the manifest's type; a column that holds others too becomes text."""
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        texts = [value if value is None or isinstance(value, str) else orjson.dumps(plain(value)) for value in values]
+        return pa.array([text.decode() if isinstance(text, bytes) else text for text in texts], pa.string())

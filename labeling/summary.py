@@ -1,0 +1,53 @@
+"""The numbers of a job: every row of the manifest in exactly one outcome."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from labeling.errors import LabelingError
+from labeling.storage import Folder
+
+FILE = "summary.json"
+
+
+class DoesNotAddUp(LabelingError):
+    """The outcomes do not add up to the manifest: a mistake of ours, which must not pass in silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a job stands. Numbers of rows, but for `cost` (in the unit of price_per_task) and `seconds`."""
+
+    job: str
+    rows: int
+    labeled: int
+    rejected: int
+    error: int
+    canceled: int
+    pending: int
+    not_submitted: int  # of the pending: rows that have no task yet
+    gone: int  # tasks whose row is no longer in the manifest; in none of the numbers above
+    unexpected: int  # of the labeled: answers of another shape than promised, kept in response_json only
+    created: int  # tasks that this run created
+    adopted: int  # tasks that this run found made already, and recorded
+    cost: float | None  # of all the job's tasks, None where no price is known
+    seconds: dict[str, float]  # where this run's time went
+
+    @property
+    def unlabeled(self) -> int:
+        """Rows that ended without a label."""
+        return self.rejected + self.error + self.canceled
+
+    def check(self) -> None:
+        """Raises DoesNotAddUp where a row is lost, or counted twice."""
+        found = self.labeled + self.unlabeled + self.pending
+        if found != self.rows:
+            raise DoesNotAddUp(
+                f"{self.job}: the manifest has {self.rows} rows, the outcomes add up to {found}; please report this"
+            )
+
+    def write(self, folder: Folder) -> None:
+        """Write summary.json."""
+        folder.write(FILE, orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2))

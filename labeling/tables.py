@@ -1,0 +1,92 @@
+"""The Parquet files that a job writes: their schemas, declared and versioned, and how they are written."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from labeling.storage import Folder
+from scale.task_types import task_type
+
+SCHEMA_VERSION = "1"
+TIME = pa.timestamp("ms", "UTC")
+
+
+def _schema(table: str, fields: list[Any]) -> pa.Schema:
+    return pa.schema(fields, metadata={"labelflow.table": table, "labelflow.schema_version": SCHEMA_VERSION})
+
+
+def _identity(source_type: pa.DataType) -> list[pa.Field[Any]]:
+    return [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("task_id", pa.string(), nullable=False),
+        pa.field("unique_id", pa.string()),
+        pa.field("task_type", pa.string(), nullable=False),
+        pa.field("created_at", TIME),
+        pa.field("completed_at", TIME),
+        pa.field("attachment", pa.string()),
+        pa.field("attachments", pa.list_(pa.string())),
+        pa.field("source", source_type),
+        pa.field("response_json", pa.string()),
+    ]
+
+
+def label_schema(task: dict[str, Any], source_type: pa.DataType) -> pa.Schema:
+    """Schema of labels/: who and what, then the columns of the task's type.
+
+    task: a job's task; where it asks for `fields`, their keys become the fields of a struct.
+    """
+    return _schema("labels", _identity(source_type) + task_type(str(task["type"])).columns(task))
+
+
+def error_schema(source_type: pa.DataType) -> pa.Schema:
+    """Schema of errors/: tasks that came back without a label, or were canceled."""
+    outcome = [pa.field("status", pa.string(), nullable=False), pa.field("reason", pa.string())]
+    return _schema("errors", _identity(source_type) + outcome)
+
+
+def submission_schema(source_type: pa.DataType) -> pa.Schema:
+    """Schema of _ledger/submissions/: the row that each task was made from. `row` counts from 1."""
+    fields = [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("row", pa.int64()),
+        pa.field("task_id", pa.string(), nullable=False),
+        pa.field("unique_id", pa.string()),
+        pa.field("fingerprint", pa.string()),
+        pa.field("created_at", TIME),
+        pa.field("attachments", pa.list_(pa.string())),
+        pa.field("source", source_type),
+    ]
+    return _schema("submissions", fields)
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A table as the bytes of one Parquet file, zstd compressed."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
+
+
+def part_name(folder: str, table: pa.Table) -> str:
+    """A name for a part, made from the tasks in it: two writers of different tasks never meet."""
+    digest = hashlib.sha256("\n".join(texts(table, "task_id")).encode()).hexdigest()
+    return f"{folder}part-{digest[:16]}.parquet"
+
+
+def texts(table: pa.Table, column: str) -> list[str]:
+    """The values of a text column that holds no nulls."""
+    return cast("list[str]", table[column].to_pylist())
+
+
+def parts(folder: Folder, prefix: str) -> list[str]:
+    """The names of the Parquet files below a prefix."""
+    return [file.name for file in folder.list(prefix) if file.name.endswith(".parquet")]
+
+
+def read_part(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
+    """One Parquet file of a folder, or some of its columns."""
+    with folder.open(name) as file:
+        return pq.read_table(file, columns=columns, partitioning=None)

@@ -1,0 +1,61 @@
+"""The application: the endpoints, and the people and callbacks that work behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.attachments import Attachments
+from sandbox.callbacks import Callbacks
+from sandbox.crew import Crew
+from sandbox.errors import Refused
+from sandbox.options import Options
+from sandbox.people import People
+from sandbox.routes import Api, json_response
+from sandbox.store import Store
+
+
+def create_app(store: Store, options: Options) -> FastAPI:
+    """The sandbox as an application; whatever stands between it and its clients is added as middleware."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        attachments = Attachments()
+        callbacks = Callbacks(store, options)
+        people = People(store, attachments, options.dialect)
+        crew = Crew()
+        crew.start(people.work())
+        crew.start(callbacks.work())
+        yield
+        await crew.stop()
+        attachments.close()
+        callbacks.close()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
+    app.router.routes.extend(Api(store, options).routes())
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(HTTPException, _no_such_endpoint)
+    app.add_exception_handler(Exception, _trouble)
+    return app
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return _error(error.status, error.message)
+
+
+def _no_such_endpoint(request: Request, _: Exception) -> Response:
+    return _error(404, f"There is no endpoint {request.method} {request.url.path}.")
+
+
+def _trouble(_: Request, error: Exception) -> Response:
+    return _error(500, f"Trouble on the sandbox's side: {type(error).__name__}.")
+
+
+def _error(status: int, message: str) -> Response:
+    return json_response({"status_code": status, "error": message}, status)

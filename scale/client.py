@@ -1,0 +1,228 @@
+"""A client of the Scale API, made to be shared by many threads."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+from scale.contract import LIVE_URL, PAGE_LIMIT, Task
+from scale.errors import AnswerLost, InvalidRequest, NotSent, RateLimited, UnexpectedAnswer, error_for
+from scale.pace import Pace
+from scale.retry import Pause, RetryPolicy, retry_after_seconds, retrying
+
+CONNECT_TIMEOUT = 10.0  # seconds
+ANSWER_TIMEOUT = 60.0  # seconds without a byte from the server
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of tasks, newest first, and how many tasks match in all (0 where the server does not say)."""
+
+    tasks: list[Task]
+    total: int
+
+
+class ScaleClient:
+    """Calls the API with one key, over kept-alive connections.
+
+    key: never printed, never part of an error.
+    connections: how many requests may be under way at once; further threads wait for a free connection.
+    pause: how to wait; a caller that can be stopped passes its own, which may raise.
+    pace: spaces the creations (None: as fast as the connections allow).
+    Raises the errors of `scale.errors`, after retrying those that say that trying again can help.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        url: str = LIVE_URL,
+        *,
+        connections: int = 16,
+        timeout: tuple[float, float] = (CONNECT_TIMEOUT, ANSWER_TIMEOUT),
+        retry: RetryPolicy | None = None,
+        pace: Pace | None = None,
+        pause: Pause = time.sleep,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._timeout = timeout
+        self._retry = retry or RetryPolicy()
+        self._pace = pace
+        self._pause = pause
+        # The adapter is the pool that requests keeps; a Session around it would add cookies and redirects,
+        # and look up proxies for each request anew.
+        self._pool = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
+        self._proxies = get_environ_proxies(self._url)
+        self._verify: bool | str = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._headers = {
+            "Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode(),
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": "labelflow",
+        }
+
+    def __repr__(self) -> str:
+        return f"ScaleClient({self._url})"
+
+    def __enter__(self) -> ScaleClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def create_task(
+        self, task_type: str, body: Mapping[str, Any], settle: Callable[[], Task | None] | None = None
+    ) -> Task:
+        """`POST /task/{type}`: create a task. Source: contract A "Creating".
+
+        settle: finds the task where an answer was lost and the server may have made it (see `retrying`).
+        Raises Duplicate where the server knows `unique_id` and a task holds it already.
+        """
+        payload = orjson.dumps(body)
+        path = f"/task/{quote(task_type, safe='')}"
+
+        def create() -> Task:
+            if self._pace:
+                self._pace.wait()
+            try:
+                return Task.parse(self._send("POST", path, payload))
+            except RateLimited as error:
+                if self._pace:
+                    self._pace.slow_down(error.retry_after)
+                raise
+
+        return retrying(create, self._retry, self._pause, settle)
+
+    def get_task(self, task_id: str) -> Task:
+        """`GET /task/{task_id}`. Raises NotFound. Source: contract A "Task endpoints"."""
+        return Task.parse(self._call("GET", f"/task/{quote(task_id, safe='')}"))
+
+    def cancel_task(self, task_id: str, clear_unique_id: bool = False) -> Task:
+        """`POST /task/{task_id}/cancel`: take a pending task back. Source: contract A "Task endpoints".
+
+        clear_unique_id: free its `unique_id` for another task (contract B).
+        Raises NotFound, and InvalidRequest or ServerTrouble where it is completed already.
+        """
+        query = "?clear_unique_id=true" if clear_unique_id else ""
+        return Task.parse(self._call("POST", f"/task/{quote(task_id, safe='')}/cancel{query}", b"{}"))
+
+    def list_pages(self, **filters: Any) -> Iterator[Page]:
+        """`GET /tasks`, page after page, newest first. Source: contract A "Task endpoints", contract B.
+
+        Follows `next_token` where the server gives one, else `offset`. A filter may be a list.
+        Raises UnexpectedAnswer for a page that says `has_more` and holds no task.
+        """
+        query: dict[str, Any] = {"limit": PAGE_LIMIT, **filters}
+        offset = 0
+        while True:
+            doc = self._call("GET", "/tasks?" + urlencode(query, doseq=True))
+            page = _parse_page(doc)
+            yield page
+            if not doc.get("has_more"):
+                return
+            if not page.tasks:
+                raise UnexpectedAnswer("the server says that there are more tasks, and gives none")
+            offset += len(page.tasks)
+            if doc.get("next_token"):
+                query["next_token"] = doc["next_token"]
+            else:
+                query["offset"] = offset
+
+    def list_tasks(self, **filters: Any) -> Iterator[Task]:
+        """The tasks of all pages, one by one; see `list_pages`."""
+        for page in self.list_pages(**filters):
+            yield from page.tasks
+
+    def find_by_unique_id(self, unique_ids: Sequence[str]) -> list[Task]:
+        """The tasks that hold one of these ids: at most 100 of them. Source: contract B."""
+        if not unique_ids:
+            return []
+        if len(unique_ids) > PAGE_LIMIT:
+            raise InvalidRequest(f"{len(unique_ids)} ids were asked for at once; {PAGE_LIMIT} is the most")
+        wanted = set(unique_ids)
+        # A server that does not know the filter answers with other tasks: they are no match.
+        return [task for task in self.list_tasks(unique_id=list(unique_ids)) if task.unique_id in wanted]
+
+    def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        return retrying(lambda: self._send(method, path, body), self._retry, self._pause)
+
+    def _send(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        """One exchange with the server, no retry."""
+        request = requests.PreparedRequest()
+        request.method = method
+        request.url = self._url + path
+        request.headers = requests.structures.CaseInsensitiveDict(self._headers)
+        request.body = body
+        if body is not None:
+            request.headers["Content-Type"] = "application/json"
+            request.headers["Content-Length"] = str(len(body))
+        try:
+            response = self._pool.send(request, timeout=self._timeout, verify=self._verify, proxies=self._proxies)
+            content = response.content or b""
+        except (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError) as error:
+            raise NotSent(f"no connection to {self._host()}: {_short(error)}") from None
+        except requests.exceptions.ConnectionError as error:
+            raise self._broken(error) from None
+        except requests.exceptions.RequestException as error:
+            raise AnswerLost(f"no answer from {self._host()}: {_short(error)}") from None
+        if response.status_code == 200:
+            return _parse_object(content)
+        retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+        raise error_for(response.status_code, _error_text(content, response), retry_after)
+
+    def _broken(self, error: requests.exceptions.ConnectionError) -> NotSent | AnswerLost:
+        """Refused before anything was sent, or broken after: only the first is sure not to have been done."""
+        reason = error.args[0] if error.args else error
+        reason = getattr(reason, "reason", reason)
+        if type(reason).__name__ in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError"):
+            return NotSent(f"no connection to {self._host()}: {_short(reason)}")
+        return AnswerLost(f"the connection to {self._host()} broke: {_short(reason)}")
+
+    def _host(self) -> str:
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+def _parse_object(content: bytes) -> dict[str, Any]:
+    try:
+        doc = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise AnswerLost(f"the answer is no JSON: {content[:80]!r}") from None
+    if not isinstance(doc, dict):
+        raise UnexpectedAnswer(f"the answer is no JSON object: {content[:80]!r}")
+    return doc
+
+
+def _parse_page(doc: dict[str, Any]) -> Page:
+    docs = doc.get("docs")
+    if not isinstance(docs, list):
+        raise UnexpectedAnswer("the answer to GET /tasks has no `docs`")
+    total = doc.get("total")
+    return Page([Task.parse(task) for task in docs], total if isinstance(total, int) else 0)
+
+
+def _error_text(content: bytes, response: requests.Response) -> str:
+    """What the server says is wrong: its `error`, else the status line."""
+    try:
+        error = orjson.loads(content).get("error")
+    except (orjson.JSONDecodeError, AttributeError):
+        error = None
+    return str(error) if error else f"HTTP {response.status_code} {response.reason or ''}".strip()
+
+
+def _short(error: object) -> str:
+    """The gist of a nested network error, on one line: the part after its last object address."""
+    return " ".join(str(error).rsplit(">: ", 1)[-1].split())[:160] or type(error).__name__

@@ -1,0 +1,53 @@
+"""How fast to send: a rate for many threads, halved when the server says 429, and raised again slowly."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+RECOVERY_SECONDS = 30.0  # from half the rate back to all of it
+LEAST_RATE = 0.5  # requests a second, however often the server says 429
+UNLIMITED_START = 100.0  # requests a second taken as the rate at the first 429, where none was set
+
+
+class Pace:
+    """Spaces the requests of all threads that share it.
+
+    rate: requests a second; None sends as fast as connections allow, until a 429 says otherwise.
+    """
+
+    def __init__(self, rate: float | None, pause: Callable[[float], None] = time.sleep) -> None:
+        self._limit = rate
+        self._rate = rate
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._next = 0.0
+        self._slowed_at = 0.0
+
+    def wait(self) -> None:
+        """Return when the next request may leave."""
+        with self._lock:
+            now = time.monotonic()
+            self._recover(now)
+            start = max(now, self._next)
+            self._next = start + (1.0 / self._rate if self._rate else 0.0)
+        if start > now:
+            self._pause(start - now)
+
+    def slow_down(self, retry_after: float | None) -> None:
+        """The server said 429: hold everything for as long as it asked, then go on at half the rate."""
+        with self._lock:
+            now = time.monotonic()
+            self._next = max(self._next, now + (retry_after or 0.0))
+            if now - self._slowed_at < 1.0:  # many threads hear of the same overload
+                return
+            self._slowed_at = now
+            self._rate = max(LEAST_RATE, (self._rate or UNLIMITED_START) / 2)
+
+    def _recover(self, now: float) -> None:
+        if self._slowed_at and now - self._slowed_at > RECOVERY_SECONDS:
+            self._slowed_at = now if self._rate else 0.0
+            self._rate = self._limit if self._limit is None else min(self._limit, (self._rate or 0.0) * 2)
+            if self._rate == self._limit:
+                self._slowed_at = 0.0

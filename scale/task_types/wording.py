@@ -1,0 +1,25 @@
+"""Words for the made-up answers of the types that are answered in text."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+_WORDS = (
+    "about after again all and any because been before but call can come could day did do down each every "
+    "first for from give go good had have he her here him how if in into is it just know last left like line "
+    "little long look made make many may more most much my name never new no not now number of off on one "
+    "only open or order our out over people place right same say see she so some such take than that the "
+    "their them then there these they thing think this time to two under up very was way we well went were "
+    "what when where which while who will with word work would year you your"
+).split()
+
+
+def words(count: int, likely: Sequence[str], rng: random.Random) -> list[str]:
+    """So many words of plain English, some of the likely ones among them."""
+    return [rng.choice(likely) if likely and rng.random() < 0.1 else rng.choice(_WORDS) for _ in range(count)]
+
+
+def fill_in(fields: Mapping[str, str], rng: random.Random) -> dict[str, str]:
+    """A made-up answer for each key."""
+    return {key: " ".join(words(rng.randint(1, 4), [], rng)) for key in fields}

@@ -1,0 +1,41 @@
+"""The steps of a labeling run as Prefect tasks.
+
+None retries and none caches: a repeated step would be a second request for what was asked already. The client
+retries what may be retried, and the ledger knows what is done.
+"""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from labeling.run import Chunk, Run
+from labeling.summary import Summary
+
+
+@task(task_run_name="submit-chunk", cache_policy=NO_CACHE, persist_result=False)
+def submit_chunk(run: Run, chunk: Chunk) -> dict[str, int]:
+    """Check the rows of a chunk, and create their tasks."""
+    numbers = run.submit(chunk)
+    get_run_logger().info("chunk of %d rows: %s", len(chunk.rows), numbers)
+    return numbers
+
+
+@task(task_run_name="publish-rejects", cache_policy=NO_CACHE, persist_result=False)
+def publish_rejects(run: Run) -> None:
+    """Write the rows that were not submitted, with the reasons."""
+    run.finish_submission()
+
+
+@task(task_run_name="collect-answers", cache_policy=NO_CACHE, persist_result=False)
+def collect_answers(run: Run) -> int:
+    """Take over what people have answered since the last look."""
+    new = run.collect()
+    get_run_logger().info("%d new answers, %d tasks wait", new, run.waiting)
+    return new
+
+
+@task(task_run_name="write-summary", cache_policy=NO_CACHE, persist_result=False)
+def write_summary(run: Run) -> Summary:
+    """Account for every row."""
+    return run.finish()

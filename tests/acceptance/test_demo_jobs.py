@@ -1,0 +1,69 @@
+"""The three jobs of configs/ on their samples: in both dialects, with the output on disk and in S3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pytest
+
+from demo.__main__ import BUCKET, JOBS
+from demo.samples import DATA_SETS
+from labeling.config import load_job
+from labeling.manifests import open_manifest
+from labeling.storage import Folder, open_folder
+from sandbox.server import running
+from tests.labeling.driver import label
+
+SETS = dict(zip(JOBS, ["streets", "calls", "messages"], strict=True))
+TYPED = {"street-boxes": "annotations", "call-transcripts": "transcript", "message-categories": "category"}
+
+
+def fetch(folder: Folder, below: str, to: Path) -> Path:
+    """Copy the files below a prefix to disk, for readers that know no local S3."""
+    for file in folder.list(below):
+        content = folder.read(file.name)
+        assert content is not None
+        (to / below).mkdir(parents=True, exist_ok=True)
+        (to / file.name).write_bytes(content)
+    return to / below
+
+
+@pytest.mark.parametrize("dialect", ["today", "2017"])
+@pytest.mark.parametrize("where", ["disk", "s3"])
+@pytest.mark.parametrize("name", JOBS)
+def test_every_row_of_the_manifest_is_accounted_for(
+    name: str, where: str, dialect: str, tmp_path: Path, demo_s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "test_demo")
+    for key, value in demo_s3.items():
+        monkeypatch.setenv(key, value)
+    output = str(tmp_path / "out") if where == "disk" else f"s3://{BUCKET}/out/{dialect}/{name}"
+    with running(dialect=dialect) as url:
+        monkeypatch.setenv("SCALE_API_URL", url)
+        job = load_job(f"configs/{name}.yaml", output=output)
+        summary = label(job)
+        assert label(job).created == 0
+
+    data_set = DATA_SETS[SETS[name]]
+    assert summary.rows == data_set.rows
+    assert (summary.rejected, summary.labeled) == (len(data_set.bad_rows), data_set.rows - len(data_set.bad_rows))
+
+    folder = open_folder(output)
+    labels, rejects = fetch(folder, "labels/", tmp_path / "read"), fetch(folder, "rejects/", tmp_path / "read")
+    manifest = [row.values.get(job.manifest.row_id) for row in open_manifest(job.manifest.uri).rows]
+    by_pandas = pd.read_parquet(labels)
+    rejected = pd.read_parquet(rejects)
+    assert by_pandas["row_id"].is_unique
+    assert len(by_pandas) + len(rejected) == len(manifest)
+    assert {*by_pandas["row_id"], *rejected[job.manifest.row_id].dropna()} == {key for key in manifest if key}
+    assert {bad.index + 1 for bad in data_set.bad_rows} == set(rejected["reject_row"])
+    assert by_pandas[TYPED[name]].notna().all()
+    assert not by_pandas["attachment"].str.contains("X-Amz-").any()
+
+    files = f"{labels}/*.parquet"
+    distinct = duckdb.execute("select count(distinct row_id) from read_parquet(?)", [files]).fetchone()
+    assert distinct == (summary.labeled,)
+    assert pl.read_parquet(files)["row_id"].to_list() == list(by_pandas["row_id"])

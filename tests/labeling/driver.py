@@ -1,0 +1,23 @@
+"""The steps of flows/label_dataset.py without Prefect, for tests that need many runs."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from labeling.job import Job
+from labeling.run import Run
+from labeling.summary import Summary
+
+
+def label(job: Job, *, limit: int | None = None, wait: bool = True) -> Summary:
+    """Submit, collect until all came back (or look once), account."""
+    with closing(Run(job, limit=limit)) as run:
+        run.connect()
+        for chunk in run.chunks():
+            run.submit(chunk)
+        run.finish_submission()
+        run.collect()
+        pauses = run.pauses()
+        while wait and run.waiting and next(pauses, None) is not None:
+            run.collect()
+        return run.finish()

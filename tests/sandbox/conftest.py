@@ -1,0 +1,96 @@
+"""Sandboxes as real processes, real attachments for them, and a receiver of their callbacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sandbox.server import running
+from tests.examples import examples
+from tests.labeling.media_server import MediaServer, broken_off, file, picture, redirect, status, wav
+from tests.sandbox.servers import Caller, Receiver
+
+PDF = b"%PDF-1.4 an invoice"
+PAGE = b"<!doctype html><title>A company</title>"
+
+
+@pytest.fixture(scope="session")
+def media() -> Iterator[MediaServer]:
+    """Every attachment of the contract's examples, and some that are trouble."""
+    server = MediaServer()
+    jpeg = picture(640, 480, "JPEG")
+    for path in (
+        "street/000017",
+        "street/000018",
+        "street/000019",
+        "street/000020",
+        "animals/0001",
+        "shop/a",
+        "shop/b",
+    ):
+        server.serve(f"/{path}.jpg", file(jpeg, "image/jpeg"))
+    server.serve("/calls/0042.wav", file(wav(12.5), "audio/wav"))
+    server.serve("/calls/31-minutes.wav", file(wav(31 * 60), "audio/wav"))
+    server.serve("/invoices/881.pdf", file(PDF, "application/pdf"))
+    server.serve("/company/", file(PAGE, "text/html"))
+    server.serve("/small.png", file(picture(31, 17), "image/png"))
+    server.serve("/moved.png", redirect("/small.png"))
+    for hop in range(1, 7):
+        server.serve(f"/hop-{hop}.png", redirect(f"/hop-{hop - 1}.png" if hop > 1 else "/small.png"))
+    server.serve("/broken-off.png", broken_off(picture(), "image/png"))
+    server.serve("/round.png", redirect("/round.png"))
+    server.serve("/forbidden.png", status(403))
+    server.serve("/down.png", status(500))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    """Takes callbacks."""
+    server = Receiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def local(media: MediaServer, receiver: Receiver) -> Callable[[str], dict[str, Any]]:
+    """An example of the contract whose URLs lead to this machine."""
+
+    def example(name: str) -> dict[str, Any]:
+        text = json.dumps(examples()[name])
+        text = text.replace("https://media.example.com", media.url)
+        text = text.replace("https://company.example.com", f"{media.url}/company")
+        doc: dict[str, Any] = json.loads(text.replace("https://labels.example.com", receiver.url))
+        return doc
+
+    return example
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A sandbox of today, in which live tasks stay pending."""
+    with running(log=tmp_path_factory.mktemp("sandbox") / "log", turnaround=3600) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def url_2017(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A sandbox of 2017, in which live tasks stay pending."""
+    with running(log=tmp_path_factory.mktemp("sandbox") / "log", turnaround=3600, dialect="2017") as url:
+        yield url
+
+
+@pytest.fixture
+def trial(url: str) -> Caller:
+    """A caller with a test key."""
+    return Caller(url, "test")
+
+
+@pytest.fixture
+def live(url: str) -> Caller:
+    """A caller with a live key."""
+    return Caller(url, "live")

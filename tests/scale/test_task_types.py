@@ -1,0 +1,129 @@
+"""Each type against the contract: its examples round-trip, its limits hold, its made-up answers are plausible."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from scale.media import Media
+from scale.problems import problems
+from scale.task_types import known_types, task_type
+from tests.examples import examples, own_params
+
+EXAMPLES = examples()
+PART_A = [name for name in EXAMPLES if name != "imageannotation"]
+
+
+def test_every_type_of_part_a_has_a_file() -> None:
+    assert sorted(PART_A) == sorted(known_types)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_request_is_accepted_and_its_params_are_the_examples(name: str) -> None:
+    model = task_type(name).params.model_validate(own_params(EXAMPLES[name]["request"]))
+    params = model.model_dump(exclude_none=True)
+    assert params.pop("instruction", None) == EXAMPLES[name]["task_pending"].get("instruction")
+    assert params == EXAMPLES[name]["task_pending"]["params"]
+
+
+@pytest.mark.parametrize("name", PART_A)
+def test_a_response_fills_exactly_the_columns(name: str) -> None:
+    kind, example = task_type(name), EXAMPLES[name]
+    columns = kind.columns(example["request"])
+    answer = kind.response.model_validate(example["task_completed"]["response"]).model_dump(
+        include={column.name for column in columns}
+    )
+    table = pa.Table.from_pylist([answer], schema=pa.schema(columns))
+    for key, value in example["task_completed"]["response"].items():
+        assert table[key].to_pylist() == [value]
+
+
+BAD: list[tuple[str, dict[str, Any], str, str]] = [
+    ("annotation", {"objects_to_annotate": list("abcdefg")}, "objects_to_annotate", "has 7 objects"),
+    ("annotation", {"objects_to_annotate": []}, "objects_to_annotate", "is empty"),
+    ("annotation", {"attachment": "ftp://media.example.com/a.jpg"}, "attachment", "ftp://"),
+    ("annotation", {"attachment": "http://media.example.com/a b.jpg"}, "attachment", "white space"),
+    ("annotation", {"attachment": None}, "attachment", "was None"),
+    ("annotation", {"min_width": -1}, "min_width", "was -1"),
+    ("annotation", {"attachment_type": "video"}, "attachment_type", "was 'video'"),
+    ("lineannotation", {"objects_to_annotate": list("abcd")}, "objects_to_annotate", "has 4 objects"),
+    ("polygonannotation", {"objects_to_annotate": list("abcdefg")}, "objects_to_annotate", "has 7 objects"),
+    ("categorization", {"category_ids": {"c1": "cow"}}, "", "'cow'"),
+    ("categorization", {"categories": []}, "categories", "is empty"),
+    ("categorization", {"attachment_type": "text", "attachment": " "}, "attachment", "is empty"),
+    ("categorization", {"instruction": ""}, "instruction", "is empty"),
+    ("comparison", {"attachments": ["https://media.example.com/a.jpg"]}, "attachments", "has 1"),
+    ("comparison", {"choices": None, "fields": None}, "", "none of `choices` or `fields`"),
+    ("transcription", {"fields": None, "repeatable_fields": None}, "", "none of `fields` or `repeatable_fields`"),
+    ("transcription", {"attachment_type": "audio"}, "attachment_type", "was 'audio'"),
+    ("datacollection", {"fields": {}}, "fields", "is empty"),
+    ("datacollection", {"attachment_type": "pdf"}, "attachment_type", "was 'pdf'"),
+    ("audiotranscription", {"verbatim": "perhaps"}, "verbatim", "was 'perhaps'"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "field", "reason"), BAD)
+def test_a_broken_limit_names_the_field_and_what_was_wrong(
+    name: str, change: dict[str, Any], field: str, reason: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        task_type(name).params.model_validate({**own_params(EXAMPLES[name]["request"]), **change})
+    problem = problems(caught.value)[0]
+    assert problem.field == field
+    assert reason in problem.reason
+    assert problem.fix
+
+
+def test_the_limit_itself_is_allowed() -> None:
+    request = own_params(EXAMPLES["annotation"]["request"])
+    task_type("annotation").params.model_validate({**request, "objects_to_annotate": list("abcdef")})
+
+
+@pytest.mark.parametrize("name", PART_A)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_made_up_answer_is_as_promised_and_always_the_same(name: str, seed: int) -> None:
+    kind = task_type(name)
+    params = kind.params.model_validate(own_params(EXAMPLES[name]["request"])).model_dump(exclude_none=True)
+    media = [Media("image", width=123, height=77, seconds=7.5)]
+    answer = kind.imagine(params, media, random.Random(seed))
+    kind.response.model_validate(answer)
+    assert answer == kind.imagine(params, media, random.Random(seed))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (19, 300), (640, 480)])
+def test_shapes_lie_inside_the_picture(width: int, height: int) -> None:
+    media = [Media("image", width=width, height=height)]
+    for name in ("annotation", "lineannotation", "polygonannotation"):
+        params = task_type(name).params.model_validate(own_params(EXAMPLES[name]["request"])).model_dump()
+        for seed in range(50):
+            for shape in task_type(name).imagine(params, media, random.Random(seed))["annotations"]:
+                assert shape["label"] in params["objects_to_annotate"]
+                for point in shape.get("vertices", []):
+                    assert 0 <= point["x"] < width
+                    assert 0 <= point["y"] < height
+                if "left" in shape:
+                    assert 0 <= shape["left"] <= shape["left"] + shape["width"] <= width
+                    assert 0 <= shape["top"] <= shape["top"] + shape["height"] <= height
+                    assert shape["width"] >= min(params["min_width"], width)
+                    assert shape["height"] >= min(params["min_height"], height)
+
+
+def test_an_alignment_spans_the_recording() -> None:
+    params = task_type("audiotranscription").params.model_validate({"attachment": "https://x.example/a.wav"})
+    answer = task_type("audiotranscription").imagine(
+        params.model_dump(), [Media("audio", seconds=12.5)], random.Random(3)
+    )
+    assert answer["alignment"][0]["start"] == 0
+    assert answer["alignment"][-1]["end"] == answer["duration"] == 12.5
+    assert {word["confidence"] for word in answer["alignment"]} <= {0.9, 0.3}
+    assert " ".join(word["word"] for word in answer["alignment"]) == answer["transcript"].lower().rstrip(".")
+
+
+def test_a_type_without_a_file_flows_through() -> None:
+    kind = task_type("lidarannotation")
+    assert kind.params.model_validate({"frames": [1, {"a": 2}]}).model_dump() == {"frames": [1, {"a": 2}]}
+    assert kind.columns({}) == []

@@ -1,0 +1,61 @@
+"""Imports point one way, and the core knows no Prefect. Source: docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT = {
+    "scale": set(),
+    "labeling": {"scale"},
+    "sandbox": {"scale"},
+    "tasks": {"labeling", "scale"},
+    "flows": {"tasks", "labeling", "scale"},
+}
+OURS = {*MAY_IMPORT, "demo", "tests", "benchmarks"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_point_one_way(package: str) -> None:
+    assert modules(package)
+    for path in modules(package):
+        foreign = (imported(path) & OURS) - {package} - MAY_IMPORT[package]
+        assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+@pytest.mark.parametrize("package", ["scale", "labeling", "sandbox"])
+def test_the_core_imports_no_prefect_not_even_indirectly(package: str) -> None:
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in modules(package)
+    ]
+    names = [name for name in names if not name.endswith("__main__")]
+    code = f"import importlib, sys\nfor name in {names}: importlib.import_module(name)\n"
+    code += "above = {name.split('.')[0] for name in sys.modules} & {'prefect', 'flows', 'tasks'}\n"
+    code += "sys.exit(str(above) if above else 0)"
+    outcome = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_no_file_in_flows_bears_the_name_of_a_package() -> None:
+    """Prefect puts flows/ first on sys.path for file entrypoints: such a file would hide the package."""
+    installed = {*sys.stdlib_module_names, *OURS, "prefect", "pandas", "pyarrow", "boto3", "requests", "rich", "yaml"}
+    assert not {path.stem for path in modules("flows")} & installed
