@@ -7,12 +7,13 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from labeling.job import Job
+    from labeling.plan import Plan
     from labeling.run import Run
     from labeling.summary import Summary
 
@@ -21,7 +22,7 @@ QUIET_PREFECT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
-    "PREFECT_LOGGING_LEVEL": "ERROR",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what ends a run is told once, by `exit_status`
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
 }
 
@@ -42,9 +43,9 @@ class LabelCommand:
 
         prepared_run.set(self.run)
         with exit_status():
-            with showing(self.run):
+            with showing(self.run.counts):
                 summary = flow()
-            print_summary(summary, self.run)
+            print_summary(summary, self.run.plan)
             sys.exit(0 if accounted_for(summary, self.job, self.wait) else 1)
 
 
@@ -59,15 +60,15 @@ def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
     options = _parser().parse_args(arguments)
     with exit_status():
         from labeling.config import load_job
+        from labeling.plan import Plan
         from labeling.run import Run
 
         _load_environment()
         job = load_job(options.config, manifest=options.manifest, output=options.output)
-        run = Run(job, limit=options.limit)
+        plan = Plan(job, limit=options.limit)
         if options.dry_run:
-            _dry_run(run)
-        run.connect()
-        return LabelCommand(job, run, options.limit, wait=not options.no_wait)
+            _dry_run(plan)
+        return LabelCommand(job, Run(plan), options.limit, wait=not options.no_wait)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,15 +104,13 @@ def _load_environment() -> None:
         os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")
 
 
-def _dry_run(run: Run) -> NoReturn:
-    from contextlib import closing
-
+def _dry_run(plan: Plan) -> NoReturn:
     from flows.display import print_preview, showing
 
-    with closing(run), showing(run):
-        preview = run.preview()
-    print_preview(preview, run)
-    sys.exit(0 if preview.reject <= run.job.allowed_unlabeled(preview.rows) else 1)
+    with closing(plan), showing(plan.counts):
+        preview = plan.preview()
+    print_preview(preview, plan)
+    sys.exit(0 if preview.reject <= plan.job.allowed_unlabeled(preview.rows) else 1)
 
 
 @contextmanager

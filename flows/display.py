@@ -13,9 +13,9 @@ from rich.table import Table
 
 from labeling.collecting import ERRORS, LABELS
 from labeling.counts import Counts
+from labeling.plan import Plan, Preview
 from labeling.redaction import without_signature
 from labeling.rejecting import REJECTS
-from labeling.run import Preview, Run
 from labeling.stages import Outcome, Rejected
 from labeling.summary import Summary
 
@@ -28,11 +28,11 @@ console = Console()
 
 
 @contextmanager
-def showing(run: Run) -> Iterator[None]:
-    """Show a run's progress while the block runs."""
+def showing(counts: Counts) -> Iterator[None]:
+    """Show the progress while the block runs."""
     ended = threading.Event()
     show = _show_bars if console.is_terminal else _show_lines
-    thread = threading.Thread(target=show, args=(run, ended), name="display", daemon=True)
+    thread = threading.Thread(target=show, args=(counts, ended), name="display", daemon=True)
     thread.start()
     try:
         yield
@@ -41,7 +41,7 @@ def showing(run: Run) -> Iterator[None]:
         thread.join()
 
 
-def _show_bars(run: Run, ended: threading.Event) -> None:
+def _show_bars(counts: Counts, ended: threading.Event) -> None:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<9}"),
@@ -52,7 +52,7 @@ def _show_bars(run: Run, ended: threading.Event) -> None:
         bars = [progress.add_task(name, total=None, state="") for name in WORDS]
         clock = Clock()
         while not ended.wait(LOOK_EVERY):
-            for bar, (done, total, state) in zip(bars, _bars(run.counts, clock), strict=True):
+            for bar, (done, total, state) in zip(bars, _bars(counts, clock), strict=True):
                 progress.update(bar, completed=done, total=total or None, state=state)
 
 
@@ -77,13 +77,13 @@ def _bars(counts: Counts, clock: Clock) -> list[tuple[int, int, str]]:
     ]
 
 
-def _show_lines(run: Run, ended: threading.Event) -> None:
+def _show_lines(counts: Counts, ended: threading.Event) -> None:
     clock = Clock()
     while not ended.wait(LINE_EVERY):
-        if not run.counts.read:  # Prefect is still starting
+        if not counts.read:  # Prefect is still starting
             continue
         print(
-            "  ".join(f"{word}: {state}" for word, (_, _, state) in zip(WORDS, _bars(run.counts, clock), strict=True)),
+            "  ".join(f"{word}: {state}" for word, (_, _, state) in zip(WORDS, _bars(counts, clock), strict=True)),
             flush=True,
         )
 
@@ -110,7 +110,7 @@ class Clock:
         return f", {hours}h {minutes:02}m left" if hours else f", {minutes}m {seconds % 60:02}s left"
 
 
-def print_summary(summary: Summary, run: Run) -> None:
+def print_summary(summary: Summary, plan: Plan) -> None:
     """The counts, what this run did, and where the files lie."""
     table = Table(title=summary.job, title_justify="left", title_style="bold")
     for outcome in ("rows", *(outcome.value for outcome in Outcome)):
@@ -119,14 +119,14 @@ def print_summary(summary: Summary, run: Run) -> None:
     console.print(table)
     console.print(_what_was_done(summary), highlight=False)
     if summary.rejected:
-        print_rejects(run.rejected)
+        print_rejects(plan.rejected)
     for name, number in (
         (LABELS, summary.labeled),
         (REJECTS, summary.rejected),
         (ERRORS, summary.error + summary.canceled),
     ):
         if number:
-            console.print(f"{name:<9} {run.folder.uri}/{name}", highlight=False, soft_wrap=True)
+            console.print(f"{name:<9} {plan.folder.uri}/{name}", highlight=False, soft_wrap=True)
 
 
 def _what_was_done(summary: Summary) -> str:
@@ -146,9 +146,9 @@ def _what_was_done(summary: Summary) -> str:
     return done + ("" if summary.cost is None else f"; {summary.cost:,.2f} for the job so far")
 
 
-def print_preview(preview: Preview, run: Run) -> None:
+def print_preview(preview: Preview, plan: Plan) -> None:
     """What a run would do."""
-    table = Table(title=f"{run.job.name}: dry run, nothing was sent", title_justify="left", title_style="bold")
+    table = Table(title=f"{plan.job.name}: dry run, nothing was sent", title_justify="left", title_style="bold")
     numbers = {
         "rows": preview.rows,
         "to create": preview.create,
@@ -162,7 +162,7 @@ def print_preview(preview: Preview, run: Run) -> None:
     console.print(table)
     if preview.cost is not None:
         console.print(f"cost: {preview.cost:,.2f}", highlight=False)
-    print_rejects(preview.rejected)
+    print_rejects(plan.rejected)
 
 
 def print_rejects(rejected: list[Rejected]) -> None:

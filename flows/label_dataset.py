@@ -52,7 +52,7 @@ def label_dataset(job: Job, limit: int | None = None, wait: bool = True) -> Summ
 
 def submit_all(run: Run) -> None:
     """Submit the manifest chunk by chunk, a few at once, never more of them in memory."""
-    window: deque[PrefectFuture[dict[str, int]]] = deque()
+    window: deque[PrefectFuture[None]] = deque()
     try:
         for chunk in run.chunks():
             window.append(submit_chunk.submit(run, chunk))
@@ -61,7 +61,7 @@ def submit_all(run: Run) -> None:
         while window:
             window.popleft().result()
     except BaseException:
-        run.stop.set()  # what is in the air comes down and is recorded; nothing else takes off
+        run.stop()  # what is in the air comes down and is recorded; nothing else takes off
         for future in window:
             future.wait()
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from labeling.job import Job
+from labeling.plan import Plan
 from labeling.run import Run
 
 prepared_run: ContextVar[Run | None] = ContextVar("prepared_run", default=None)
@@ -13,7 +14,4 @@ prepared_run: ContextVar[Run | None] = ContextVar("prepared_run", default=None)
 def open_run(job: Job, limit: int | None) -> Run:
     """The prepared run, or one opened here and connected to the API."""
     run = prepared_run.get()
-    if run is None:
-        run = Run(job, limit=limit)
-        run.connect()
-    return run
+    return run or Run(Plan(job, limit=limit))

@@ -1,4 +1,4 @@
-"""What a run has done so far, for whoever shows it."""
+"""What a run has done so far, for whoever shows it and for the summary."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Counts:
-    """Numbers of rows, changed by many threads. `total` is 0 until the manifest has been read to its end."""
+    """Numbers of rows, changed by many threads."""
 
-    total: int = 0
+    total: int = 0  # of the manifest; 0 until it has been read to its end
     read: int = 0
-    checked: int = 0
-    submitted: int = 0
+    checked: int = 0  # bound, and their attachments looked at
+    submitted: int = 0  # they have a task, from this run or an earlier one
+    created: int = 0  # tasks that this run created
+    adopted: int = 0  # tasks that this run found made already, and recorded
     rejected: int = 0
-    answered: int = 0
+    held_back: int = 0  # not submitted, because of --limit or the job's cap
+    unsettled: int = 0  # sent, and no answer says whether a task was made
+    answered: int = 0  # their task has come back
     labeled: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

@@ -36,6 +36,7 @@ class Ledger:
         self._folder = folder
         self._schema = submission_schema(source_type)
         self._lock = threading.Lock()
+        self._is_open = False  # whether this run has seen to it that _ledger/open.json is there
         self._tasks: dict[str, str] = {}  # row_id → task_id
         self._tables: list[pa.Table] = []
         self._place: dict[str, tuple[int, int]] = {}  # task_id → (table, row in it)
@@ -87,8 +88,10 @@ class Ledger:
 
     def mark_open(self) -> None:
         """Write down, before the first task is created, since when there may be unrecorded ones."""
-        if self.open_since() is None:
-            self._folder.write(OPEN, orjson.dumps({"since": format_time(datetime.now(UTC))}))
+        with self._lock:
+            if not self._is_open and self.open_since() is None:
+                self._folder.write(OPEN, orjson.dumps({"since": format_time(datetime.now(UTC))}))
+            self._is_open = True
 
     def open_since(self) -> datetime | None:
         """Since when there may be tasks of which the ledger does not know; None where there are none."""
@@ -98,6 +101,7 @@ class Ledger:
     def mark_settled(self) -> None:
         """Every task that was created is recorded."""
         self._folder.delete(OPEN)
+        self._is_open = False
 
     def _remember(self, table: pa.Table) -> None:
         with self._lock:

@@ -9,16 +9,18 @@ from __future__ import annotations
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from labeling.run import Chunk, Run
+from labeling.plan import Chunk
+from labeling.run import Run
 from labeling.summary import Summary
 
 
 @task(task_run_name="submit-chunk", cache_policy=NO_CACHE, persist_result=False)
-def submit_chunk(run: Run, chunk: Chunk) -> dict[str, int]:
+def submit_chunk(run: Run, chunk: Chunk) -> None:
     """Check the rows of a chunk, and create their tasks."""
-    numbers = run.submit(chunk)
-    get_run_logger().info("chunk of %d rows: %s", len(chunk.rows), numbers)
-    return numbers
+    report = run.submit(chunk)
+    message = "%d rows: %d tasks created, %d found made already, %d rejected, %d held back"
+    created = report.submitted - report.adopted
+    get_run_logger().info(message, report.read, created, report.adopted, len(report.rejected), report.held_back)
 
 
 @task(task_run_name="publish-rejects", cache_policy=NO_CACHE, persist_result=False)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pandas as pd
 import pytest
 
 from sandbox.server import running
+from scale.client import ScaleClient
 from tests.labeling.jobs import write_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,16 +28,35 @@ def api() -> Iterator[str]:
         yield url
 
 
-def run(*arguments: object, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home for Prefect, for the tests that start one: making its database takes seconds."""
+    return tmp_path_factory.mktemp("prefect")
+
+
+def start(*arguments: object, home: Path, **environment: str) -> subprocess.Popen[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SCALE_", "AWS_"))}
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "flows.label_dataset", *map(str, arguments)],
         cwd=ROOT,
         env={**kept, "PREFECT_HOME": str(home), "SCALE_API_KEY": "test_command", **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=150,
     )
+
+
+def run(*arguments: object, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    with start(*arguments, home=home, **environment) as process:
+        output, errors = process.communicate(timeout=150)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def await_file(path: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.05)
 
 
 def write_manifest(folder: Path, count: int) -> None:
@@ -43,22 +65,44 @@ def write_manifest(folder: Path, count: int) -> None:
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_a_run_labels_and_says_so_in_numbers(tmp_path: Path, api: str) -> None:
+def test_a_run_labels_and_says_so_in_numbers(tmp_path: Path, api: str, home: Path) -> None:
     write_manifest(tmp_path, 1500)
     config = write_config(tmp_path, max_rejected="1%", scale={"url": api}, submit={"price_per_task": 0.5})
-    outcome = run(config, home=tmp_path / "prefect")
+    outcome = run(config, home=home)
     assert outcome.returncode == 0, outcome.stderr
     assert "1,499 tasks created; 749.50 for the job so far" in outcome.stdout
     assert "rejected: row 2 (r1): attachment: is empty; give it a text" in outcome.stdout
     assert outcome.stderr == ""
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 1499
 
-    again = run(config, home=tmp_path / "prefect")
+    again = run(config, home=home)
     assert again.returncode == 0, again.stderr
     assert "nothing to create" in again.stdout
 
     strict = write_config(tmp_path, max_rejected=0, scale={"url": api})
-    assert run(strict, home=tmp_path / "prefect").returncode == 1
+    assert run(strict, home=home).returncode == 1
+
+
+def test_ctrl_c_records_what_was_created_and_says_how_to_go_on(tmp_path: Path, api: str, home: Path) -> None:
+    write_manifest(tmp_path, 2500)
+    scale = {"url": api}
+    config = write_config(tmp_path, name="stopped", max_rejected="1%", scale=scale, submit={"rate": "300/s"})
+    with start(config, home=home) as process:
+        await_file(tmp_path / "out" / "_ledger" / "open.json")
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=25)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1].startswith("Stopped. What was created is recorded; go on with: python -m flows")
+    assert "Traceback" not in errors
+    recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
+    with ScaleClient("test_command", api) as client:
+        created = [task for task in client.list_tasks() if task.metadata["job"] == "stopped"]
+        assert 0 < len(created) < 2499
+        assert {task.task_id for task in created} == set(recorded["task_id"])
+        assert run(config, home=home).returncode == 0
+        assert sum(task.metadata["job"] == "stopped" for task in client.list_tasks()) == 2499
+    assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 2499
 
 
 def test_a_dry_run_sends_nothing_and_needs_no_key_and_no_server(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 
 from labeling.job import Job
+from labeling.plan import Plan
 from labeling.run import Run
 from labeling.summary import Summary
 
 
 def label(job: Job, *, limit: int | None = None, wait: bool = True) -> Summary:
     """Submit, collect until all came back (or look once), account."""
-    with closing(Run(job, limit=limit)) as run:
-        run.connect()
+    with closing(Run(Plan(job, limit=limit))) as run:
         for chunk in run.chunks():
             run.submit(chunk)
         run.finish_submission()
