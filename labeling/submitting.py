@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -84,6 +84,7 @@ class Submitter:
         self._stop = stop
         self._unrecorded = unrecorded
         self._server_knows_ids: bool | None = None  # whether it takes `unique_id`: told by its first answer
+        self._failure: Exception | None = None
         self._threads = ThreadPoolExecutor(job.submit.concurrency, thread_name_prefix="submit")
 
     @property
@@ -100,7 +101,7 @@ class Submitter:
         bound, rejected = check_rows(self._binder, self._checker, rows)
         self._stop.check()
         granted = self._allowance.take(len(bound))
-        futures = [self._threads.submit(self._create, row) for row in bound[:granted]]
+        futures = [self._threads.submit(self._submit_row, row) for row in bound[:granted]]
         results, failure = _gather(futures)
         created = [result for result in results if isinstance(result, Created)]
         self._ledger.record([result.submission for result in created])
@@ -117,9 +118,18 @@ class Submitter:
             rejected=[*rejected, *refused],
         )
 
-    def _create(self, row: BoundRow) -> Created | Rejected | None:
-        """The row's task; None where no answer says whether there is one."""
+    def _submit_row(self, row: BoundRow) -> Created | Rejected | None:
+        """The row's task; None where no answer says whether there is one. The first failure ends all rows."""
         self._stop.check()
+        if self._failure:
+            raise self._failure
+        try:
+            return self._create(row)
+        except Exception as error:
+            self._failure = self._failure or error
+            raise
+
+    def _create(self, row: BoundRow) -> Created | Rejected | None:
         task = self._unrecorded.pop(row.row_id, None)
         if task is not None:
             return self._adopt(row, task)
@@ -224,16 +234,7 @@ def _submission(row: BoundRow, task: Task) -> Submission:
 def _gather(
     futures: list[Future[Created | Rejected | None]],
 ) -> tuple[list[Created | Rejected | None], BaseException | None]:
-    """The results of all that ran, and the first failure: after one, what has not begun is not begun."""
-    results: list[Created | Rejected | None] = []
-    failure: BaseException | None = None
-    for future in futures:
-        if failure:
-            future.cancel()
-        if future.cancelled():
-            continue
-        error = future.exception()
-        if error is None:
-            results.append(future.result())
-        failure = failure or error
-    return results, failure
+    """The results of all rows that got one, and the first failure."""
+    wait(futures)
+    failures = [error for future in futures if (error := future.exception())]
+    return [future.result() for future in futures if not future.exception()], next(iter(failures), None)
