@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -113,11 +114,11 @@ def _print_table(table: pd.DataFrame) -> None:
     print(table.map(_short).to_string(index=False), end="\n\n")
 
 
-def _short(value: object) -> str:
+def _short(value: Any) -> str:
     """A cell on one line: times to the second, lists by their first entries."""
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    text = str(list(value)) if isinstance(value, np.ndarray) else "" if value is None or value is pd.NA else str(value)
+    text = str(list(value)) if isinstance(value, np.ndarray) else "" if pd.isna(value) else str(value)
     return text if len(text) <= WIDEST_CELL else f"{text[: WIDEST_CELL - 1]}…"
 
 

@@ -1,0 +1,70 @@
+"""How many tasks a second the sandbox creates, on one core, over 16 kept-alive connections.
+
+    python -m benchmarks.sandbox_creations [--tasks N]
+
+The sandbox is pinned to one core and the clients to another, where the system can do that. Tasks are answered
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import threading
+import time
+from urllib.parse import urlsplit
+
+from sandbox.server import listening_url, start, stop
+
+CONNECTIONS = 16
+BODY = json.dumps(
+    {
+        "instruction": "What is this message about?",
+        "attachment_type": "text",
+        "attachment": "Where is my order?",
+        "categories": ["delivery", "refund", "other"],
+        "metadata": {"row_id": "1"},
+    }
+)
+HEADERS = {"Authorization": "Basic dGVzdF9iZW5jaG1hcms6", "Content-Type": "application/json"}  # test_benchmark:
+
+
+def create(url: str, count: int) -> None:
+    """Create so many tasks over one connection."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+    for _ in range(count):
+        connection.request("POST", f"{parts.path}/task/categorization", BODY, HEADERS)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"the sandbox answered {answer.status}")
+    connection.close()
+
+
+def main() -> None:
+    """Measure, and print one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", type=int, default=20_000, metavar="N")
+    tasks = parser.parse_args().tasks
+    process = start()
+    try:
+        url = listening_url(process)
+        if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+            os.sched_setaffinity(process.pid, {0})
+            os.sched_setaffinity(0, {1})
+        threads = [threading.Thread(target=create, args=(url, tasks // CONNECTIONS)) for _ in range(CONNECTIONS)]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(f"{tasks / (time.monotonic() - began):,.0f} creations a second over {CONNECTIONS} connections")
+    finally:
+        stop(process)
+
+
+if __name__ == "__main__":
+    main()
