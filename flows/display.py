@@ -58,22 +58,16 @@ def _show_bars(counts: Counts, ended: threading.Event) -> None:
 
 def _bars(counts: Counts, clock: Clock) -> list[tuple[int, int, str]]:
     """Done, total (0: not known yet) and words of each bar."""
-    rate = clock.rate("submitted", counts.submitted)
-    settled = counts.submitted + counts.rejected
+    settled = counts.submitted + counts.rejected + counts.held_back
+    tasks = counts.submitted if counts.total else 0
+    checked = f"{counts.checked:,} of {counts.read:,} rows read"
+    submitted = f"{counts.submitted:,} at {clock.rate('submitted', counts.submitted):,.0f}/s"
+    submitted += f", {counts.rejected:,} rejected{clock.left('settled', settled, counts.total)}"
+    labeled = f"{counts.labeled:,} of {counts.submitted:,}{clock.left('answered', counts.answered, tasks)}"
     return [
-        (counts.checked, counts.total, f"{counts.checked:,} of {counts.read:,} rows read"),
-        (
-            settled,
-            counts.total,
-            f"{counts.submitted:,} at {rate:,.0f}/s, {counts.rejected:,} rejected"
-            + clock.left("submitted", settled, counts.total),
-        ),
-        (
-            counts.answered,
-            counts.submitted if counts.total else 0,
-            f"{counts.labeled:,} of {counts.submitted:,}"
-            + clock.left("answered", counts.answered, counts.submitted if counts.total else 0),
-        ),
+        (counts.checked, counts.total, checked),
+        (settled, counts.total, submitted),
+        (counts.answered, tasks, labeled),
     ]
 
 
@@ -89,16 +83,21 @@ def _show_lines(counts: Counts, ended: threading.Event) -> None:
 
 
 class Clock:
-    """Rates of what grows, from the first time that it was seen."""
+    """Rates of what grows, from when it began to grow to when it last grew."""
 
     def __init__(self) -> None:
-        self._first: dict[str, tuple[float, int]] = {}
+        self._grown: dict[str, list[tuple[float, int]]] = {}  # before it grew, and when it last grew
 
     def rate(self, name: str, number: int) -> float:
-        """How fast a number grows, a second."""
-        start, begun = self._first.setdefault(name, (time.monotonic(), number))
-        elapsed = time.monotonic() - start
-        return (number - begun) / elapsed if elapsed > 0 else 0.0
+        """How fast a number grew, a second."""
+        seen = self._grown.setdefault(name, [])
+        now = (time.monotonic(), number)
+        if not seen or seen[0][1] == number:
+            seen[:] = [now]
+        elif seen[-1][1] != number:
+            seen[1:] = [now]
+        (start, begun), (end, last) = seen[0], seen[-1]
+        return (last - begun) / (end - start) if end > start else 0.0
 
     def left(self, name: str, number: int, total: int) -> str:
         """Words for the time until a number reaches its total; none where that cannot be told."""

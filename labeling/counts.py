@@ -15,7 +15,7 @@ class Counts:
 
     total: int = 0  # of the manifest; 0 until it has been read to its end
     read: int = 0
-    checked: int = 0  # bound, and their attachments looked at
+    checked: int = 0  # bound and their attachments looked at, or found to need neither
     submitted: int = 0  # they have a task, from this run or an earlier one
     created: int = 0  # tasks that this run created
     adopted: int = 0  # tasks that this run found made already, and recorded

@@ -130,10 +130,11 @@ class Plan:
             first = row.number if row_id is None else self._first.setdefault(row_id, row.number)
             if first != row.number:
                 self.reject([self._repeated(row, row_id, first)])
+                self.counts.add(checked=1)
             elif row_id is not None and row_id in self.ledger:
-                self.counts.add(submitted=1)
+                self.counts.add(checked=1, submitted=1)
             elif self._limit is not None and row.number > self._limit:
-                self.counts.add(held_back=1)
+                self.counts.add(checked=1, held_back=1)
             else:
                 yield row
 

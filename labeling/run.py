@@ -53,6 +53,7 @@ class Run:
             plan.ledger,
             Allowance(plan.allowance()),
             stop,
+            plan.counts,
             unrecorded_tasks(self._client, job, plan.ledger),
         )
         self._collector = Collector(job, self._client, plan.ledger, plan.folder, plan.binder.source_type, stop)
@@ -68,14 +69,7 @@ class Run:
         self._ledger.mark_open()
         report = self._submitter.submit(chunk.rows)
         self.plan.reject(report.rejected)
-        self.counts.add(
-            checked=report.read,
-            submitted=report.submitted,
-            created=report.submitted - report.adopted,
-            adopted=report.adopted,
-            held_back=report.held_back,
-            unsettled=report.unsettled,
-        )
+        self.counts.add(held_back=report.held_back, unsettled=report.unsettled)
         return report
 
     def finish_submission(self) -> None:

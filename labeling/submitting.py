@@ -14,6 +14,7 @@ from labeling import s3
 from labeling.attachments import AttachmentChecker
 from labeling.binding import Binder, plain
 from labeling.checking import check_rows
+from labeling.counts import Counts
 from labeling.job import Job
 from labeling.ledger import Ledger
 from labeling.stages import BoundRow, ChunkReport, ManifestRow, Rejected, Submission
@@ -73,6 +74,7 @@ class Submitter:
         ledger: Ledger,
         allowance: Allowance,
         stop: Stop,
+        counts: Counts,
         unrecorded: dict[str, Task],
     ) -> None:
         self._job = job
@@ -82,6 +84,7 @@ class Submitter:
         self._ledger = ledger
         self._allowance = allowance
         self._stop = stop
+        self._counts = counts
         self._unrecorded = unrecorded
         self._server_knows_ids: bool | None = None  # whether it takes `unique_id`: told by its first answer
         self._failure: Exception | None = None
@@ -99,6 +102,7 @@ class Submitter:
     def submit(self, rows: Sequence[ManifestRow]) -> ChunkReport:
         """Submit the rows that can be submitted, and record them. What was created is recorded even if it raises."""
         bound, rejected = check_rows(self._binder, self._checker, rows)
+        self._counts.add(checked=len(rows))
         self._stop.check()
         granted = self._allowance.take(len(bound))
         futures = [self._threads.submit(self._submit_row, row) for row in bound[:granted]]
@@ -124,10 +128,13 @@ class Submitter:
         if self._failure:
             raise self._failure
         try:
-            return self._create(row)
+            result = self._create(row)
         except Exception as error:
             self._failure = self._failure or error
             raise
+        if isinstance(result, Created):
+            self._counts.add(submitted=1, **{"adopted" if result.adopted else "created": 1})
+        return result
 
     def _create(self, row: BoundRow) -> Created | Rejected | None:
         task = self._unrecorded.pop(row.row_id, None)
