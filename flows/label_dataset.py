@@ -12,7 +12,6 @@ if __name__ == "__main__":  # before Prefect is imported, which takes seconds: -
 
 from collections import deque
 from contextlib import closing
-from typing import Any
 
 from prefect import flow
 from prefect.futures import PrefectFuture
@@ -74,10 +73,5 @@ def collect_until_all_came_back(run: Run) -> None:
         collect_answers(run)
 
 
-def main(command: Any) -> None:
-    """Run the flow for a prepared command, and leave with its exit status."""
-    command.finish(lambda: label_dataset(command.job, limit=command.limit, wait=command.wait))
-
-
 if __name__ == "__main__":
-    main(COMMAND)
+    COMMAND.finish(lambda: label_dataset(COMMAND.job, limit=COMMAND.limit, wait=COMMAND.wait))

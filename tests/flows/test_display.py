@@ -13,7 +13,7 @@ from labeling.counts import Counts
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock: its one entry is the time."""
     time = [100.0]
-    monkeypatch.setattr(display.time, "monotonic", lambda: time[0])
+    monkeypatch.setattr("flows.display.time.monotonic", lambda: time[0])
     return time
 
 

@@ -415,8 +415,8 @@ def test_no_head_is_sent(media: MediaServer, checker: AttachmentChecker) -> None
 
 
 def test_passwords_of_the_machine_stay_here(
-    media: MediaServer, checker: AttachmentChecker, monkeypatch: pytest.MonkeyPatch, tmp_path
-) -> None:  # type: ignore[no-untyped-def]
+    media: MediaServer, checker: AttachmentChecker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password SECRET\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert look(checker, media.serve("/a", file(picture()))) is None

@@ -35,7 +35,7 @@ def check(checker: AttachmentChecker, uris: list[str], kind: str = "image") -> l
 
 def reason(checker: AttachmentChecker, uri: str, kind: str = "image") -> str | None:
     (problem,) = check(checker, [uri], kind)
-    return problem and problem.reason
+    return problem.reason if problem else None
 
 
 def test_a_shared_prefix_costs_one_request_per_thousand(
@@ -208,12 +208,13 @@ def test_an_archived_object_cannot_be_fetched(bucket: Bucket, level: CheckLevel)
 def answer_with(status: int, code: str) -> Any:
     """A hook that answers in the store's place, as a policy would that no test server can enforce."""
     from botocore.awsrequest import AWSResponse
+    from botocore.compat import HTTPHeaders
 
     class Body:
         def stream(self, **_: object) -> Iterator[bytes]:
             yield f"<Error><Code>{code}</Code></Error>".encode()
 
-    return lambda request, **_: AWSResponse(request.url, status, {}, Body())
+    return lambda request, **_: AWSResponse(request.url, status, HTTPHeaders(), Body())
 
 
 @pytest.fixture

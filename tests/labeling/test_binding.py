@@ -14,7 +14,13 @@ from labeling.errors import Unusable
 from labeling.stages import BoundRow, ManifestRow, Rejected
 from tests.labeling.jobs import make_job
 
-SCHEMA = pa.schema([("id", pa.string()), ("text", pa.string()), ("n", pa.int64()), ("labels", pa.list_(pa.string()))])
+COLUMNS: dict[str, pa.DataType] = {
+    "id": pa.string(),
+    "text": pa.string(),
+    "n": pa.int64(),
+    "labels": pa.list_(pa.string()),
+}
+SCHEMA = pa.schema(COLUMNS)
 BOXES = {"type": "annotation", "attachment": "{text}", "objects_to_annotate": "{labels}"}
 
 

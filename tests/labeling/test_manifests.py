@@ -29,7 +29,8 @@ def test_json_lines(tmp_path: Path) -> None:
         (1, {"id": "001", "n": 1}),
         (2, {"id": "2", "tags": ["ü"]}),
     ]
-    assert manifest.schema == pa.schema([("id", pa.string()), ("n", pa.int64()), ("tags", pa.list_(pa.string()))])
+    columns: dict[str, pa.DataType] = {"id": pa.string(), "n": pa.int64(), "tags": pa.list_(pa.string())}
+    assert manifest.schema == pa.schema(columns)
 
 
 def test_csv_keeps_leading_zeros_quotes_and_empty_cells(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,8 @@ def test_changing_a_unique_id(live: Caller) -> None:
     assert "unique_id" not in live.ok("DELETE", f"/task/{one}/unique_id")
     assert live.ok("POST", path, json={"unique_id": "one"})["unique_id"] == "one"
     assert live.listed(unique_id="two") == []
-    for body in ({}, {"unique_id": ""}, {"unique_id": 7}, []):
+    bodies: list[Any] = [{}, {"unique_id": ""}, {"unique_id": 7}, []]
+    for body in bodies:
         assert "unique_id" in live.refused(400, "POST", path, json=body)
 
 

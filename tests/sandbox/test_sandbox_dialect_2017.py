@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.labeling.media_server import MediaServer
@@ -19,7 +21,13 @@ def trial(url_2017: str) -> Caller:
 
 
 def test_unique_id_and_its_like_are_ignored(live: Caller) -> None:
-    added = {"unique_id": "one", "project": "p", "batch": "b", "tags": "not a list", "clear_unique_id_on_error": 7}
+    added: dict[str, Any] = {
+        "unique_id": "one",
+        "project": "p",
+        "batch": "b",
+        "tags": "not a list",
+        "clear_unique_id_on_error": 7,
+    }
     first, second = live.text(**added), live.text(**added)
     assert first["task_id"] != second["task_id"]
     assert not set(added) & (set(first) | set(first["params"]))
