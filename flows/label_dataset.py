@@ -18,6 +18,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.prepared import open_run
+from labeling.errors import LimitReached
 from labeling.job import Job
 from labeling.run import Run
 from labeling.summary import Summary
@@ -39,8 +40,12 @@ def label_dataset(job: Job, limit: int | None = None, wait: bool = True) -> Summ
     wait: stay until every task has come back; otherwise leave after one look.
     """
     with closing(open_run(job, limit)) as run:
-        with run.counts.timing("submit"):
-            submit_all(run)
+        try:
+            with run.counts.timing("submit"):
+                submit_all(run)
+        except LimitReached:
+            publish_rejects(run)  # they say why
+            raise
         publish_rejects(run)
         with run.counts.timing("collect"):
             collect_answers(run)

@@ -182,7 +182,7 @@ class Job(Section):
     output: str = Field(description="Folder or s3:// prefix for everything that the job writes.", min_length=1)
     scale: ScaleSection = ScaleSection()
     max_rejected: Share = Field(
-        default=0, description="Rows that may stay without a label: a number (20) or a share (5%)."
+        default=0.05, description="Rows that may stay without a label: a number (20) or a share (5%)."
     )
 
     @property

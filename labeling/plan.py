@@ -14,16 +14,18 @@ from labeling.attachments import AttachmentChecker
 from labeling.binding import Binder
 from labeling.checking import check_rows
 from labeling.counts import Counts
-from labeling.errors import StoreTrouble, Unusable
+from labeling.errors import LimitReached, StoreTrouble, Unusable
 from labeling.job import Job
 from labeling.ledger import Ledger
 from labeling.manifests import Manifest, open_manifest
-from labeling.stages import ManifestRow, Rejected
+from labeling.rejecting import REJECTS
+from labeling.stages import BoundRow, ManifestRow, Rejected
 from labeling.stopping import Stop
 from labeling.storage import Folder, open_folder
 from scale.problems import Problem
 
 CHUNK_ROWS = 1000
+ENOUGH_ROWS = 500  # rows seen before the share of rejected ones means anything
 
 
 class Chunk:
@@ -89,6 +91,23 @@ class Plan:
             yield Chunk(chunk)
         self.counts.add(total=self.counts.read)
 
+    def check(self, chunk: Chunk) -> tuple[list[BoundRow], list[Rejected]]:
+        """Bind a chunk's rows and look at their attachments: those that can be submitted, and the others."""
+        bound, rejected = check_rows(self.binder, self.checker, chunk.rows)
+        self.reject(rejected)
+        self.counts.add(checked=len(chunk.rows))
+        self.stop.check()
+        return bound, rejected
+
+    def refuse_too_many_rejects(self) -> None:
+        """Raises LimitReached where, of enough rows seen, more are rejected than the job allows."""
+        seen, rejected = self.counts.checked, self.counts.rejected
+        if seen >= ENOUGH_ROWS and rejected > self.job.allowed_unlabeled(seen):
+            raise LimitReached(
+                f"{rejected:,} of the first {seen:,} rows are rejected, more than max_rejected allows: "
+                f"nothing more was submitted. Look at {self.folder.uri}/{REJECTS}, mend the rows, or raise max_rejected."
+            )
+
     def reject(self, rejected: Sequence[Rejected]) -> None:
         """Take note of rows that are wrong."""
         self.rejected.extend(rejected)
@@ -103,10 +122,8 @@ class Plan:
         """What a run would do: goes through every row and checks it, and sends nothing to Scale."""
         create = 0
         for chunk in self.chunks():
-            bound, rejected = check_rows(self.binder, self.checker, chunk.rows)
-            self.reject(rejected)
+            bound, _ = self.check(chunk)
             create += len(bound)
-            self.counts.add(checked=len(chunk.rows))
         allowed, price = self.allowance(), self.job.submit.price_per_task
         granted = create if allowed is None else min(create, allowed)
         return Preview(

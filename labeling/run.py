@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from labeling import compaction, ledger, rejecting
 from labeling.collecting import ERRORS, LABELS, Collector
@@ -47,8 +48,6 @@ class Run:
             ledger.begin(plan.folder, job, plan.binder.source_type)
         self._submitter = Submitter(
             job,
-            plan.binder,
-            plan.checker,
             self._client,
             plan.ledger,
             Allowance(plan.allowance()),
@@ -65,12 +64,17 @@ class Run:
         return self.plan.chunks()
 
     def submit(self, chunk: Chunk) -> ChunkReport:
-        """Check the rows of a chunk and create their tasks. Chunks may be submitted at once."""
+        """Check the rows of a chunk and create their tasks. Chunks may be submitted at once.
+
+        Raises LimitReached where more rows are rejected than the job allows: then no task is created.
+        """
+        bound, rejected = self.plan.check(chunk)
+        self.plan.refuse_too_many_rejects()
         self._ledger.mark_open()
-        report = self._submitter.submit(chunk.rows)
+        report = self._submitter.submit(bound)
         self.plan.reject(report.rejected)
         self.counts.add(held_back=report.held_back, unsettled=report.unsettled)
-        return report
+        return replace(report, rejected=[*rejected, *report.rejected])
 
     def finish_submission(self) -> None:
         """Publish the rejects of this run. Every task is recorded now, or the next run looks for it."""

@@ -81,9 +81,8 @@ class Submission:
 class ChunkReport:
     """What became of a chunk of rows; numbers of rows, but for the rejected ones themselves."""
 
-    read: int
-    submitted: int
-    adopted: int  # of the submitted: tasks that were there already
+    created: int
+    adopted: int  # their tasks were there already
     held_back: int  # not sent, for the job's cap was reached
     unsettled: int  # sent, and no answer says whether a task was made
     rejected: list[Rejected]

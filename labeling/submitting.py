@@ -11,13 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from labeling import s3
-from labeling.attachments import AttachmentChecker
-from labeling.binding import Binder, plain
-from labeling.checking import check_rows
+from labeling.binding import plain
 from labeling.counts import Counts
 from labeling.job import Job
 from labeling.ledger import Ledger
-from labeling.stages import BoundRow, ChunkReport, ManifestRow, Rejected, Submission
+from labeling.stages import BoundRow, ChunkReport, Rejected, Submission
 from labeling.stopping import Stop
 from scale.client import ScaleClient
 from scale.contract import Task, format_time
@@ -60,7 +58,7 @@ class Created:
 
 
 class Submitter:
-    """Takes chunks of rows through binding, checking and creating. Chunks may be submitted at once.
+    """Creates the tasks of checked rows. Several chunks of them may be submitted at once.
 
     A task is created once per row, whatever breaks: see docs/architecture.md, "Exactly once".
     """
@@ -68,8 +66,6 @@ class Submitter:
     def __init__(
         self,
         job: Job,
-        binder: Binder,
-        checker: AttachmentChecker,
         client: ScaleClient,
         ledger: Ledger,
         allowance: Allowance,
@@ -78,8 +74,6 @@ class Submitter:
         unrecorded: dict[str, Task],
     ) -> None:
         self._job = job
-        self._binder = binder
-        self._checker = checker
         self._client = client
         self._ledger = ledger
         self._allowance = allowance
@@ -99,13 +93,10 @@ class Submitter:
         """End the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, rows: Sequence[ManifestRow]) -> ChunkReport:
-        """Submit the rows that can be submitted, and record them. What was created is recorded even if it raises."""
-        bound, rejected = check_rows(self._binder, self._checker, rows)
-        self._counts.add(checked=len(rows))
-        self._stop.check()
-        granted = self._allowance.take(len(bound))
-        futures = [self._threads.submit(self._submit_row, row) for row in bound[:granted]]
+    def submit(self, rows: Sequence[BoundRow]) -> ChunkReport:
+        """Create the rows' tasks, and record them. What was created is recorded even if this raises."""
+        granted = self._allowance.take(len(rows))
+        futures = [self._threads.submit(self._submit_row, row) for row in rows[:granted]]
         results, failure = _gather(futures)
         created = [result for result in results if isinstance(result, Created)]
         self._ledger.record([result.submission for result in created])
@@ -113,13 +104,13 @@ class Submitter:
         self._allowance.give_back(len(refused))
         if failure:
             raise failure
+        adopted = sum(result.adopted for result in created)
         return ChunkReport(
-            read=len(rows),
-            submitted=len(created),
-            adopted=sum(result.adopted for result in created),
-            held_back=len(bound) - granted,
+            created=len(created) - adopted,
+            adopted=adopted,
+            held_back=len(rows) - granted,
             unsettled=granted - len(created) - len(refused),
-            rejected=[*rejected, *refused],
+            rejected=refused,
         )
 
     def _submit_row(self, row: BoundRow) -> Created | Rejected | None:

@@ -19,8 +19,8 @@ def submit_chunk(run: Run, chunk: Chunk) -> None:
     """Check the rows of a chunk, and create their tasks."""
     report = run.submit(chunk)
     message = "%d rows: %d tasks created, %d found made already, %d rejected, %d held back"
-    created = report.submitted - report.adopted
-    get_run_logger().info(message, report.read, created, report.adopted, len(report.rejected), report.held_back)
+    numbers = (report.created, report.adopted, len(report.rejected), report.held_back)
+    get_run_logger().info(message, len(chunk.rows), *numbers)
 
 
 @task(task_run_name="publish-rejects", cache_policy=NO_CACHE, persist_result=False)

@@ -107,7 +107,8 @@ def test_ctrl_c_records_what_was_created_and_says_how_to_go_on(tmp_path: Path, a
 
 def test_a_dry_run_sends_nothing_and_needs_no_key_and_no_server(tmp_path: Path) -> None:
     write_manifest(tmp_path, 20)
-    config = write_config(tmp_path, submit={"price_per_task": 0.5}, scale={"url": "http://127.0.0.1:9"})
+    scale = {"url": "http://127.0.0.1:9"}
+    config = write_config(tmp_path, submit={"price_per_task": 0.5}, scale=scale, max_rejected=0)
     outcome = run(config, "--dry-run", home=tmp_path / "prefect", SCALE_API_KEY="")
     assert outcome.returncode == 1, "a row would be rejected, and max_rejected is 0"
     assert "cost: 9.50" in outcome.stdout

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from labeling import s3
-from labeling.errors import Unusable
+from labeling.errors import LimitReached, Unusable
 from labeling.job import Job
 from labeling.tables import SCHEMA_VERSION
 from sandbox.server import running
@@ -131,6 +131,21 @@ def test_limit_and_cap_leave_the_rest_pending(tmp_path: Path, api: str, key: str
     assert (capped.created, capped.not_submitted) == (15, 25)
     assert len(tasks_of(api, key)) == 25
     assert label(the_job(tmp_path, api)).labeled == 50
+
+
+def test_too_many_rejects_stop_the_submission(tmp_path: Path, api: str, key: str) -> None:
+    manifest = [{**row, "text": " " if row["n"] % 10 == 0 else "x"} for row in rows(3000)]
+    write_rows(tmp_path / "manifest.jsonl", manifest)
+    with pytest.raises(LimitReached, match=r"100 of the first 1,000 rows are rejected") as caught:
+        label(the_job(tmp_path, api, max_rejected="9%"))
+    assert str(tmp_path / "out" / "rejects") in str(caught.value)
+    assert tasks_of(api, key) == []
+    assert label(the_job(tmp_path, api, max_rejected="10%")).labeled == 2700
+
+
+def test_few_rows_are_not_enough_to_stop_at(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", [{"id": number, "text": " " if number else "x"} for number in range(499)])
+    assert label(the_job(tmp_path, api, metadata=[])).created == 1
 
 
 def test_a_crash_before_the_ledger_was_written_costs_nothing(tmp_path: Path, api: str, key: str) -> None:
