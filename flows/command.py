@@ -69,6 +69,8 @@ def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
         plan = Plan(job, limit=options.limit)
         if options.dry_run:
             _dry_run(plan)
+        if not options.yes:
+            _ask_before_money_is_spent(job)
         return LabelCommand(job, Run(plan), options.limit, wait=not options.no_wait)
 
 
@@ -85,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="check every row, say what a run would cost, send nothing"
     )
+    parser.add_argument("--yes", action="store_true", help="do not ask before a live key spends money")
     parser.add_argument("--no-wait", action="store_true", help="submit, look once at what has come back, and leave")
     return parser
 
@@ -103,6 +106,19 @@ def _load_environment() -> None:
         os.environ.setdefault(name, value)
     if not os.environ.get("PREFECT_API_URL"):
         os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")
+
+
+def _ask_before_money_is_spent(job: Job) -> None:
+    """On a terminal, a job with a live key needs a yes."""
+    from scale.contract import Mode
+
+    if job.scale.mode is not Mode.LIVE or not sys.stdin.isatty():
+        return
+    cap = job.submit.cap()
+    most = "without a cap on their number" if cap is None else f"{cap:,} at most"
+    print(f"{job.name} has people do its tasks, {most}, and they cost money. Go on? [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        leave("Nothing was sent.", 2)
 
 
 def _dry_run(plan: Plan) -> NoReturn:

@@ -1,6 +1,7 @@
 """Label a data set: submit the rows of a manifest, wait for people, write typed Parquet.
 
 python -m flows.label_dataset CONFIG [--manifest URI] [--output URI] [--limit N] [--dry-run] [--no-wait]
+[--yes]
 """
 
 from __future__ import annotations

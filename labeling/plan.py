@@ -104,8 +104,8 @@ class Plan:
         seen, rejected = self.counts.checked, self.counts.rejected
         if seen >= ENOUGH_ROWS and rejected > self.job.allowed_unlabeled(seen):
             raise LimitReached(
-                f"{rejected:,} of the first {seen:,} rows are rejected, more than max_rejected allows: "
-                f"nothing more was submitted. Look at {self.folder.uri}/{REJECTS}, mend the rows, or raise max_rejected."
+                f"{rejected:,} of the first {seen:,} rows are rejected, more than max_rejected allows: nothing more "
+                f"was submitted. Look at {self.folder.uri}/{REJECTS}, mend the rows, or raise max_rejected."
             )
 
     def reject(self, rejected: Sequence[Rejected]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shlex
 import signal
 import subprocess
@@ -155,6 +156,29 @@ def test_help_answers_without_prefect(tmp_path: Path) -> None:
         "sys.exit('prefect' in sys.modules or 'pyarrow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(("answer", "asked"), [("n", True), ("", True), ("y", True), (None, False)])
+def test_a_live_key_needs_a_yes_on_a_terminal(tmp_path: Path, api: str, answer: str | None, asked: bool) -> None:
+    """Asked before anything is sent, so a dead server shows how far it came; None stands for --yes."""
+    write_manifest(tmp_path, 3)
+    config = write_config(tmp_path, scale={"url": "http://127.0.0.1:9", "mode": "live"}, submit={"max_tasks": 7})
+    terminal, user = pty.openpty()
+    os.write(terminal, f"{answer}\n".encode() if answer is not None else b"")
+    process = subprocess.run(
+        [sys.executable, "-m", "flows.label_dataset", str(config), *([] if asked else ["--yes"])],
+        cwd=ROOT,
+        env={**os.environ, "SCALE_API_KEY": "live_x", "PREFECT_HOME": str(tmp_path / "prefect")},
+        stdin=user,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    os.close(terminal)
+    os.close(user)
+    assert ("7 at most" in process.stdout) is asked
+    assert process.returncode == 2
+    assert process.stderr.startswith("scale.url: no connection" if answer in ("y", None) else "Nothing was sent.")
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
