@@ -29,6 +29,7 @@ from sandbox.server import running as running_sandbox
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "demo" / ".samples"
 BUCKET = "labelflow-demo"
+SECRET = "no-secret-at-all"  # the local S3 takes any
 JOBS = ["street-boxes", "call-transcripts", "message-categories"]
 SHOWN_ROWS = 3
 WIDEST_CELL = 60
@@ -66,7 +67,7 @@ def s3_access(url: str) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "demo",
-        "AWS_SECRET_ACCESS_KEY": "demo",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
 
@@ -79,7 +80,7 @@ def _own_prefect() -> dict[str, str]:
 
 def upload(s3_url: str) -> None:
     """Put the samples and their manifests into the bucket."""
-    access = {"aws_access_key_id": "demo", "aws_secret_access_key": "demo", "region_name": "us-east-1"}
+    access = {"aws_access_key_id": "demo", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
     client = boto3.client("s3", endpoint_url=s3_url, **access)  # type: ignore[call-overload]
     client.create_bucket(Bucket=BUCKET)
     with tempfile.TemporaryDirectory() as folder:

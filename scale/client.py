@@ -131,11 +131,11 @@ class ScaleClient:
             doc = self._call("GET", "/tasks?" + urlencode(query, doseq=True))
             page = _parse_page(doc)
             yield page
-            if not doc.get("has_more"):
+            offset += len(page.tasks)
+            if not doc.get("has_more", offset < page.total):
                 return
             if not page.tasks:
                 raise UnexpectedAnswer("the server says that there are more tasks, and gives none")
-            offset += len(page.tasks)
             if doc.get("next_token"):
                 query["next_token"] = doc["next_token"]
             else:

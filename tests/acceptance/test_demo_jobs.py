@@ -18,6 +18,7 @@ from sandbox.server import running
 from tests.labeling.driver import label
 
 SETS = dict(zip(JOBS, ["streets", "calls", "messages"], strict=True))
+WRITTEN = ["labels/", "rejects/", "errors/", "_ledger/", "_ledger/submissions/"]
 TYPED = {"street-boxes": "annotations", "call-transcripts": "transcript", "message-categories": "category"}
 
 
@@ -62,6 +63,11 @@ def test_every_row_of_the_manifest_is_accounted_for(
     assert {bad.index + 1 for bad in data_set.bad_rows} == set(rejected["reject_row"])
     assert by_pandas[TYPED[name]].notna().all()
     assert not by_pandas["attachment"].str.contains("X-Amz-").any()
+
+    written = [folder.read(file.name) or b"" for below in WRITTEN for file in folder.list(below)]
+    assert len(written) >= 4
+    secrets = [b"X-Amz-Signature", b"X-Amz-Credential", b"test_demo", demo_s3["AWS_SECRET_ACCESS_KEY"].encode()]
+    assert not [secret for secret in secrets if any(secret in content for content in written)]
 
     files = f"{labels}/*.parquet"
     distinct = duckdb.execute("select count(distinct row_id) from read_parquet(?)", [files]).fetchone()

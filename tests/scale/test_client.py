@@ -146,6 +146,11 @@ def test_pages_are_followed_by_token_and_by_offset(scripted: Scripted, client: S
     assert ("next_token=t2" if by_token else "offset=4") in paths[2]
 
 
+def test_where_no_has_more_is_given_the_total_tells(scripted: Scripted, client: ScaleClient) -> None:
+    scripted.answer = lambda *_: (200, {"docs": [task(len(scripted.requests))], "total": 3}, {})
+    assert len(list(client.list_tasks())) == 3
+
+
 def test_a_page_that_promises_more_and_gives_none_ends_the_listing(scripted: Scripted, client: ScaleClient) -> None:
     scripted.answer = lambda *_: (200, {"docs": [], "has_more": True}, {})
     with pytest.raises(UnexpectedAnswer):
