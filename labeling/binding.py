@@ -57,6 +57,8 @@ class Binder:
             return Rejected(row, row_id, error.problem)
         except ValidationError as error:
             return Rejected(row, row_id, self._at_its_column(problems(error)[0], row))
+        except orjson.JSONEncodeError as error:
+            return Rejected(row, row_id, Problem("task", f"cannot be sent as JSON ({error})", "mend the row's values"))
         return bound
 
     def _fill(self, row: ManifestRow, row_id: str) -> BoundRow:

@@ -62,6 +62,12 @@ def _job_name(value: str) -> str:
     return value
 
 
+def _location(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise wrong(f"was {shown(value)}", "write a path, or a URI like s3://bucket/prefix")
+    return value
+
+
 def _not_reserved(columns: list[str]) -> list[str]:
     for column in columns:
         if column in RESERVED_METADATA:
@@ -91,6 +97,7 @@ def within(most: timedelta, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+Location = Annotated[str, AfterValidator(_location)]
 Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
 Share = Annotated[int | float, BeforeValidator(_share)]
 
@@ -104,7 +111,7 @@ class Section(BaseModel):
 class ManifestSection(Section):
     """The data set: one row of it becomes one task."""
 
-    uri: str = Field(description="Path or s3:// URI of a .jsonl, .csv or .parquet file.", min_length=1)
+    uri: Location = Field(description="Path or s3:// URI of a .jsonl, .csv or .parquet file.")
     row_id: str = Field(description="Column that names a row: unique, never null.", min_length=1)
 
 
@@ -179,7 +186,7 @@ class Job(Section):
     attachments: AttachmentsSection = AttachmentsSection()
     submit: SubmitSection = SubmitSection()
     completion: CompletionSection = CompletionSection()
-    output: str = Field(description="Folder or s3:// prefix for everything that the job writes.", min_length=1)
+    output: Location = Field(description="Folder or s3:// prefix for everything that the job writes.")
     scale: ScaleSection = ScaleSection()
     max_rejected: Share = Field(
         default=0.05, description="Rows that may stay without a label: a number (20) or a share (5%)."

@@ -26,6 +26,7 @@ from labeling.tables import part_name, parts, read_part, submission_schema, text
 from scale.contract import format_time, parse_time
 
 JOB, OPEN, SUBMISSIONS = "_ledger/job.json", "_ledger/open.json", "_ledger/submissions/"
+UNKNOWN_ROW = 2**62
 READERS = 16  # parts read at once when a ledger is opened
 
 
@@ -72,7 +73,9 @@ class Ledger:
         yield from self._tasks.items()
 
     def row_number(self, task_id: str) -> int:
-        """Where in the manifest the row of a task stood, counted from 1."""
+        """Where in the manifest the row of a task stood, counted from 1; behind all others where it is not known."""
+        if task_id not in self._place:
+            return UNKNOWN_ROW
         table, row = self._place[task_id]
         return int(self._tables[table]["row"][row].as_py())
 

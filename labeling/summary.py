@@ -29,7 +29,7 @@ class Summary:
     pending: int
     not_submitted: int  # of the pending: rows that have no task yet
     gone: int  # tasks whose row is no longer in the manifest; in none of the numbers above
-    unexpected: int  # of the labeled: answers of another shape than promised, kept in response_json only
+    unexpected: int  # labeled in this run: answers of another shape than promised, kept in response_json only
     created: int  # tasks that this run created
     adopted: int  # tasks that this run found made already, and recorded
     cost: float | None  # of all the job's tasks, None where no price is known

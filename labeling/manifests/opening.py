@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -20,6 +21,7 @@ from labeling.stages import ManifestRow
 
 PEEK_ROWS = 1000  # rows from which columns and types are told, where the format does not say
 _PIECES = {"format", "opening"}
+_UNKNOWN = re.compile(r"\bnull\b|struct<>")  # types of which no value has told more
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,6 @@ def _infer(rows: list[ManifestRow]) -> pa.Schema:
 def _type_of(values: list[Any]) -> pa.DataType:
     try:
         found = pa.array(values).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+    except (pa.ArrowException, OverflowError):
         return pa.string()
-    return pa.string() if pa.types.is_null(found) else found
+    return pa.string() if _UNKNOWN.search(str(found)) else found

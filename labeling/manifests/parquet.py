@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading
 from labeling.stages import ManifestRow
+from scale.problems import Problem
 
 BATCH_ROWS = 1000
 
@@ -27,9 +28,26 @@ def _read(file: BinaryIO) -> Reading:
 def _rows(table: pq.ParquetFile) -> Iterator[ManifestRow]:
     number = 0
     for batch in table.iter_batches(batch_size=BATCH_ROWS):
-        for values in batch.to_pylist():
-            number += 1
-            yield ManifestRow(number, values)
+        for row in _rows_of(batch, number):
+            number = row.number
+            yield row
+
+
+def _rows_of(batch: pa.RecordBatch, number: int) -> Iterator[ManifestRow]:
+    """The rows of a batch; a text that is no UTF-8 costs its own row only."""
+    try:
+        for offset, values in enumerate(batch.to_pylist(), 1):
+            yield ManifestRow(number + offset, values)
+    except UnicodeDecodeError:
+        for offset in range(1, batch.num_rows + 1):
+            yield _row(batch.slice(offset - 1, 1), number + offset)
+
+
+def _row(batch: pa.RecordBatch, number: int) -> ManifestRow:
+    try:
+        return ManifestRow(number, batch.to_pylist()[0])
+    except UnicodeDecodeError:
+        return ManifestRow(number, {}, Problem("(row)", "holds text that is not UTF-8", "write the file again"))
 
 
 FORMAT = ManifestFormat((".parquet",), _read)

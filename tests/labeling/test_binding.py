@@ -60,6 +60,12 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"id": "1", "text": "ftp://x/y", "labels": ["a"]}, {"task": BOXES}, "attachment", "ftp://"),
     ({"id": "1", "text": "https://x/y", "labels": list("abcdefg")}, {"task": BOXES}, "objects_to_annotate", "has 7"),
     ({"id": "1", "text": "https://x/y", "labels": "car"}, {"task": BOXES}, "objects_to_annotate", "was 'car'"),
+    (
+        {"id": "1", "text": "https://x/y", "n": 2**70, "labels": ["a"]},
+        {"task": {**BOXES, "extra": "{n}"}},
+        "task",
+        "64-bit",
+    ),
     ({"id": "1", "text": "x", "n": "three"}, {"metadata": ["n"]}, "n", "'three'"),
     ({"id": "1", "text": "x", "n": 2**70}, {"metadata": ["n"]}, "n", "int64"),
 ]

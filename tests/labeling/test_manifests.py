@@ -94,6 +94,13 @@ def test_a_bad_file_is_named_and_why(tmp_path: Path, name: str, content: bytes, 
     assert str(caught.value).startswith(uri)
 
 
+def test_a_parquet_text_that_is_no_utf8_costs_its_row_only(tmp_path: Path) -> None:
+    texts = pa.array([b"good", b"\xff", b"fine"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"id": texts}), tmp_path / "m.parquet")
+    rows = list(open_manifest(str(tmp_path / "m.parquet")).rows)
+    assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
+
+
 def test_a_truncated_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"id": list(range(1000))}), path)
@@ -122,6 +129,9 @@ def test_a_long_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
         ([1, "x"], pa.string()),
         ([None, None], pa.string()),
         ([{"a": 1}, {"a": 2}], pa.struct([("a", pa.int64())])),
+        ([{}, None], pa.string()),
+        ([[], []], pa.string()),
+        ([2**63, 1], pa.string()),
     ],
 )
 def test_types_are_told_from_values(tmp_path: Path, values: list[Any], kind: pa.DataType) -> None:

@@ -1,0 +1,107 @@
+"""Pace with a clock of the test's own: spacing, holding, slowing down, recovering."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from scale import pace
+from scale.pace import LEAST_RATE, RECOVERY_SECONDS, UNLIMITED_START, Pace
+
+
+class Clock:
+    """Time that passes only where somebody pauses."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=made.monotonic))
+    return made
+
+
+def seconds_for(tested: Pace, clock: Clock, requests: int = 10) -> float:
+    """How long a request takes, on the average, behind one that has just left."""
+    tested.wait()
+    start = clock.now
+    for _ in range(requests):
+        tested.wait()
+    return (clock.now - start) / requests
+
+
+def test_requests_are_spaced_by_the_rate(clock: Clock) -> None:
+    assert seconds_for(Pace(10, clock.pause), clock) == pytest.approx(0.1)
+
+
+def test_without_a_rate_nothing_is_waited_for(clock: Clock) -> None:
+    assert seconds_for(Pace(None, clock.pause), clock) == 0
+
+
+def test_threads_that_come_at_once_leave_one_after_the_other(clock: Clock) -> None:
+    pauses: list[float] = []
+    tested = Pace(10, pauses.append)  # the clock stands still: all come at the same moment
+    for _ in range(5):
+        tested.wait()
+    assert pauses == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_a_429_halves_the_rate_once_however_many_threads_hear_of_it(clock: Clock) -> None:
+    tested = Pace(10, clock.pause)
+    for _ in range(16):
+        tested.slow_down(None)
+    assert seconds_for(tested, clock) == pytest.approx(0.2)
+
+
+def test_a_429_holds_everything_for_as_long_as_it_asks(clock: Clock) -> None:
+    tested = Pace(10, clock.pause)
+    tested.slow_down(7.0)
+    tested.slow_down(3.0)
+    start = clock.now
+    tested.wait()
+    assert clock.now - start == pytest.approx(7.0)
+
+
+def test_a_429_gives_a_rate_where_there_was_none_and_it_goes_again(clock: Clock) -> None:
+    tested = Pace(None, clock.pause)
+    tested.slow_down(None)
+    assert seconds_for(tested, clock) == pytest.approx(2 / UNLIMITED_START)
+    clock.now += RECOVERY_SECONDS + 1
+    tested.wait()
+    assert seconds_for(tested, clock) == 0
+
+
+def test_the_rate_is_never_less_than_the_least(clock: Clock) -> None:
+    tested = Pace(10, clock.pause)
+    for _ in range(20):
+        tested.slow_down(None)
+        clock.now += 2
+    assert seconds_for(tested, clock, 2) == pytest.approx(1 / LEAST_RATE)
+
+
+def test_the_rate_recovers_step_by_step_to_the_limit_and_not_beyond(clock: Clock) -> None:
+    tested = Pace(10, clock.pause)
+    for _ in range(2):
+        tested.slow_down(None)
+        clock.now += 2
+    found = []
+    for _ in range(4):
+        found.append(round(1 / seconds_for(tested, clock, 5), 3))
+        clock.now += RECOVERY_SECONDS + 1
+    assert found == [2.5, 5, 10, 10]
+
+
+def test_a_limit_near_the_least_is_not_exceeded_by_recovering(clock: Clock) -> None:
+    tested = Pace(0.8, clock.pause)
+    tested.slow_down(None)
+    clock.now += RECOVERY_SECONDS + 1
+    assert seconds_for(tested, clock, 5) == pytest.approx(1 / 0.8)
