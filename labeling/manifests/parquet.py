@@ -18,11 +18,12 @@ BATCH_ROWS = 1000
 def _read(file: BinaryIO) -> Reading:
     try:
         table = pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError) as error:
+        schema = table.schema_arrow
+        names = schema.names
+    except (ValueError, OSError) as error:
         reason = f"is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')})"
         raise NotThisFormat(reason, "write it again; it may have been cut off") from None
-    schema = table.schema_arrow
-    return Reading(_rows(table), schema.names, schema)
+    return Reading(_rows(table), names, schema)
 
 
 def _rows(table: pq.ParquetFile) -> Iterator[ManifestRow]:

@@ -101,6 +101,14 @@ def test_a_parquet_text_that_is_no_utf8_costs_its_row_only(tmp_path: Path) -> No
     assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
 
 
+def test_a_parquet_file_with_a_damaged_name_of_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"column": [1]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"column", b"c\xfflumn"))
+    with pytest.raises(Unusable, match="no readable Parquet"):
+        open_manifest(str(path))
+
+
 def test_a_truncated_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"id": list(range(1000))}), path)
