@@ -6,12 +6,20 @@ import argparse
 import socket
 import sqlite3
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sandbox.dialect import DIALECTS
+from sandbox.faults.spec import Spec, described, parse
 from sandbox.options import DAY_SECONDS, Options, Turnaround
+
+WIDTH = 100
+DESCRIPTION = (
+    "A local server that speaks the Scale API. Any key that starts with test_ or live_ is good: "
+    "a test key completes a task at once, a live key after the turnaround."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +46,7 @@ def _options(given: argparse.Namespace, port: int) -> Options:
         turnaround=given.turnaround,
         dialect=DIALECTS[given.dialect],
         callback_day=given.callback_day,
+        faults=given.faults,
     )
     callback = {None: options.sink, "none": None}.get(given.default_callback, given.default_callback)
     return replace(options, default_callback=callback)
@@ -46,8 +55,9 @@ def _options(given: argparse.Namespace, port: int) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="A local server that speaks the Scale API. Any key that starts with test_ or live_ is good: "
-        "a test key completes a task at once, a live key after the turnaround.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=textwrap.fill(DESCRIPTION, WIDTH),
+        epilog=described(),
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
@@ -78,7 +88,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long the 24 hours of callback retries take (default: %(default)g)",
     )
+    parser.add_argument(
+        "--faults", type=_faults, metavar="SPEC", help="what goes wrong on purpose: see below (default: nothing)"
+    )
     return parser
+
+
+def _faults(text: str) -> Spec:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _turnaround(text: str) -> Turnaround:

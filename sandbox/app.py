@@ -11,23 +11,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.attachments import Attachments
-from sandbox.callbacks import Callbacks
 from sandbox.crew import Crew
 from sandbox.errors import Refused
 from sandbox.options import Options
-from sandbox.people import People
+from sandbox.parts import Parts
 from sandbox.routes import Api, json_response
 from sandbox.store import Store
 
 
-def create_app(store: Store, options: Options) -> FastAPI:
-    """The sandbox as an application; whatever stands between it and its clients is added as middleware."""
+def create_app(store: Store, options: Options, parts: Parts) -> FastAPI:
+    """The sandbox as an application, made of such parts."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         attachments = Attachments()
-        callbacks = Callbacks(store, options)
-        people = People(store, attachments, options.dialect)
+        callbacks = parts.callbacks()
+        people = parts.people(attachments)
         crew = Crew()
         crew.start(people.work())
         crew.start(callbacks.work())
@@ -37,10 +36,11 @@ def create_app(store: Store, options: Options) -> FastAPI:
         callbacks.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
-    app.router.routes.extend(Api(store, options).routes())
+    app.router.routes.extend(Api(store, options, parts.listing()).routes())
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _no_such_endpoint)
     app.add_exception_handler(Exception, _trouble)
+    parts.surround(app)
     return app
 
 

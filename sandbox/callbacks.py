@@ -52,21 +52,26 @@ class Callbacks:
         try:
             while True:
                 for seq in await self._store.mail.due(AT_ONCE):
-                    await self._free.acquire()
-                    self._sending.start(self._send(seq))
+                    await self._dispatch(seq)
         finally:
             await self._sending.stop()
+
+    async def _dispatch(self, seq: int) -> None:
+        await self._free.acquire()
+        self._sending.start(self._send(seq))
 
     async def _send(self, seq: int) -> None:
         try:
             (row,) = self._store.rows([seq])
-            body = self._body(row)
-            succeeded = await self._threads.run(_post, self._pool, row.callback_url, body)
+            succeeded = await self._deliver(row, self._body(row))
         finally:
             self._free.release()
         attempt = Attempt(seq, succeeded, None if succeeded else self._retry_at(seq))
         asyncio.get_running_loop().call_soon(self._note_attempts)  # with all others that end in this round
         self._attempted.append(attempt)
+
+    async def _deliver(self, row: Row, body: bytes) -> bool:
+        return await self._threads.run(_post, self._pool, row.callback_url, body)
 
     def _body(self, row: Row) -> bytes:
         response = orjson.loads(row.response or "{}")

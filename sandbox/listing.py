@@ -75,7 +75,7 @@ class Listing:
         given = self._known(query)
         limit = _whole("limit", given, default=PAGE_LIMIT, least=1, most=PAGE_LIMIT)
         offset = _whole("offset", given, default=0, least=0, most=2**62)
-        conditions = [Condition("owner = ?", (owner,)), *_conditions(given)]
+        conditions = self._shown([Condition("owner = ?", (owner,)), *_conditions(given)])
         total = self._total(conditions)
         conditions += _after_token(given)
         clause, values = _where(conditions, in_order=total > FEW)
@@ -85,6 +85,10 @@ class Listing:
         )
         rows = [Row._make(row) for row in found]
         return Listed(rows[:limit], total, limit, offset, has_more=len(rows) > limit)
+
+    def _shown(self, conditions: list[Condition]) -> list[Condition]:
+        """The conditions that a task must meet to be listed: those given, and no more."""
+        return conditions
 
     def _known(self, query: QueryParams) -> dict[str, list[str]]:
         unknown = sorted(set(query) - self._dialect.filters)
@@ -137,8 +141,13 @@ def _created_from(name: str, values: list[str]) -> Condition:
 
 
 def _created_until(name: str, values: list[str]) -> Condition:
+    return created_until(_until(name, values))
+
+
+def created_until(time: int) -> Condition:
+    """Tasks that were created by then, in milliseconds since 1970."""
     last = "SELECT seq FROM tasks WHERE created_at <= ? ORDER BY created_at DESC, seq DESC LIMIT 1"
-    return Condition(f"seq <= ({last})", (_until(name, values),))
+    return Condition(f"seq <= ({last})", (time,))
 
 
 def _time_from(column: str) -> Callable[[str, list[str]], Condition]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.dialect import TODAY, Dialect
+from sandbox.faults.spec import Spec
 
 DAY_SECONDS = 86_400.0
 
@@ -40,6 +41,7 @@ class Options:
     database: the SQLite file, None to keep everything in memory.
     default_callback: where answers go to that name no `callback_url`; None makes `callback_url` required.
     callback_day: seconds that the 24 hours of callback retries take.
+    faults: what goes wrong on purpose.
     """
 
     url: str
@@ -48,6 +50,7 @@ class Options:
     dialect: Dialect = TODAY
     default_callback: str | None = None
     callback_day: float = DAY_SECONDS
+    faults: Spec | None = None
 
     @property
     def sink(self) -> str:

@@ -77,7 +77,7 @@ class People:
             self._store.finish(answered)
 
     def _outcome(self, row: Row, params: dict[str, Any], looks: Sequence[Look]) -> Outcome:
-        response = _response(row.type, params, looks)
+        response = self._response(row, params, looks)
         failed = "error" in response
         return Outcome(
             seq=row.seq,
@@ -87,15 +87,19 @@ class People:
             to_deliver=row.callback_url is not None and "://" in row.callback_url,  # no mail is sent
         )
 
+    def _response(self, row: Row, params: dict[str, Any], looks: Sequence[Look]) -> dict[str, Any]:
+        return response_to(row.type, params, looks)
 
-def _response(name: str, params: dict[str, Any], looks: Sequence[Look]) -> dict[str, Any]:
+
+def response_to(name: str, params: dict[str, Any], looks: Sequence[Look], draw: int = 0) -> dict[str, Any]:
+    """The response to a task's content; draw: another number makes up another answer."""
     bad = [{"statusCode": look.status, "url": look.url} for look in looks if look.media is None]
     if bad:
         return {"error": NOT_DOWNLOADED, "attachments": bad}
     media = [look.media for look in looks if look.media]
     if name == "audiotranscription" and any((one.seconds or 0) > MAX_AUDIO_SECONDS for one in media):
         return {"error": TOO_LONG}
-    rng = random.Random(_seed(name, params))
+    rng = random.Random(content_number(name, params) + draw)
     try:
         return task_type(name).imagine(params, media, rng)
     except Exception:  # one odd task must not end the work on all others
@@ -111,7 +115,7 @@ def _urls(name: str, params: dict[str, Any]) -> list[str]:
     return [url for _, url in values if isinstance(url, str) and url.lower().startswith(("http://", "https://"))]
 
 
-def _seed(name: str, params: dict[str, Any]) -> int:
+def content_number(name: str, params: dict[str, Any]) -> int:
     """A number for a task's content, whatever signatures its URLs carry."""
     if params.get("attachment_type") != "text":
         params = {key: _without_queries(value) for key, value in params.items()}

@@ -24,10 +24,10 @@ from scale.task_types import CommonParams, task_type
 class Api:
     """Answers requests from a store."""
 
-    def __init__(self, store: Store, options: Options) -> None:
+    def __init__(self, store: Store, options: Options, listing: Listing) -> None:
         self._store = store
         self._options = options
-        self._listing = Listing(store, options.dialect)
+        self._listing = listing
 
     def routes(self) -> list[Route]:
         """The endpoints of the dialect."""

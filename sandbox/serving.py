@@ -10,7 +10,9 @@ from types import FrameType
 import uvicorn
 
 from sandbox.app import create_app
+from sandbox.faults.parts import FaultyParts
 from sandbox.options import Options
+from sandbox.parts import Parts
 from sandbox.store import Store
 
 SECONDS_TO_STOP = 2  # for requests that are under way
@@ -33,8 +35,18 @@ def serve(listener: socket.socket, options: Options) -> None:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     store = Store(options)
+    try:
+        make_server(store, options).run(sockets=[listener])
+    finally:
+        store.close()
+
+
+def make_server(store: Store, options: Options) -> AnnouncingServer:
+    """What serves a store. Without faults, no code of theirs stands between it and its clients."""
+    parts = FaultyParts(store, options, options.faults) if options.faults else Parts(store, options)
     config = uvicorn.Config(
-        create_app(store, options),
+        create_app(store, options, parts),
+        http=parts.http,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -43,10 +55,7 @@ def serve(listener: socket.socket, options: Options) -> None:
     )
     server = AnnouncingServer(config)
     server.announcement = f"Sandbox listening on {options.url}/v1"
-    try:
-        server.run(sockets=[listener])
-    finally:
-        store.close()
+    return server
 
 
 def _leave(_: int, __: FrameType | None) -> None:
