@@ -1,0 +1,31 @@
+"""A whole run against a sandbox that goes wrong in many ways: still one task per row."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sandbox.server import running
+from scale.client import ScaleClient
+from tests.labeling.driver import label
+from tests.labeling.jobs import make_job
+
+ROWS = 300
+FAULTS = "seed=7, reset=2%, dropped=3%, 500-before=2%, 500-after=3%, 503-after=2%, 429=2%, broken-json=2%, error=2%"
+
+
+@pytest.mark.parametrize("dialect", ["today", "2017"])
+def test_one_task_per_row_whatever_goes_wrong(tmp_path: Path, dialect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "test_faults")
+    rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(ROWS)]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with running(dialect=dialect, faults=FAULTS) as url:
+        summary = label(make_job(tmp_path, scale={"url": url}))
+        with ScaleClient("test_faults", url) as client:
+            created = Counter(str(task.metadata["row_id"]) for task in client.list_tasks())
+    assert created == Counter(f"r{number}" for number in range(ROWS))
+    assert summary.labeled + summary.error == summary.rows == ROWS
+    assert summary.error > 0
