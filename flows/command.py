@@ -51,9 +51,12 @@ class LabelCommand:
 
 
 def accounted_for(summary: Summary, job: Job, wait: bool) -> bool:
-    """Whether no more rows stay without a label than the job allows; with --no-wait, pending ones may."""
-    unlabeled = summary.unlabeled + (summary.pending if wait else 0)
-    return unlabeled <= job.allowed_unlabeled(summary.rows)
+    """Whether no more rows stay without a label than the job allows; those beyond --limit may, and
+    with --no-wait those whose answer, or whose turn under the cap, is still to come."""
+    if summary.unsettled:
+        return False
+    pending = summary.pending - summary.beyond_limit if wait else 0
+    return summary.unlabeled + pending <= job.allowed_unlabeled(summary.rows)
 
 
 def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
@@ -101,7 +104,13 @@ def _positive(text: str) -> int:
 def _load_environment() -> None:
     from dotenv import find_dotenv, load_dotenv
 
-    load_dotenv(find_dotenv(usecwd=True))
+    from labeling.errors import Unusable
+
+    path = find_dotenv(usecwd=True)
+    try:
+        load_dotenv(path)
+    except UnicodeDecodeError:
+        raise Unusable(path, "is not UTF-8 text", "save it as UTF-8") from None
     for name, value in QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
     if not os.environ.get("PREFECT_API_URL"):
@@ -145,9 +154,25 @@ def exit_status() -> Iterator[None]:
         leave(str(error), error.exit_status)
     except ScaleError as error:
         leave(f"The Scale API: {error.message}. What was created is recorded; run the same command to go on.", 1)
+    except Exception as error:  # the last net
+        leave(f"A mistake of ours: {error!r}. What was created is recorded. Please report {_written_down()}", 1)
+
+
+def _written_down() -> str:
+    """Put the traceback of the current error into a file; gives its path."""
+    import tempfile
+    import traceback
+
+    from labeling.redaction import without_signature
+
+    with tempfile.NamedTemporaryFile("w", prefix="labelflow-", suffix=".txt", delete=False) as file:
+        file.write(without_signature(traceback.format_exc()))
+    return file.name
 
 
 def leave(message: str, status: int) -> NoReturn:
     """Say why on stderr, and exit."""
-    print(message, file=sys.stderr, flush=True)
+    from labeling.redaction import without_signature
+
+    print(without_signature(message), file=sys.stderr, flush=True)
     sys.exit(status)

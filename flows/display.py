@@ -132,6 +132,8 @@ def _what_was_done(summary: Summary) -> str:
     done = (
         f"{summary.created:,} tasks created"
         if summary.created
+        else "nothing created"
+        if summary.not_submitted
         else "nothing to create: every row that can has its task"
     )
     if summary.adopted:

@@ -18,7 +18,8 @@ from labeling.job import Job
 from labeling.redaction import without_signature
 from labeling.stages import BoundRow, ManifestRow, Rejected
 from labeling.templates import Unfillable, compile_template
-from scale.problems import Problem, problems
+from labeling.types import storable
+from scale.problems import Problem, problems, shown
 from scale.task_types import CommonParams, task_type
 
 LONGEST_ID = 200  # characters of a `unique_id`; a longer one is hashed
@@ -43,7 +44,7 @@ class Binder:
         _require_columns(job, schema, carried, [*self._params.columns, *self._common.columns])
         self._carried = carried
         self.source_type = begun_with or pa.struct(
-            [pa.field(name, _plain_type(schema.field(name).type)) for name in carried]
+            [pa.field(name, storable(schema.field(name).type)) for name in carried]
         )
 
     def bind(self, row: ManifestRow) -> BoundRow | Rejected:
@@ -57,7 +58,7 @@ class Binder:
             return Rejected(row, row_id, error.problem)
         except ValidationError as error:
             return Rejected(row, row_id, self._at_its_column(problems(error)[0], row))
-        except orjson.JSONEncodeError as error:
+        except (TypeError, RecursionError) as error:  # what orjson and `plain` raise
             return Rejected(row, row_id, Problem("task", f"cannot be sent as JSON ({error})", "mend the row's values"))
         return bound
 
@@ -65,7 +66,7 @@ class Binder:
         filled = {key: value for key, value in self._params.fill(row.values).items() if value is not None}
         model = self._type.params.model_validate(_as_sent(plain(filled)))
         params = model.model_dump(exclude_unset=True, exclude_none=True)
-        given = {key: filled[key] for key in ("attachment", "attachments") if key in filled}
+        given = {key: _as_given(filled[key]) for key in ("attachment", "attachments") if key in filled}
         common = plain(self._common.fill(row.values))
         CommonParams.model_validate(common)
         params.update(plain(given))
@@ -107,7 +108,7 @@ class Binder:
             return str(value), None
         if value is None or value == "":
             return None, Problem(column, "is null", "give the row an id of its own")
-        return None, Problem(column, f"was {value!r}", "use a text or a whole number as the id of a row")
+        return None, Problem(column, f"was {shown(value)}", "use a text or a whole number as the id of a row")
 
     def _source(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The carried columns, as the manifest's types have them."""
@@ -117,7 +118,7 @@ class Binder:
             if value is not None and pa.types.is_string(field.type) and not isinstance(value, str):
                 value = orjson.dumps(plain(value)).decode()
             if value is not None and not _fits(value, field.type):
-                reason = f"was {value!r}, and the column holds {field.type} in the rows before"
+                reason = f"was {shown(value)}, and the column holds {field.type} in the rows before"
                 raise Unfillable(Problem(field.name, reason, "make the column's values alike"))
             source[field.name] = value
         return source
@@ -172,6 +173,13 @@ def _as_sent(params: dict[str, Any]) -> dict[str, Any]:
     return seen
 
 
+def _as_given(value: Any) -> Any:
+    """An attachment as the manifest gave it; a number is a text, as it is for the type's model."""
+    if isinstance(value, list):
+        return [_as_given(item) for item in value]
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def _signed(value: Any) -> Any:
     return _ANY_URL if isinstance(value, str) and value.startswith("s3://") else value
 
@@ -180,13 +188,6 @@ def _fingerprint(name: str, params: dict[str, Any]) -> str:
     """Of what people are asked. A URL signed anew is the same attachment; urgency and project are no part."""
     stable = without_signature(orjson.dumps([name, params], option=orjson.OPT_SORT_KEYS).decode())
     return hashlib.sha256(stable.encode()).hexdigest()[:32]
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type as labels/ has it: no dictionaries, nothing of unknown type."""
-    if pa.types.is_dictionary(kind):
-        return _plain_type(kind.value_type)
-    return pa.string() if "null" in str(kind) else kind
 
 
 _EXACT: list[tuple[Callable[[pa.DataType], bool], type]] = [

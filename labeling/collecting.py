@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -141,7 +142,7 @@ def outcome_of(task: Task) -> Outcome:
         return Outcome.ERROR
     if task.status != TaskStatus.COMPLETED:
         return Outcome.PENDING
-    answered = task.raw.get("response") is not None and "error" not in (task.response or {})
+    answered = task.raw.get("response") is not None and (task.response or {}).get("error") is None
     return Outcome.LABELED if answered else Outcome.ERROR
 
 
@@ -158,8 +159,15 @@ def _identity(task: Task, submission: Submission) -> dict[str, Any]:
         "attachment": submission.attachments[0] if single else None,
         "attachments": None if single else submission.attachments,
         "source": submission.source,
-        "response_json": without_signature(orjson.dumps(task.raw.get("response")).decode()),
+        "response_json": without_signature(_json(task.raw.get("response"))),
     }
+
+
+def _json(response: Any) -> str:
+    try:
+        return orjson.dumps(response).decode()
+    except TypeError:  # nested deeper than orjson writes
+        return json.dumps(response)
 
 
 def _for_arrow(row: dict[str, Any], schema: pa.Schema) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from labeling.storage import FileInfo, Folder
 from labeling.tables import part_name, read_part, texts, to_parquet
@@ -67,8 +66,10 @@ def _groups(files: list[FileInfo]) -> Iterator[list[FileInfo]]:
 
 def _merge(folder: Folder, prefix: str, names: list[str], order: Callable[[str], int]) -> str:
     table = pa.concat_tables([read_part(folder, name) for name in names])
-    places = pa.array([order(task_id) for task_id in texts(table, "task_id")], pa.int64())
-    merged = table.take(pc.sort_indices(places))
+    rows: dict[str, int] = {}  # two runs at once may both have written a task: once is enough
+    for row, task_id in enumerate(texts(table, "task_id")):
+        rows.setdefault(task_id, row)
+    merged = table.take(pa.array([rows[task_id] for task_id in sorted(rows, key=order)], pa.int64()))
     name = part_name(prefix, merged)
     folder.write(_staged(name), to_parquet(merged))
     return name

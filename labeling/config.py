@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from labeling.errors import Unusable
 from labeling.job import Job
 from labeling.templates import compile_template
 from scale.contract import Mode
-from scale.problems import Problem, problems
+from scale.problems import Problem, problems, shown
 from scale.task_types import CommonParams, known_types, task_type
 
 _SET_BY_US = {
@@ -72,9 +74,13 @@ def read_key(job: Job) -> str:
 def check_task(task: dict[str, Any]) -> list[Problem]:
     """What is wrong with a job's task as far as it can be told without a row."""
     name = task.get("type")
-    if not isinstance(name, str) or not name.strip("/ "):
-        known = ", ".join(known_types)
+    known = ", ".join(known_types)
+    if name is None:
         return [Problem("task.type", "is required and was not given", f"use a Scale task type: {known}")]
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_]+", name):
+        return [Problem("task.type", f"was {shown(name)}", f"use a Scale task type in lower case: {known}")]
+    if name not in known_types and (close := difflib.get_close_matches(name, known_types, n=1, cutoff=0.85)):
+        return [Problem("task.type", f"was {shown(name)}", f"did you mean `{close[0]}`?")]
     found = [Problem(f"task.{key}", "is set by the job itself", fix) for key, fix in _SET_BY_US.items() if key in task]
     params = {key: value for key, value in task.items() if key not in ("type", *_SET_BY_US)}
     common = {key: params[key] for key in CommonParams.model_fields if key in params}
@@ -116,15 +122,30 @@ def _read_yaml(path: str) -> dict[str, Any]:
     except OSError as error:
         raise Unusable(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        document = yaml.load(text, _Loader)
+        json.dumps(document, ensure_ascii=False, default=str).encode()  # no cycle, no half of a character
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else path
-        reason = getattr(error, "problem", None) or "cannot be parsed"
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise Unusable(where, f"is no valid YAML ({reason})", "correct it; quote texts that hold `: ` or {") from None
     if not isinstance(document, dict):
         raise Unusable(path, "is not a job", "write keys and values: name, manifest, task, output")
     return document
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once: a second one would silently replace the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in keys and key.value != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is there twice", key.start_mark
+                )
+            keys.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def _section(document: dict[str, Any], key: str) -> dict[str, Any]:
@@ -136,10 +157,12 @@ def _spelling(problem: Problem, document: dict[str, Any]) -> Problem:
     if problem.reason != "is not a known key":
         return problem
     *parents, key = problem.field.split(".")
-    model: Any = Job
+    fields: Any = Job.model_fields
     for parent in parents:
-        model = model.model_fields[parent].annotation
-    return _unknown_key(problem.field, key, model.model_fields)
+        if parent not in fields:  # the key itself has a dot in it
+            return _unknown_key(problem.field, problem.field, Job.model_fields)
+        fields = fields[parent].annotation.model_fields
+    return _unknown_key(problem.field, key, fields)
 
 
 def _unknown_key(field: str, key: str, known: Iterable[str]) -> Problem:

@@ -20,10 +20,12 @@ class Counts:
     created: int = 0  # tasks that this run created
     adopted: int = 0  # tasks that this run found made already, and recorded
     rejected: int = 0
-    held_back: int = 0  # not submitted, because of --limit or the job's cap
+    held_back: int = 0  # not submitted, because of the job's cap
+    beyond_limit: int = 0  # not submitted, because of --limit
     unsettled: int = 0  # sent, and no answer says whether a task was made
     answered: int = 0  # their task has come back
     labeled: int = 0
+    not_understood: str | None = None  # the first answer to a creation that was no task, in words
     seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

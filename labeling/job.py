@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +20,7 @@ from pydantic import (
 from labeling.attachments import CheckLevel
 from scale.contract import LIVE_URL, Mode
 from scale.problems import shown, wrong
+from scale.task_types.base import check_url
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 RESERVED_METADATA = ("job", "row_id", "manifest", "fingerprint")
@@ -27,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 def _duration(value: Any) -> Any:
     if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())):
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+        return timedelta(seconds=min(float(match[1]) * _UNITS[match[2]], 1e9))
     if isinstance(value, timedelta) or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
     raise wrong(f"was {shown(value)}", "write a number and a unit: 30s, 5m, 2h or 7d")
@@ -68,6 +70,15 @@ def _location(value: str) -> str:
     return value
 
 
+def _url(value: str) -> str:
+    check_url(value)
+    try:
+        urlsplit(value).port  # noqa: B018  raises for what is no port
+    except ValueError:
+        raise wrong(f"was {shown(value)}", "use a port up to 65535") from None
+    return value
+
+
 def _not_reserved(columns: list[str]) -> list[str]:
     for column in columns:
         if column in RESERVED_METADATA:
@@ -86,17 +97,18 @@ Duration = Annotated[
 LONGEST = timedelta(days=365)
 
 
-def within(most: timedelta, words: str) -> AfterValidator:
-    """Refuses a duration of nothing, or a longer one."""
+def within(most: timedelta, words: str, least: timedelta = timedelta(milliseconds=1)) -> AfterValidator:
+    """Refuses a shorter or a longer duration."""
 
     def check(value: timedelta) -> timedelta:
-        if not timedelta(0) < value <= most:
+        if not least <= value <= most:
             raise wrong(f"was {value.total_seconds():g} seconds", words)
         return value
 
     return AfterValidator(check)
 
 
+SIGNED = within(timedelta(days=7), "use a minute to 7 days: no signature lives longer", timedelta(minutes=1))
 Location = Annotated[str, AfterValidator(_location)]
 Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
 Share = Annotated[int | float, BeforeValidator(_share)]
@@ -122,9 +134,9 @@ class AttachmentsSection(Section):
         default=CheckLevel.AUTO,
         description="auto, content (read the first bytes of each), exists (it is there), or off.",
     )
-    presign: Annotated[Duration, within(timedelta(days=7), "use at most 7 days: no signature lives longer")] = Field(
-        default=timedelta(days=7), description="How long the signed URL of an s3:// attachment lives."
-    )
+    presign: Annotated[
+        Duration, within(timedelta(days=7), "use a minute to 7 days: no signature lives longer", timedelta(minutes=1))
+    ] = Field(default=timedelta(days=7), description="How long the signed URL of an s3:// attachment lives.")
 
 
 class SubmitSection(Section):
@@ -133,8 +145,8 @@ class SubmitSection(Section):
     concurrency: int = Field(default=16, ge=1, le=256, description="Requests under way at once.")
     rate: Rate | None = Field(default=None, description="Tasks created a second at most, like 50/s.")
     max_tasks: int | None = Field(default=None, ge=0, description="Tasks that the job may have, ever.")
-    price_per_task: float | None = Field(default=None, ge=0, description="From your rate card.")
-    max_cost: float | None = Field(default=None, ge=0, description="What the job may cost, ever.")
+    price_per_task: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="From your rate card.")
+    max_cost: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="What the job may cost, ever.")
 
     @model_validator(mode="after")
     def _cost_needs_price(self) -> SubmitSection:
@@ -146,7 +158,7 @@ class SubmitSection(Section):
         """The number of tasks that the job may have, None where nothing limits it."""
         caps = [self.max_tasks] if self.max_tasks is not None else []
         if self.max_cost is not None and self.price_per_task:
-            caps.append(int(self.max_cost / self.price_per_task + 1e-9))
+            caps.append(int(min(self.max_cost / self.price_per_task + 1e-9, 1e15)))
         return min(caps, default=None)
 
 
@@ -165,7 +177,7 @@ class CompletionSection(Section):
 class ScaleSection(Section):
     """Where the API is, and with which key. SCALE_API_URL and SCALE_API_KEY override it."""
 
-    url: str = LIVE_URL
+    url: Annotated[str, AfterValidator(_url)] = LIVE_URL
     key: Annotated[str, AfterValidator(_secret_name)] = Field(
         default="env:SCALE_API_KEY", description="Where the key is found; never the key itself."
     )
@@ -200,4 +212,4 @@ class Job(Section):
     def allowed_unlabeled(self, rows: int) -> int:
         """Rows that may stay without a label, of so many."""
         share = self.max_rejected
-        return int(share * rows) if isinstance(share, float) else share
+        return int(share * rows + 1e-9) if isinstance(share, float) else share

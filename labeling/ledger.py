@@ -24,6 +24,7 @@ from labeling.stages import Submission
 from labeling.storage import Folder
 from labeling.tables import part_name, parts, read_part, submission_schema, texts, to_parquet
 from scale.contract import format_time, parse_time
+from scale.task_types import task_type
 
 JOB, OPEN, SUBMISSIONS = "_ledger/job.json", "_ledger/open.json", "_ledger/submissions/"
 UNKNOWN_ROW = 2**62
@@ -132,6 +133,13 @@ def recorded_source(folder: Folder, job: Job) -> pa.StructType | None:
             f"holds the job {begun['job']!r} ({begun['task_type']}), not {job.name!r} ({job.task_type})",
             "give each job an output of its own",
         )
+    columns = _label_columns(job)
+    if begun["label_columns"] != columns:
+        raise Unusable(
+            where,
+            f"was begun with the label columns {begun['label_columns']}, and the task now gives {columns}",
+            "restore the task's fields and choices, or use another output",
+        )
     schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(begun["source"])))
     wanted = list(dict.fromkeys([job.manifest.row_id, *job.metadata]))
     if schema.names != wanted:
@@ -150,10 +158,15 @@ def begin(folder: Folder, job: Job, source_type: pa.StructType) -> None:
         "job": job.name,
         "task_type": job.task_type,
         "begun_at": format_time(datetime.now(UTC)),
+        "label_columns": _label_columns(job),
         "columns": {field.name: str(field.type) for field in source_type},
         "source": base64.b64encode(schema.serialize().to_pybytes()).decode(),
     }
     folder.write(JOB, orjson.dumps(begun, option=orjson.OPT_INDENT_2))
+
+
+def _label_columns(job: Job) -> dict[str, str]:
+    return {field.name: str(field.type) for field in task_type(job.task_type).columns(job.task)}
 
 
 def _as_row(submission: Submission) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from labeling import compaction, ledger
+from labeling import ledger
 from labeling.attachments import AttachmentChecker
 from labeling.binding import Binder
 from labeling.checking import check_rows
@@ -71,12 +71,15 @@ class Plan:
 
     def _open(self) -> None:
         job = self.job
-        self.folder: Folder = open_folder(job.output)
+        try:
+            self.folder: Folder = open_folder(job.output)
+        except ValueError as error:
+            reason, _, fix = str(error).partition("; ")
+            raise Unusable(f"output {job.output}", reason, fix or "correct the job's output") from None
         begun_with = ledger.recorded_source(self.folder, job)
         self.is_new = begun_with is None
         self.manifest: Manifest = open_manifest(job.manifest.uri)
         self.binder = Binder(job, self.manifest.schema, begun_with)
-        compaction.finish_compaction(self.folder)
         self.ledger = Ledger(self.folder, self.binder.source_type)
         self.checker = AttachmentChecker(job.attachments.check, threads=job.submit.concurrency)
 
@@ -131,7 +134,7 @@ class Plan:
             create=granted,
             reject=len(self.rejected),
             skip=self.counts.submitted,
-            held_back=self.counts.held_back + create - granted,
+            held_back=self.counts.beyond_limit + create - granted,
             cost=None if price is None else round(granted * price, 2),
         )
 
@@ -144,14 +147,15 @@ class Plan:
             self.stop.check()
             self.counts.add(read=1)
             row_id, _ = self.binder.row_id(row)
-            first = row.number if row_id is None else self._first.setdefault(row_id, row.number)
+            knows_itself = row_id is not None and row.problem is None
+            first = self._first.setdefault(row_id or "", row.number) if knows_itself else row.number
             if first != row.number:
                 self.reject([self._repeated(row, row_id, first)])
                 self.counts.add(checked=1)
             elif row_id is not None and row_id in self.ledger:
                 self.counts.add(checked=1, submitted=1)
             elif self._limit is not None and row.number > self._limit:
-                self.counts.add(checked=1, held_back=1)
+                self.counts.add(checked=1, beyond_limit=1)
             else:
                 yield row
 

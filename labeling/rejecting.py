@@ -13,6 +13,8 @@ from labeling.redaction import without_signature
 from labeling.stages import Rejected
 from labeling.storage import Folder
 from labeling.tables import parts, to_parquet
+from labeling.types import storable
+from scale.problems import shown
 
 REJECTS, FILE = "rejects/", "rejects/rejects.parquet"
 OURS = pa.schema(
@@ -38,7 +40,7 @@ def publish(folder: Folder, rejected: Sequence[Rejected], schema: pa.Schema) -> 
         return
     ordered = sorted(rejected, key=lambda reject: reject.row.number)
     columns = {
-        field.name: _column([reject.row.values.get(field.name) for reject in ordered], field.type)
+        field.name: _column([reject.row.values.get(field.name) for reject in ordered], storable(field.type))
         for field in schema
         if field.name not in OURS.names
     }
@@ -65,5 +67,13 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array[Any]:
     try:
         return pa.array(values, kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        texts = [value if value is None or isinstance(value, str) else orjson.dumps(plain(value)) for value in values]
-        return pa.array([text.decode() if isinstance(text, bytes) else text for text in texts], pa.string())
+        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(plain(value)).decode()
+    except (TypeError, RecursionError):
+        return shown(value, 1000)

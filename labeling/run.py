@@ -10,14 +10,14 @@ from dataclasses import replace
 from labeling import compaction, ledger, rejecting
 from labeling.collecting import ERRORS, LABELS, Collector
 from labeling.config import read_key
-from labeling.errors import Interrupted, Unusable
+from labeling.errors import Interrupted, StoreTrouble, Unusable
 from labeling.job import Job
 from labeling.plan import Chunk, Plan
 from labeling.stages import ChunkReport, Outcome
 from labeling.submitting import Allowance, Submitter, unrecorded_tasks
 from labeling.summary import Summary
 from scale.client import ScaleClient
-from scale.errors import NotSent, ScaleError, Unauthorized
+from scale.errors import NotSent, RateLimited, ScaleError, ServerTrouble, Unauthorized
 from scale.pace import Pace
 from scale.retry import RetryPolicy
 
@@ -44,8 +44,12 @@ class Run:
             pace=Pace(job.submit.rate, stop.pause),
             pause=stop.pause,
         )
-        if plan.is_new:
-            ledger.begin(plan.folder, job, plan.binder.source_type)
+        try:
+            if plan.is_new:
+                ledger.begin(plan.folder, job, plan.binder.source_type)
+            compaction.finish_compaction(plan.folder)
+        except StoreTrouble as error:
+            raise Unusable(f"output {job.output}", str(error), "correct the job's output") from None
         self._submitter = Submitter(
             job,
             self._client,
@@ -121,7 +125,7 @@ class Run:
         job, counts, tasks = self.plan.job, self.counts, len(self._ledger)
         tally = Counter(self._outcomes.of(task_id) for row_id, task_id in self._ledger.rows() if row_id in self.plan)
         price = job.submit.price_per_task
-        not_submitted = counts.held_back + counts.unsettled
+        not_submitted = counts.held_back + counts.beyond_limit + counts.unsettled
         return Summary(
             job=job.name,
             rows=counts.read,
@@ -131,6 +135,8 @@ class Run:
             canceled=tally[Outcome.CANCELED],
             pending=tally[Outcome.PENDING] + not_submitted,
             not_submitted=not_submitted,
+            beyond_limit=counts.beyond_limit,
+            unsettled=counts.unsettled,
             gone=tasks - tally.total(),
             unexpected=self._collector.unexpected,
             created=counts.created,
@@ -152,12 +158,16 @@ class Run:
 
 def greet(job: Job, key: str) -> None:
     """Ask the API for one task: tells at once whether it is there, and whether it takes the key."""
-    with ScaleClient(key, job.scale.url, connections=1, retry=RetryPolicy(attempts=3)) as client:
+    patience = RetryPolicy(attempts=3, longest_wait=5.0)
+    with ScaleClient(key, job.scale.url, connections=1, retry=patience, timeout=(5.0, 15.0)) as client:
         try:
             next(client.list_pages(limit=1))
         except Unauthorized:
             raise Unusable("scale.key", f"{job.scale.url} does not take the key", "use a valid API key") from None
         except NotSent as error:
             raise Unusable("scale.url", error.message, "check the URL, and that the server is up") from None
+        except (RateLimited, ServerTrouble) as error:
+            raise Interrupted(f"{job.scale.url}: {error.message}; try again later") from None
         except ScaleError as error:
-            raise Interrupted(f"{job.scale.url}: {error.message}") from None
+            reason = f"{job.scale.url} does not answer like the Scale API ({error.message})"
+            raise Unusable("scale.url", reason, "check the URL; it ends in /v1") from None

@@ -47,8 +47,12 @@ class Folder(Protocol):
 
 
 def open_folder(uri: str) -> Folder:
-    """The folder at a path, or at `s3://bucket/prefix`."""
-    return S3Folder(uri) if uri.startswith("s3://") else LocalFolder(uri)
+    """The folder at a path, or at `s3://bucket/prefix`. Raises ValueError for what is neither."""
+    if uri.startswith("s3://"):
+        return S3Folder(uri)
+    if "://" in uri:
+        raise ValueError("is neither a path nor an s3:// URI; write a folder, or s3://bucket/prefix")
+    return LocalFolder(str(Path(uri).expanduser()))
 
 
 class LocalFolder:
@@ -103,16 +107,12 @@ class LocalFolder:
     def list(self, prefix: str) -> list[FileInfo]:
         try:
             with os.scandir(self._root / prefix) as entries:
-                files = [
-                    FileInfo(prefix + entry.name, entry.stat().st_size)
-                    for entry in entries
-                    if entry.is_file() and not entry.name.startswith(".")
-                ]
+                found = [_file_info(prefix, entry) for entry in entries if not entry.name.startswith(".")]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise _local_trouble(self._root / prefix, error) from error
-        return sorted(files, key=lambda file: file.name)
+        return sorted((file for file in found if file), key=lambda file: file.name)
 
     def delete(self, name: str) -> None:
         try:
@@ -173,6 +173,14 @@ def _s3_trouble(uri: str) -> Iterator[None]:
 
 def _local_trouble(path: Path, error: OSError) -> StoreTrouble:
     return StoreTrouble(f"{path}: {error.strerror or error}; check the path, its rights and the free space")
+
+
+def _file_info(prefix: str, entry: os.DirEntry[str]) -> FileInfo | None:
+    """What is there, None for what is no file, or gone since the folder was read."""
+    try:
+        return FileInfo(prefix + entry.name, entry.stat().st_size) if entry.is_file() else None
+    except FileNotFoundError:
+        return None
 
 
 def _sync_directory(path: Path) -> None:

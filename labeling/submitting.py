@@ -13,6 +13,7 @@ from typing import Any
 from labeling import s3
 from labeling.binding import plain
 from labeling.counts import Counts
+from labeling.errors import StoreTrouble
 from labeling.job import Job
 from labeling.ledger import Ledger
 from labeling.stages import BoundRow, ChunkReport, Rejected, Submission
@@ -138,7 +139,8 @@ class Submitter:
             return self._take_over(row, error)
         except InvalidRequest as error:
             return Rejected(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "correct it"))
-        except UnexpectedAnswer:
+        except UnexpectedAnswer as error:
+            self._counts.not_understood = self._counts.not_understood or error.message
             return None
         self._server_knows_ids = task.unique_id == row.unique_id
         return Created(_submission(row, task), adopted=False)
@@ -213,7 +215,12 @@ def unrecorded_tasks(client: ScaleClient, job: Job, ledger: Ledger) -> dict[str,
 
 
 def _signed(value: Any, seconds: int) -> Any:
-    return s3.presign(value, seconds) if isinstance(value, str) and value.startswith("s3://") else value
+    if not isinstance(value, str) or not value.startswith("s3://"):
+        return value
+    try:
+        return s3.presign(value, seconds)
+    except s3.errors() as error:
+        raise StoreTrouble(s3.s3_error(error, value)) from None
 
 
 def _submission(row: BoundRow, task: Task) -> Submission:

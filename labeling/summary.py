@@ -28,6 +28,8 @@ class Summary:
     canceled: int
     pending: int
     not_submitted: int  # of the pending: rows that have no task yet
+    beyond_limit: int  # of those: kept out by --limit
+    unsettled: int  # of those: sent, and no answer said whether a task was made; the next run finds out
     gone: int  # tasks whose row is no longer in the manifest; in none of the numbers above
     unexpected: int  # labeled in this run: answers of another shape than promised, kept in response_json only
     created: int  # tasks that this run created

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from labeling.errors import Interrupted
 from labeling.storage import Folder
 from scale.task_types import task_type
 
@@ -89,4 +90,7 @@ def parts(folder: Folder, prefix: str) -> list[str]:
 def read_part(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
     """One Parquet file of a folder, or some of its columns."""
     with folder.open(name) as file:
-        return pq.read_table(file, columns=columns, partitioning=None)
+        try:
+            return pq.read_table(file, columns=columns, partitioning=None)
+        except pa.ArrowException as error:
+            raise Interrupted(f"{folder.uri}/{name} cannot be read ({error}); remove or restore it") from None

@@ -126,7 +126,7 @@ class ScaleClient:
         Raises UnexpectedAnswer for a page that says `has_more` and holds no task.
         """
         query: dict[str, Any] = {"limit": PAGE_LIMIT, **filters}
-        offset = 0
+        offset, first = 0, ""
         while True:
             doc = self._call("GET", "/tasks?" + urlencode(query, doseq=True))
             page = _parse_page(doc)
@@ -136,6 +136,9 @@ class ScaleClient:
                 return
             if not page.tasks:
                 raise UnexpectedAnswer("the server says that there are more tasks, and gives none")
+            if page.tasks[0].task_id == first:
+                raise UnexpectedAnswer("the server gives the same page of tasks again and again")
+            first = page.tasks[0].task_id
             if doc.get("next_token"):
                 query["next_token"] = doc["next_token"]
             else:

@@ -99,5 +99,7 @@ _BY_STATUS: dict[int, type[ScaleError]] = {
 
 def error_for(status: int, message: str, retry_after: float | None = None) -> ScaleError:
     """The error that an HTTP status other than 200 stands for."""
-    kind = _BY_STATUS.get(status, ServerTrouble if status >= 500 else UnexpectedAnswer)
-    return kind(message, status, retry_after)
+    if 300 <= status < 400:
+        return ScaleError(f"the URL leads elsewhere (HTTP {status})", status)
+    others = ServerTrouble if status >= 500 else InvalidRequest if status >= 400 else UnexpectedAnswer
+    return _BY_STATUS.get(status, others)(message, status, retry_after)

@@ -22,12 +22,13 @@ class RetryPolicy:
     attempts: int = 8
     first_pause: float = 0.25
     longest_pause: float = 20.0
+    longest_wait: float = 300.0  # of what a server may ask for in `Retry-After`
 
     def pause_after(self, failures: int, error: ScaleError) -> float:
         """Seconds to wait after so many failures; at least what the server asked for in `Retry-After`."""
         backoff = min(self.longest_pause, self.first_pause * 2.0 ** (failures - 1))
         jittered = backoff * random.uniform(0.5, 1.0)
-        return max(jittered, error.retry_after or 0.0)
+        return max(jittered, min(error.retry_after or 0.0, self.longest_wait))
 
 
 def retrying(
@@ -60,7 +61,7 @@ def retry_after_seconds(header: str | None) -> float | None:
     if not header:
         return None
     if header.strip().isdecimal():
-        return float(header)
+        return float(header[:9])
     try:
         moment = parsedate_to_datetime(header)
     except ValueError:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading
 from labeling.stages import ManifestRow
-from scale.problems import Problem
+from scale.problems import Problem, shown
 
 BATCH_ROWS = 1000
 
@@ -23,6 +23,9 @@ def _read(file: BinaryIO) -> Reading:
     except (ValueError, OSError) as error:
         reason = f"is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')})"
         raise NotThisFormat(reason, "write it again; it may have been cut off") from None
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise NotThisFormat(f"has the column {repeated[0]!r} twice", "give each column a name of its own")
     return Reading(_rows(table), names, schema)
 
 
@@ -39,7 +42,7 @@ def _rows_of(batch: pa.RecordBatch, number: int) -> Iterator[ManifestRow]:
     try:
         for offset, values in enumerate(batch.to_pylist(), 1):
             yield ManifestRow(number + offset, values)
-    except UnicodeDecodeError:
+    except (ValueError, OverflowError):
         for offset in range(1, batch.num_rows + 1):
             yield _row(batch.slice(offset - 1, 1), number + offset)
 
@@ -47,8 +50,9 @@ def _rows_of(batch: pa.RecordBatch, number: int) -> Iterator[ManifestRow]:
 def _row(batch: pa.RecordBatch, number: int) -> ManifestRow:
     try:
         return ManifestRow(number, batch.to_pylist()[0])
-    except UnicodeDecodeError:
-        return ManifestRow(number, {}, Problem("(row)", "holds text that is not UTF-8", "write the file again"))
+    except (ValueError, OverflowError) as error:
+        reason = f"holds a value that cannot be read ({shown(str(error))})"
+        return ManifestRow(number, {}, Problem("(row)", reason, "mend the value, or remove the row"))
 
 
 FORMAT = ManifestFormat((".parquet",), _read)

@@ -51,7 +51,7 @@ def test_a_list_column_stays_a_list_and_s3_stays_s3(tmp_path: Path) -> None:
 
 BAD: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"id": None, "text": "x"}, {}, "id", "is null"),
-    ({"id": "  ", "text": "x"}, {}, "id", "was '  '"),
+    ({"id": "  ", "text": "x"}, {}, "id", "was ' '"),
     ({"id": 1.5, "text": "x"}, {}, "id", "was 1.5"),
     ({"id": True, "text": "x"}, {}, "id", "was True"),
     ({"id": "1", "text": " "}, {}, "attachment", "is empty"),

@@ -20,6 +20,14 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"output": "a\0b"}, ["output", "a path"]),
     ({"manifest__uri": " "}, ["manifest.uri", "a path"]),
     ({"submit": None}, ["submit", "was None", "a mapping"]),
+    ({"foo.bar": 5}, ["foo.bar", "is not a known key"]),
+    ({"task__type": "{text}"}, ["task.type", "'{text}'", "categorization"]),
+    ({"task__type": "categorisation"}, ["task.type", "did you mean `categorization`?"]),
+    ({"completion__every": "99999999999999999d"}, ["completion.every", "30s"]),
+    ({"attachments__presign": "0.5s"}, ["attachments.presign", "a minute"]),
+    ({"submit__price_per_task": float("inf")}, ["submit.price_per_task", "finite"]),
+    ({"scale__url": "http://127.0.0.1:99999"}, ["scale.url", "port"]),
+    ({"scale__url": "foo"}, ["scale.url", "http://"]),
     ({"name": "a/b"}, ["name", "'a/b'", "letters"]),
     ({"manifest": "x.jsonl"}, ["manifest", "a mapping"]),
     ({"manifest__row_id": ...}, ["manifest.row_id", "is required"]),
@@ -75,6 +83,11 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         (b"", "is not a job"),
         (b"name: \xff", "is not UTF-8"),
         (b"name: a\x00b", "is no valid YAML"),
+        (b"submit: {max_tasks: 1}\nsubmit: {rate: 5/s}", "line 2: .*'submit' is there twice"),
+        (b"task: &x {a: *x}", "is no valid YAML"),
+        (b"name: 2024-13-45", "is no valid YAML"),
+        (b'name: "\\ud83d"', "is no valid YAML"),
+        (b"[" * 3000, "is no valid YAML"),
     ],
 )
 def test_a_file_that_is_no_config(tmp_path: Path, content: bytes, words: str) -> None:
@@ -102,6 +115,7 @@ def test_units(tmp_path: Path) -> None:
     assert job.completion.every == timedelta(minutes=90)
     assert job.attachments.presign == timedelta(days=1)
     assert job.allowed_unlabeled(1000) == 50
+    assert make_job(tmp_path, max_rejected="29%").allowed_unlabeled(100) == 29
 
 
 def test_a_job_survives_json(tmp_path: Path) -> None:

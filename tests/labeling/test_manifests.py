@@ -109,6 +109,12 @@ def test_a_parquet_file_with_a_damaged_name_of_a_column(tmp_path: Path) -> None:
         open_manifest(str(path))
 
 
+def test_a_parquet_file_with_a_column_twice(tmp_path: Path) -> None:
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["id", "id"]), tmp_path / "m.parquet")
+    with pytest.raises(Unusable, match="the column 'id' twice"):
+        open_manifest(str(tmp_path / "m.parquet"))
+
+
 def test_a_truncated_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"id": list(range(1000))}), path)

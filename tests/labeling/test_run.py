@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 from labeling import s3
 from labeling.errors import LimitReached, Unusable
 from labeling.job import Job
+from labeling.plan import Plan
+from labeling.run import Run
 from labeling.tables import SCHEMA_VERSION
 from sandbox.server import running
 from scale.client import ScaleClient
@@ -228,6 +231,7 @@ def test_the_output_may_be_s3(tmp_path: Path, api: str, key: str, bucket: Bucket
     [
         ({"name": "other"}, "holds the job 'job'"),
         ({"metadata": []}, "restore manifest.row_id and metadata"),
+        ({"output": "gs://bucket/prefix"}, "neither a path nor an s3:// URI"),
         ({"manifest": {"uri": "nowhere.jsonl", "row_id": "id"}}, "no such file"),
         ({"scale": {"url": "http://127.0.0.1:9/v1"}}, "no connection to http://127.0.0.1:9"),
     ],
@@ -241,6 +245,41 @@ def test_a_job_that_cannot_run_changes_nothing(
     with pytest.raises(Unusable, match=words):
         label(the_job(tmp_path, api, **changes))
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_a_task_that_gives_other_columns_needs_another_output(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", rows(2))
+    task = {"type": "datacollection", "instruction": "?", "attachment_type": "text", "attachment": "{text}"}
+    label(the_job(tmp_path, api, task={**task, "fields": {"a": "A?"}}))
+    with pytest.raises(Unusable, match="restore the task's fields"):
+        label(the_job(tmp_path, api, task={**task, "fields": {"a": "A?", "b": "B?"}}))
+
+
+@pytest.mark.parametrize("value", [{}, [{}], [], None])
+def test_a_carried_value_that_tells_no_type_is_text(tmp_path: Path, api: str, key: str, value: Any) -> None:
+    write_rows(tmp_path / "manifest.jsonl", [{**row, "n": value} for row in rows(3)])
+    assert label(the_job(tmp_path, api)).labeled == 3
+
+
+def test_two_runs_at_once_leave_no_row_twice(tmp_path: Path, key: str) -> None:
+    with running() as url:
+        job = the_job(tmp_path, url)
+        write_rows(tmp_path / "manifest.jsonl", rows(20))
+        with closing(Run(Plan(job))) as first:
+            for chunk in first.chunks():
+                first.submit(chunk)
+            write_rows(tmp_path / "manifest.jsonl", rows(40))
+            with closing(Run(Plan(job))) as second:
+                for chunk in second.chunks():
+                    second.submit(chunk)
+                while first.waiting or second.waiting:
+                    first.collect()
+                    second.collect()
+                first.finish()
+                assert second.finish().labeled == 40
+        labels = pd.read_parquet(tmp_path / "out" / "labels")
+        assert sorted(labels["row_id"]) == [row["id"] for row in rows(40)]
+        assert len(tasks_of(url, key)) == 40
 
 
 def test_an_unknown_key_ends_the_run_before_anything_is_written(

@@ -19,6 +19,7 @@ from scale.errors import (
     NotFound,
     NotSent,
     RateLimited,
+    ScaleError,
     ServerTrouble,
     Unauthorized,
     UnexpectedAnswer,
@@ -149,6 +150,21 @@ def test_pages_are_followed_by_token_and_by_offset(scripted: Scripted, client: S
 def test_where_no_has_more_is_given_the_total_tells(scripted: Scripted, client: ScaleClient) -> None:
     scripted.answer = lambda *_: (200, {"docs": [task(len(scripted.requests))], "total": 3}, {})
     assert len(list(client.list_tasks())) == 3
+
+
+def test_a_server_that_ignores_the_offset_is_not_asked_for_ever(scripted: Scripted, client: ScaleClient) -> None:
+    scripted.answer = lambda *_: (200, {"docs": [task(1)], "total": 5, "has_more": True}, {})
+    with pytest.raises(UnexpectedAnswer, match="same page"):
+        list(client.list_tasks())
+
+
+@pytest.mark.parametrize(("status", "words"), [(302, "leads elsewhere"), (413, "HTTP 413")])
+def test_other_refusals_are_final(scripted: Scripted, client: ScaleClient, status: int, words: str) -> None:
+    scripted.answer = lambda *_: (status, b"", {})
+    with pytest.raises(ScaleError, match=words) as caught:
+        client.get_task("a")
+    assert not caught.value.retriable
+    assert not caught.value.maybe_done
 
 
 def test_a_page_that_promises_more_and_gives_none_ends_the_listing(scripted: Scripted, client: ScaleClient) -> None:

@@ -1,0 +1,23 @@
+"""Arrow types of the columns that a job carries from its manifest into its own files."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def storable(kind: pa.DataType) -> pa.DataType:
+    """The type as labels/ and rejects/ have it: one that Parquet and every reader takes, text for the rest."""
+    if pa.types.is_dictionary(kind):
+        return storable(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return storable(kind.storage_type)
+    if pa.types.is_struct(kind):
+        fields = [kind.field(index) for index in range(kind.num_fields)]
+        return pa.struct([pa.field(field.name, storable(field.type)) for field in fields]) if fields else pa.string()
+    if pa.types.is_map(kind):
+        return pa.map_(storable(kind.key_type), storable(kind.item_type))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(storable(kind.value_type))
+    if str(kind) in ("string_view", "large_string", "null"):
+        return pa.string()
+    return pa.binary() if str(kind) in ("binary_view", "large_binary") else kind
