@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -49,6 +50,12 @@ def publish(folder: Folder, rejected: Sequence[Rejected], schema: pa.Schema) -> 
         columns[name] = ours[name].combine_chunks()
     table = pa.table(columns).replace_schema_metadata({"labelflow.table": "rejects"})
     folder.write(FILE, to_parquet(table))
+
+
+def is_its_file(folder: Folder, uri: str) -> bool:
+    """Whether a manifest is the folder's own rejects file: rows that wait in it must not be overwritten."""
+    own = f"{folder.uri}/{FILE}"
+    return uri == own or ("://" not in uri and Path(uri).resolve() == Path(own).resolve())
 
 
 def _ours(reject: Rejected) -> dict[str, Any]:

@@ -82,7 +82,9 @@ class Run:
 
     def finish_submission(self) -> None:
         """Publish the rejects of this run. Every task is recorded now, or the next run looks for it."""
-        rejecting.publish(self.plan.folder, self.plan.rejected, self.plan.manifest.schema)
+        held_back = self.counts.held_back + self.counts.beyond_limit + self.counts.unsettled
+        if not (held_back and rejecting.is_its_file(self.plan.folder, self.plan.job.manifest.uri)):
+            rejecting.publish(self.plan.folder, self.plan.rejected, self.plan.manifest.schema)
         if self._submitter.settled and not self.counts.unsettled:
             self._ledger.mark_settled()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -14,6 +14,15 @@ from labeling.stages import ManifestRow
 from scale.problems import Problem
 
 LONGEST_FIELD = 16 << 20  # characters
+
+
+class Lines(Protocol):
+    """What `csv.reader` gives."""
+
+    @property
+    def line_num(self) -> int: ...
+
+    def __next__(self) -> list[str]: ...
 
 
 def _read(file: BinaryIO) -> Reading:
@@ -40,14 +49,18 @@ def _check_header(header: list[str]) -> None:
         raise NotThisFormat(f"has the column {repeated[0]!r} twice", "give each column a name of its own")
 
 
-def _rows(lines: Iterator[list[str]], header: list[str]) -> Iterator[ManifestRow]:
+def _rows(lines: Lines, header: list[str]) -> Iterator[ManifestRow]:
     number = 0
     while True:
+        start = lines.line_num + 1
         try:
             cells = next(lines)
         except StopIteration:
             return
         except csv.Error as error:
+            if lines.line_num > start:
+                reason = f"has a quote that closes wrongly or never: lines {start} to {lines.line_num} are inside it"
+                raise NotThisFormat(reason, f"mend line {start}; double a quote inside a text") from None
             number += 1
             problem = Problem("(line)", f"cannot be read ({error})", "close its quotes; double a quote inside a text")
             yield ManifestRow(number, {}, problem)

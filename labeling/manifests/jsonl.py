@@ -42,6 +42,8 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
     line = start
     while line:
         yield line
+        while len(line) >= LONGEST_LINE and not line.endswith(b"\n"):  # its rest is no row of its own
+            line = file.readline(LONGEST_LINE)
         line = file.readline(LONGEST_LINE)
 
 

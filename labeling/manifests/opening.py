@@ -55,6 +55,8 @@ def _rest(uri: str, reading: Reading, number: int) -> Iterator[ManifestRow]:
         for row in reading.rows:
             number = row.number
             yield row
+    except NotThisFormat as error:
+        raise Interrupted(f"{uri}: {error.reason}; {error.fix}") from None
     except (pa.ArrowException, OSError) as error:
         raise Interrupted(f"{uri}: cannot be read after row {number} ({error})") from None
 

@@ -13,6 +13,7 @@ import pytest
 
 from labeling.errors import Unusable
 from labeling.manifests import open_manifest
+from labeling.manifests.jsonl import LONGEST_LINE
 
 WHEN = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -80,6 +81,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("m.csv", b"id,a\n", "holds no rows"),
     ("m.csv", b"id,id\n1,2\n", "twice"),
     ("m.csv", "id,a\n1,2\n".encode("utf-16"), "not UTF-8"),
+    ("m.csv", b'id,a\n1,x\n2,"b\n3,c\n4,d\n', "lines 3 to 5 are inside it; mend line 3"),
     ("m.parquet", b"", "no readable Parquet"),
     ("m.parquet", b"PAR1 and then nothing", "no readable Parquet"),
     ("m.txt", b"a", ".jsonl"),
@@ -107,6 +109,12 @@ def test_a_parquet_file_with_a_damaged_name_of_a_column(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"column", b"c\xfflumn"))
     with pytest.raises(Unusable, match="no readable Parquet"):
         open_manifest(str(path))
+
+
+def test_a_line_that_is_too_long_is_one_row(tmp_path: Path) -> None:
+    long = b'{"id": 2, "text": "' + b"x" * (2 * LONGEST_LINE) + b'"}'
+    rows = list(open_manifest(write(tmp_path / "m.jsonl", b'{"id": 1}\n' + long + b'\n{"id": 3}\n')).rows)
+    assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
 
 
 def test_a_parquet_file_with_a_column_twice(tmp_path: Path) -> None:

@@ -126,6 +126,20 @@ def test_rejects_are_a_manifest(tmp_path: Path, api: str, key: str) -> None:
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 10
 
 
+def test_rejects_that_wait_are_not_overwritten(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", [{**row, "text": " "} for row in rows(4)])
+    label(the_job(tmp_path, api))
+    rejects = tmp_path / "out" / "rejects" / "rejects.parquet"
+    mended = pd.read_parquet(rejects)
+    mended["text"] = "mended"
+    mended.to_parquet(rejects)
+    job = the_job(tmp_path, api, manifest={"uri": str(rejects), "row_id": "id"})
+    assert label(job, limit=1, wait=False).created == 1
+    assert len(pd.read_parquet(rejects)) == 4
+    assert label(job).labeled == 4
+    assert not rejects.exists()
+
+
 def test_limit_and_cap_leave_the_rest_pending(tmp_path: Path, api: str, key: str) -> None:
     write_rows(tmp_path / "manifest.jsonl", rows(50))
     tried = label(the_job(tmp_path, api), limit=10, wait=False)
