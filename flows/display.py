@@ -117,6 +117,9 @@ def print_summary(summary: Summary, plan: Plan) -> None:
     table.add_row(*(f"{getattr(summary, column.header):,}" for column in table.columns))  # type: ignore[arg-type]
     console.print(table)
     console.print(_what_was_done(summary), highlight=False)
+    if plan.counts.not_understood:
+        text = f"an answer that was not understood: {plan.counts.not_understood}"
+        console.print(without_signature(text), highlight=False, markup=False, soft_wrap=True)
     if summary.rejected:
         print_rejects(plan.rejected)
     for name, number in (

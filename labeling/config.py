@@ -41,7 +41,7 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
     try:
         job = Job.model_validate(document)
     except ValidationError as error:
-        raise _unusable(path, [_spelling(problem, document) for problem in problems(error)]) from None
+        raise _unusable(path, [_spelling(problem) for problem in problems(error)]) from None
     found = check_task(job.task)
     if found:
         raise _unusable(path, found)
@@ -153,7 +153,7 @@ def _section(document: dict[str, Any], key: str) -> dict[str, Any]:
     return section if isinstance(section, dict) else {}
 
 
-def _spelling(problem: Problem, document: dict[str, Any]) -> Problem:
+def _spelling(problem: Problem) -> Problem:
     if problem.reason != "is not a known key":
         return problem
     *parents, key = problem.field.split(".")

@@ -29,6 +29,11 @@ class Counts:
     seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    @property
+    def not_submitted(self) -> int:
+        """Rows that are good as far as is known, and have no task yet."""
+        return self.held_back + self.beyond_limit + self.unsettled
+
     def add(self, **numbers: int) -> None:
         """Raise counts by so many rows."""
         with self._lock:

@@ -134,9 +134,9 @@ class AttachmentsSection(Section):
         default=CheckLevel.AUTO,
         description="auto, content (read the first bytes of each), exists (it is there), or off.",
     )
-    presign: Annotated[
-        Duration, within(timedelta(days=7), "use a minute to 7 days: no signature lives longer", timedelta(minutes=1))
-    ] = Field(default=timedelta(days=7), description="How long the signed URL of an s3:// attachment lives.")
+    presign: Annotated[Duration, SIGNED] = Field(
+        default=timedelta(days=7), description="How long the signed URL of an s3:// attachment lives."
+    )
 
 
 class SubmitSection(Section):

@@ -82,8 +82,7 @@ class Run:
 
     def finish_submission(self) -> None:
         """Publish the rejects of this run. Every task is recorded now, or the next run looks for it."""
-        held_back = self.counts.held_back + self.counts.beyond_limit + self.counts.unsettled
-        if not (held_back and rejecting.is_its_file(self.plan.folder, self.plan.job.manifest.uri)):
+        if not (self.counts.not_submitted and rejecting.is_its_file(self.plan.folder, self.plan.job.manifest.uri)):
             rejecting.publish(self.plan.folder, self.plan.rejected, self.plan.manifest.schema)
         if self._submitter.settled and not self.counts.unsettled:
             self._ledger.mark_settled()
@@ -127,7 +126,6 @@ class Run:
         job, counts, tasks = self.plan.job, self.counts, len(self._ledger)
         tally = Counter(self._outcomes.of(task_id) for row_id, task_id in self._ledger.rows() if row_id in self.plan)
         price = job.submit.price_per_task
-        not_submitted = counts.held_back + counts.beyond_limit + counts.unsettled
         return Summary(
             job=job.name,
             rows=counts.read,
@@ -135,8 +133,8 @@ class Run:
             rejected=len(self.plan.rejected),
             error=tally[Outcome.ERROR],
             canceled=tally[Outcome.CANCELED],
-            pending=tally[Outcome.PENDING] + not_submitted,
-            not_submitted=not_submitted,
+            pending=tally[Outcome.PENDING] + counts.not_submitted,
+            not_submitted=counts.not_submitted,
             beyond_limit=counts.beyond_limit,
             unsettled=counts.unsettled,
             gone=tasks - tally.total(),

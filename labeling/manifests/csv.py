@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
-from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading
+from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading, refuse_repeated
 from labeling.stages import ManifestRow
 from scale.problems import Problem
 
@@ -44,9 +44,7 @@ def _read(file: BinaryIO) -> Reading:
 def _check_header(header: list[str]) -> None:
     if any(not _is_utf8(name) or "\0" in name for name in header):
         raise NotThisFormat("is not UTF-8 text", "save it as UTF-8")
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise NotThisFormat(f"has the column {repeated[0]!r} twice", "give each column a name of its own")
+    refuse_repeated(header)
 
 
 def _rows(lines: Lines, header: list[str]) -> Iterator[ManifestRow]:

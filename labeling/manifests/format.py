@@ -32,6 +32,13 @@ class ManifestFormat:
     read: Callable[[BinaryIO], Reading]
 
 
+def refuse_repeated(names: list[str]) -> None:
+    """Raises NotThisFormat where two columns bear one name."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise NotThisFormat(f"has the column {repeated[0]!r} twice", "give each column a name of its own")
+
+
 class NotThisFormat(ValueError):
     """The file is not what its suffix says."""
 

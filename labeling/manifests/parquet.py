@@ -8,7 +8,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading
+from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading, refuse_repeated
 from labeling.stages import ManifestRow
 from scale.problems import Problem, shown
 
@@ -23,9 +23,7 @@ def _read(file: BinaryIO) -> Reading:
     except (ValueError, OSError) as error:
         reason = f"is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')})"
         raise NotThisFormat(reason, "write it again; it may have been cut off") from None
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise NotThisFormat(f"has the column {repeated[0]!r} twice", "give each column a name of its own")
+    refuse_repeated(names)
     return Reading(_rows(table), names, schema)
 
 
