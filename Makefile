@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test chaos properties callbacks check format clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -17,6 +17,23 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/pytest
+
+# Kills so many runs with -9, in each combination of API dialect and output store, and counts what became of the rows.
+KILLS ?= 30
+COMMAND_KILLS ?= 2
+chaos: .venv/ready
+	$(BIN)/python -m tests.acceptance.chaos --kills $(KILLS) --command-kills $(COMMAND_KILLS) \
+		$(if $(DIALECT),--dialect $(DIALECT)) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
+
+# Broken input by the thousand; every run tries other cases. SEED=7 tries those of that seed again.
+CASES ?= 10000
+properties: .venv/ready
+	PROPERTY_CASES=$(CASES) $(BIN)/pytest tests/properties $(if $(SEED),--hypothesis-seed=$(SEED))
+
+# Sends so many callbacks, forged and broken ones among them, to a receiver that is killed meanwhile.
+COUNT ?= 3000
+callbacks: .venv/ready
+	$(BIN)/python -m tests.acceptance.callbacks --count $(COUNT)
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

@@ -11,18 +11,20 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from labeling.collecting import ERRORS, LABELS
+from labeling.canceling import Cancellation
 from labeling.counts import Counts
+from labeling.outcomes import ERRORS, LABELS
 from labeling.plan import Plan, Preview
 from labeling.redaction import without_signature
 from labeling.rejecting import REJECTS
 from labeling.stages import Outcome, Rejected
 from labeling.summary import Summary
+from labeling.visiting import Visited
 
 WORDS = ("checked", "submitted", "labeled")
 LOOK_EVERY = 0.25  # seconds between two looks of the display on a terminal
 LINE_EVERY = 10.0  # seconds between two lines elsewhere
-SHOWN_REJECTS = 5
+SHOWN_ROWS = 5
 
 console = Console()
 
@@ -64,6 +66,7 @@ def _bars(counts: Counts, clock: Clock) -> list[tuple[int, int, str]]:
     submitted = f"{counts.submitted:,} at {clock.rate('submitted', counts.submitted):,.0f}/s"
     submitted += f", {counts.rejected:,} rejected{clock.left('settled', settled, counts.total)}"
     labeled = f"{counts.labeled:,} of {counts.submitted:,}{clock.left('answered', counts.answered, tasks)}"
+    labeled += f", {counts.outage}" if counts.outage else ""
     return [
         (counts.checked, counts.total, checked),
         (settled, counts.total, submitted),
@@ -121,7 +124,9 @@ def print_summary(summary: Summary, plan: Plan) -> None:
         text = f"an answer that was not understood: {plan.counts.not_understood}"
         console.print(without_signature(text), highlight=False, markup=False, soft_wrap=True)
     if summary.rejected:
-        print_rejects(plan.rejected)
+        print_rows("rejected", plan.rejected)
+    if summary.changed:
+        print_rows("left alone", plan.changed)
     for name, number in (
         (LABELS, summary.labeled),
         (REJECTS, summary.rejected),
@@ -145,6 +150,10 @@ def _what_was_done(summary: Summary) -> str:
         done += f", {summary.not_submitted:,} rows not submitted yet"
     if summary.unexpected:
         done += f", {summary.unexpected:,} answers of an unexpected shape (kept in response_json)"
+    if summary.unknown_callbacks:
+        done += f", {summary.unknown_callbacks:,} callbacks kept of tasks that are not in the ledger"
+    if summary.changed:
+        done += f", {summary.changed:,} rows have changed since their tasks were made"
     if summary.gone:
         done += f", {summary.gone:,} tasks of rows that the manifest no longer has"
     return done + ("" if summary.cost is None else f"; {summary.cost:,.2f} for the job so far")
@@ -166,15 +175,41 @@ def print_preview(preview: Preview, plan: Plan) -> None:
     console.print(table)
     if preview.cost is not None:
         console.print(f"cost: {preview.cost:,.2f}", highlight=False)
-    print_rejects(plan.rejected)
+    print_rows("rejected", plan.rejected)
+    print_rows("left alone", plan.changed)
 
 
-def print_rejects(rejected: list[Rejected]) -> None:
-    """The first few rejected rows, with the reasons."""
-    ordered = sorted(rejected, key=lambda reject: reject.row.number)
-    for reject in ordered[:SHOWN_REJECTS]:
+def print_rows(what: str, rows: list[Rejected]) -> None:
+    """The first few of the rows that were rejected, or left alone, with the reasons."""
+    ordered = sorted(rows, key=lambda reject: reject.row.number)
+    for reject in ordered[:SHOWN_ROWS]:
         name = f" ({reject.row_id})" if reject.row_id else ""
-        text = f"rejected: row {reject.row.number}{name}: {reject.problem}"
+        text = f"{what}: row {reject.row.number}{name}: {reject.problem}"
         console.print(without_signature(text), highlight=False, markup=False, soft_wrap=True)
-    if len(ordered) > SHOWN_REJECTS:
-        console.print(f"… and {len(ordered) - SHOWN_REJECTS:,} more", highlight=False)
+    if len(ordered) > SHOWN_ROWS:
+        console.print(f"… and {len(ordered) - SHOWN_ROWS:,} more", highlight=False)
+
+
+def print_visits(visited: list[Visited]) -> None:
+    """What was found at each job."""
+    table = Table()
+    for name in ("job", "new labels", "without one", "waiting", "pending", "output"):
+        table.add_column(name, justify="left" if name in ("job", "output") else "right", overflow="fold")
+    for visit in visited:
+        pending = f"{visit.summary.pending:,}" if visit.summary else "not counted yet"
+        numbers = [f"{number:,}" for number in (visit.labeled, visit.errors, visit.waiting)]
+        table.add_row(visit.job, *numbers, pending, visit.output)
+    console.print(table)
+
+
+def print_cancellation(result: Cancellation) -> None:
+    """What was canceled, and what was not."""
+    console.print(f"{result.canceled:,} tasks canceled, {result.came_back:,} had come back before", highlight=False)
+    for words, rows in (
+        ("too late, completed meanwhile", result.too_late),
+        ("the API does not have the task of", result.missing),
+        ("without a task", result.without_task),
+    ):
+        if rows:
+            more = f" … and {len(rows) - SHOWN_ROWS:,} more" if len(rows) > SHOWN_ROWS else ""
+            console.print(f"{words}: {', '.join(rows[:SHOWN_ROWS])}{more}", highlight=False, markup=False)

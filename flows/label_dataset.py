@@ -1,30 +1,35 @@
 """Label a data set: submit the rows of a manifest, wait for people, write typed Parquet.
 
 python -m flows.label_dataset CONFIG [--manifest URI] [--output URI] [--limit N] [--dry-run] [--no-wait]
-[--yes]
+[--relabel changed|errors] [--yes]
 """
 
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and bad input answer at once
-    from flows.command import prepare_label_dataset
+    from flows.label_command import prepare_label_dataset
 
     COMMAND = prepare_label_dataset()
 
 from collections import deque
 from contextlib import closing
+from typing import Annotated
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
 
 from flows.prepared import open_run
 from labeling.errors import LimitReached
 from labeling.job import Job
+from labeling.revisiting import Relabel
 from labeling.run import Run
 from labeling.summary import Summary
-from tasks.label import collect_answers, publish_rejects, submit_chunk, write_summary
+from tasks.label import collect_answers, publish_rejects, submit_chunk, wait_and_collect, write_summary
+from tasks.reporting import Progress
 
+Limit = Annotated[int | None, Field(ge=1, examples=[10])]
 CHUNKS_AT_ONCE = 3  # while one chunk waits for answers, the next is being checked
 
 
@@ -34,37 +39,50 @@ CHUNKS_AT_ONCE = 3  # while one chunk waits for answers, the next is being check
     task_runner=ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE),  # type: ignore[arg-type]
     persist_result=False,
 )
-def label_dataset(job: Job, limit: int | None = None, wait: bool = True) -> Summary:
+def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Relabel | None = None) -> Summary:
     """Create one Scale task per row of the job's manifest, and write the answers as typed Parquet.
 
-    limit: submit rows out of the first so many only.
-    wait: stay until every task has come back; otherwise leave after one look.
+    Args:
+        job: What to label, how, and where the labels go: see docs/jobs.md.
+        limit: Submit rows out of the first so many only.
+        wait: Stay until every task has come back; otherwise leave after one look.
+        relabel: Make a new task for rows that have changed, or whose task came back without a label.
+
+    Raises:
+        LimitReached: More rows stay without a label than the job allows.
     """
-    with closing(open_run(job, limit)) as run:
+    with closing(open_run(job, limit, relabel)) as run:
+        progress = Progress(job.name)
         try:
             with run.counts.timing("submit"):
-                submit_all(run)
+                submit_all(run, progress)
         except LimitReached:
             publish_rejects(run)  # they say why
             raise
         publish_rejects(run)
         with run.counts.timing("collect"):
-            collect_answers(run)
             if wait:
-                collect_until_all_came_back(run)
-        return write_summary(run)
+                collect_until_all_came_back(run, progress)
+            else:
+                collect_answers(run)
+        summary = write_summary(run)
+        summary.refuse_too_many_unlabeled(job, wait)
+        return summary
 
 
-def submit_all(run: Run) -> None:
+def submit_all(run: Run, progress: Progress) -> None:
     """Submit the manifest chunk by chunk, a few at once, never more of them in memory."""
     window: deque[PrefectFuture[None]] = deque()
     try:
         for chunk in run.chunks():
             window.append(submit_chunk.submit(run, chunk))
+            progress.show(run.counts)
             if len(window) > CHUNKS_AT_ONCE:
-                window.popleft().result()
+                window[0].result()
+                window.popleft()
         while window:
-            window.popleft().result()
+            window[0].result()
+            window.popleft()
     except BaseException:
         run.stop()  # what is in the air comes down and is recorded; nothing else takes off
         for future in window:
@@ -72,12 +90,15 @@ def submit_all(run: Run) -> None:
         raise
 
 
-def collect_until_all_came_back(run: Run) -> None:
+def collect_until_all_came_back(run: Run, progress: Progress) -> None:
     """Look again and again, with growing pauses."""
+    wait_and_collect(run)
+    progress.show(run.counts)
     pauses = run.pauses()
     while run.waiting and next(pauses, None) is not None:
-        collect_answers(run)
+        wait_and_collect(run)
+        progress.show(run.counts)
 
 
 if __name__ == "__main__":
-    COMMAND.finish(lambda: label_dataset(COMMAND.job, limit=COMMAND.limit, wait=COMMAND.wait))
+    COMMAND.finish(lambda: label_dataset(COMMAND.job, limit=COMMAND.limit, wait=COMMAND.wait, relabel=COMMAND.relabel))

@@ -1,17 +1,31 @@
-"""A run that the command line has opened already, so that bad input is told before Prefect is imported."""
+"""What the command line has prepared for a flow: a run that is open already, and ears for signals."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
 
+from flows.signals import signals
 from labeling.job import Job
 from labeling.plan import Plan
+from labeling.revisiting import Relabel
 from labeling.run import Run
+from labeling.stopping import Stop
 
 prepared_run: ContextVar[Run | None] = ContextVar("prepared_run", default=None)
 
 
-def open_run(job: Job, limit: int | None) -> Run:
+def open_run(job: Job, limit: int | None, relabel: Relabel | None) -> Run:
     """The prepared run, or one opened here and connected to the API."""
     run = prepared_run.get()
-    return run or Run(Plan(job, limit=limit))
+    if run is None:
+        return Run(Plan(job, limit=limit, relabel=relabel))
+    signals.stop_in_order(run.plan.stop)
+    return run
+
+
+def stop_on_signals() -> Stop:
+    """A stop that Ctrl-C and SIGTERM set, where a command listens for them; on a worker Prefect does."""
+    stop = Stop()
+    if signals.is_listening:
+        signals.stop_in_order(stop)
+    return stop

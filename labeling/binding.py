@@ -18,8 +18,8 @@ from labeling.job import Job
 from labeling.redaction import without_signature
 from labeling.stages import BoundRow, ManifestRow, Rejected
 from labeling.templates import Unfillable, compile_template
-from labeling.types import storable
-from scale.problems import Problem, problems, shown
+from labeling.types import same, storable
+from scale.problems import Problem, one_line, problems, shown
 from scale.task_types import CommonParams, task_type
 
 LONGEST_ID = 200  # characters of a `unique_id`; a longer one is hashed
@@ -67,7 +67,8 @@ class Binder:
         model = self._type.params.model_validate(_as_sent(plain(filled)))
         params = model.model_dump(exclude_unset=True, exclude_none=True)
         given = {key: _as_given(filled[key]) for key in ("attachment", "attachments") if key in filled}
-        common = plain(self._common.fill(row.values))
+        called = self._job.completion.callback_url
+        common = {**({"callback_url": called} if called else {}), **plain(self._common.fill(row.values))}
         CommonParams.model_validate(common)
         params.update(plain(given))
         return BoundRow(
@@ -104,6 +105,8 @@ class Binder:
         value = row.values.get(column)
         if isinstance(value, str) and value.strip():
             return value, None
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:  # a column with nulls, by pandas
+            value = int(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value), None
         if value is None or value == "":
@@ -153,7 +156,7 @@ def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iter
             continue
         where = "manifest.row_id" if column == job.manifest.row_id else "metadata"
         where = where if column in carried else f"task: {{{column}}}"
-        names = ", ".join(schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
+        names = ", ".join(one_line(name, 60) for name in schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
         raise Unusable(
             job.manifest.uri,
             f"{where} names the column {column!r}, which the manifest lacks",
@@ -202,7 +205,6 @@ def _fits(value: Any, kind: pa.DataType) -> bool:
     if any(type(value) is python for is_kind, python in _EXACT if is_kind(kind)):
         return not isinstance(value, int) or -(2**63) <= value < 2**63
     try:
-        pa.array([value], kind)
+        return same(value, pa.array([value], kind)[0].as_py())
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return False
-    return True

@@ -18,14 +18,17 @@ from labeling.errors import Unusable
 from labeling.job import Job
 from labeling.templates import compile_template
 from scale.contract import Mode
-from scale.problems import Problem, problems, shown
+from scale.problems import Problem, one_line, problems, shown
 from scale.task_types import CommonParams, known_types, task_type
 
 _SET_BY_US = {
     "metadata": "list columns under the job's own `metadata`",
     "unique_id": "it is made from `name`",
 }
+CALLBACK_KEY = "SCALE_CALLBACK_AUTH_KEY"
 _ANY_URL = "https://placeholder.invalid/"
+LARGEST = 400_000  # values in a config, its aliases written out; a long text counts for several
+MOST_PROBLEMS = 20  # told at once
 
 
 def load_job(path: str, *, manifest: str | None = None, output: str | None = None) -> Job:
@@ -48,6 +51,17 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
     return job
 
 
+def with_environment(job: Job) -> Job:
+    """The job with what the environment overrides: SCALE_API_URL."""
+    url = os.environ.get("SCALE_API_URL")
+    return job.model_copy(update={"scale": job.scale.model_copy(update={"url": url})}) if url else job
+
+
+def is_config(path: str) -> bool:
+    """Whether a path is that of a config file, rather than of an output folder."""
+    return path.lower().endswith((".yaml", ".yml"))
+
+
 def read_key(job: Job) -> str:
     """The API key, from where the job says. Raises Unusable where it is missing, or for the other mode."""
     name = job.scale.key.removeprefix("env:")
@@ -68,6 +82,15 @@ def read_key(job: Job) -> str:
             f"the job says {job.scale.mode.value}, and the key is a {mode.value} key",
             f"use a {job.scale.mode.value} key, or write `mode: {mode.value}`",
         )
+    return key
+
+
+def read_callback_key() -> str:
+    """The account's callback auth key. Raises Unusable where it is missing."""
+    key = os.environ.get(CALLBACK_KEY, "").strip()
+    if not key:
+        fix = f"set {CALLBACK_KEY} (a .env file will do) to the callback auth key of your Scale account"
+        raise Unusable(CALLBACK_KEY, "the environment does not hold it", fix)
     return key
 
 
@@ -100,9 +123,16 @@ def _model_problems(model: Any, values: dict[str, Any]) -> list[Problem]:
         return [
             replace(problem, field=f"task.{problem.field}" if problem.field else "task")
             for problem in problems(error)
-            if problem.field.split(".")[0].split("[")[0] not in templated
+            if not _is_about(problem, templated)
         ]
     return []
+
+
+def _is_about(problem: Problem, keys: set[str]) -> bool:
+    """Whether a problem is one of these keys'; one of several keys names them in its reason."""
+    if problem.field:
+        return problem.field.split(".")[0].split("[")[0] in keys
+    return any(f"`{key}`" in problem.reason for key in keys)
 
 
 def _stand_in(value: Any) -> Any:
@@ -123,19 +153,41 @@ def _read_yaml(path: str) -> dict[str, Any]:
         raise Unusable(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
     try:
         document = yaml.load(text, _Loader)
+        _refuse_bomb(document)
         json.dumps(document, ensure_ascii=False, default=str).encode()  # no cycle, no half of a character
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except Exception as error:  # a tag's value that is none of its type upsets PyYAML in many ways
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else path
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        reason = one_line(str(getattr(error, "problem", None) or error)) or type(error).__name__
         raise Unusable(where, f"is no valid YAML ({reason})", "correct it; quote texts that hold `: ` or {") from None
     if not isinstance(document, dict):
         raise Unusable(path, "is not a job", "write keys and values: name, manifest, task, output")
     return document
 
 
+def _refuse_bomb(document: Any) -> None:
+    """Raises ValueError where aliases make a small file an endless document."""
+    size, left = 0, [document]
+    while left:
+        value = left.pop()
+        size += 1 + len(value) // 32 if isinstance(value, str) else 1
+        if size > LARGEST:
+            raise ValueError("its aliases make it too large")
+        if isinstance(value, dict | list | tuple | set):
+            left += [*value, *value.values()] if isinstance(value, dict) else value
+
+
 class _Loader(yaml.SafeLoader):
     """YAML in which a key stands once: a second one would silently replace the first."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge `<<` in; what is merged many times is there once, or a few lines would make millions."""
+        super().flatten_mapping(node)
+        once = {
+            (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key): i
+            for i, (key, _) in enumerate(node.value)
+        }
+        node.value = [node.value[i] for i in sorted(once.values())]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys: set[str] = set()
@@ -159,9 +211,10 @@ def _spelling(problem: Problem) -> Problem:
     *parents, key = problem.field.split(".")
     fields: Any = Job.model_fields
     for parent in parents:
-        if parent not in fields:  # the key itself has a dot in it
+        section: Any = fields[parent].annotation if parent in fields else None
+        if not hasattr(section, "model_fields"):  # the key itself has a dot in it
             return _unknown_key(problem.field, problem.field, Job.model_fields)
-        fields = fields[parent].annotation.model_fields
+        fields = section.model_fields
     return _unknown_key(problem.field, key, fields)
 
 
@@ -172,6 +225,8 @@ def _unknown_key(field: str, key: str, known: Iterable[str]) -> Problem:
 
 
 def _unusable(path: str, found: list[Problem]) -> Unusable:
-    first, *rest = found
+    first, *rest = found[:MOST_PROBLEMS]
     fix = first.fix + "".join(f"\n{path}: {problem}" for problem in rest)
+    if len(found) > MOST_PROBLEMS:
+        fix += f"\n{path}: has {len(found) - MOST_PROBLEMS:,} more problems; correct these first"
     return Unusable(path, f"{first.field}: {first.reason}", fix)

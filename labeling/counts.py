@@ -19,6 +19,7 @@ class Counts:
     submitted: int = 0  # they have a task, from this run or an earlier one
     created: int = 0  # tasks that this run created
     adopted: int = 0  # tasks that this run found made already, and recorded
+    changed: int = 0  # they have a task, ask something else by now, and are left alone
     rejected: int = 0
     held_back: int = 0  # not submitted, because of the job's cap
     beyond_limit: int = 0  # not submitted, because of --limit
@@ -26,6 +27,7 @@ class Counts:
     answered: int = 0  # their task has come back
     labeled: int = 0
     not_understood: str | None = None  # the first answer to a creation that was no task, in words
+    outage: str | None = None  # in words, while the API does not answer and is waited for
     seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -23,7 +24,7 @@ from scale.problems import shown, wrong
 from scale.task_types.base import check_url
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-RESERVED_METADATA = ("job", "row_id", "manifest", "fingerprint")
+RESERVED_METADATA = ("job", "row_id", "manifest", "fingerprint", "generation")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
@@ -89,10 +90,17 @@ def _not_reserved(columns: list[str]) -> list[str]:
     return columns
 
 
+def _written_as(pattern: str, *examples: str | int) -> WithJsonSchema:
+    """What Prefect's form and editors take: a text with a unit, or a bare number."""
+    text = {"type": "string", "pattern": f"^\\s*{pattern}\\s*$"}
+    return WithJsonSchema({"anyOf": [text, {"type": "number", "minimum": 0}], "examples": list(examples)})
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
     PlainSerializer(lambda d: f"{d.total_seconds():g}s", when_used="json"),
+    _written_as(r"\d+(\.\d+)?\s*[smhd]", "30s", "7d"),
 ]
 LONGEST = timedelta(days=365)
 
@@ -109,9 +117,10 @@ def within(most: timedelta, words: str, least: timedelta = timedelta(millisecond
 
 
 SIGNED = within(timedelta(days=7), "use a minute to 7 days: no signature lives longer", timedelta(minutes=1))
+ANSWERED = within(timedelta(minutes=5), "use a second to 5 minutes, like 20s", timedelta(seconds=1))
 Location = Annotated[str, AfterValidator(_location)]
-Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0)]
-Share = Annotated[int | float, BeforeValidator(_share)]
+Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0), _written_as(r"\d+(\.\d+)?\s*/\s*[smh]", "50/s", "600/m")]
+Share = Annotated[int | float, BeforeValidator(_share), _written_as(r"\d+(\.\d+)?\s*%", "5%", 20)]
 
 
 class Section(BaseModel):
@@ -165,13 +174,29 @@ class SubmitSection(Section):
 class CompletionSection(Section):
     """How to wait for people."""
 
-    wait: Literal["poll"] = Field(default="poll", description="Ask the API for completed tasks.")
+    wait: Literal["poll", "callback"] = Field(
+        default="poll", description="poll: ask the API for completed tasks; callback: have them sent here."
+    )
+    callback_url: Annotated[str, AfterValidator(_url)] | None = Field(
+        default=None, description="Public address under which Scale reaches the receiver of callbacks."
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address that the receiver listens on.")
+    port: int = Field(default=8900, ge=1, le=65535, description="Port that the receiver listens on.")
     every: Annotated[Duration, within(LONGEST, "use a pause like 30s")] = Field(
         default=timedelta(seconds=30), description="The longest pause between two looks."
+    )
+    outage: Annotated[Duration, within(LONGEST, "use a time like 15m")] = Field(
+        default=timedelta(minutes=15), description="How long the API may be gone while people are waited for."
     )
     give_up_after: Annotated[Duration, within(LONGEST, "use a time like 8d")] = Field(
         default=timedelta(days=8), description="How long label_dataset waits before it leaves."
     )
+
+    @model_validator(mode="after")
+    def _callbacks_need_an_address(self) -> CompletionSection:
+        if self.wait == "callback" and self.callback_url is None:
+            raise wrong("`wait` is callback and `callback_url` is not set", "add the address that Scale is to call")
+        return self
 
 
 class ScaleSection(Section):
@@ -182,6 +207,9 @@ class ScaleSection(Section):
         default="env:SCALE_API_KEY", description="Where the key is found; never the key itself."
     )
     mode: Mode = Field(default=Mode.TEST, description="test or live; must be what the key is for.")
+    timeout: Annotated[Duration, ANSWERED] = Field(
+        default=timedelta(seconds=20), description="How long an answer may take before the request is given up."
+    )
 
 
 class Job(Section):
@@ -203,6 +231,12 @@ class Job(Section):
     max_rejected: Share = Field(
         default=0.05, description="Rows that may stay without a label: a number (20) or a share (5%)."
     )
+
+    @model_validator(mode="after")
+    def _one_callback_url(self) -> Job:
+        if self.completion.callback_url is not None and "callback_url" in self.task:
+            raise wrong("`callback_url` is under `task`, and under `completion`", "leave it under `completion`")
+        return self
 
     @property
     def task_type(self) -> str:

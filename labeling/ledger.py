@@ -1,7 +1,7 @@
 """The ledger: which row has which task. It lives beside what the job produces, and makes it resumable.
 
 _ledger/job.json               whose folder this is, and the types of the carried columns; written once
-_ledger/open.json              since when there may be tasks of which the ledger does not know
+_ledger/config.json            the job as its last run had it
 _ledger/submissions/*.parquet  one part per chunk of rows, written when the chunk is through
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -17,61 +17,107 @@ from typing import Any, cast
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from labeling.errors import Interrupted, Unusable
 from labeling.job import Job
 from labeling.stages import Submission
 from labeling.storage import Folder
 from labeling.tables import part_name, parts, read_part, submission_schema, texts, to_parquet
-from scale.contract import format_time, parse_time
+from scale.contract import format_time
 from scale.task_types import task_type
 
-JOB, OPEN, SUBMISSIONS = "_ledger/job.json", "_ledger/open.json", "_ledger/submissions/"
+JOB, CONFIG, SUBMISSIONS = "_ledger/job.json", "_ledger/config.json", "_ledger/submissions/"
 UNKNOWN_ROW = 2**62
 READERS = 16  # parts read at once when a ledger is opened
 
 
 class Ledger:
-    """The submissions of a job. Threads may record at once."""
+    """The submissions of a job. Threads may record at once, and so may other processes: see `refresh`.
+
+    A row has one task, unless it was relabeled: then its latest one counts, and those before are superseded.
+    """
 
     def __init__(self, folder: Folder, source_type: pa.StructType) -> None:
         self._folder = folder
         self._schema = submission_schema(source_type)
         self._lock = threading.Lock()
-        self._is_open = False  # whether this run has seen to it that _ledger/open.json is there
-        self._tasks: dict[str, str] = {}  # row_id → task_id
+        self._known: set[str] = set()  # names of the parts that are in memory
         self._tables: list[pa.Table] = []
         self._place: dict[str, tuple[int, int]] = {}  # task_id → (table, row in it)
-        with ThreadPoolExecutor(READERS) as pool:
-            for table in pool.map(lambda name: read_part(folder, name), parts(folder, SUBMISSIONS)):
-                self._remember(table)
+        self._latest: dict[str, str] = {}  # row_id → task_id
+        self._generation: dict[str, int] = {}  # row_id → of its latest task, where that is not its first
+        self.refresh()
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks there are, superseded ones among them."""
+        return len(self._place)
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._latest)
 
     def __contains__(self, row_id: str) -> bool:
-        return row_id in self._tasks
+        return row_id in self._latest
+
+    def refresh(self) -> None:
+        """Take over what other processes have recorded since."""
+        new = [name for name in parts(self._folder, SUBMISSIONS) if name not in self._known]
+        with ThreadPoolExecutor(READERS) as pool:
+            for name, table in zip(new, pool.map(lambda name: read_part(self._folder, name), new), strict=True):
+                self._remember(name, table)
 
     def record(self, submissions: Sequence[Submission]) -> None:
         """Write down tasks that were created. On return they are on lasting storage."""
         if not submissions:
             return
         table = pa.Table.from_pylist([_as_row(submission) for submission in submissions], schema=self._schema)
-        self._folder.write(part_name(SUBMISSIONS, table), to_parquet(table))
-        self._remember(table)
+        name = part_name(SUBMISSIONS, table)
+        self._folder.write(name, to_parquet(table))
+        self._remember(name, table)
 
     def find(self, task_id: str) -> Submission | None:
-        """The row that a task was made for, None where the task is not of this job."""
+        """The row that a task was made for, None where the task is not of this job, or superseded."""
         place = self._place.get(task_id)
         if place is None:
             return None
         table, row = place
         values: dict[str, Any] = self._tables[table].slice(row, 1).to_pylist()[0]
-        return Submission(**values)
+        submission = Submission(**values)
+        return submission if self._latest[submission.row_id] == task_id else None
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """The row_id and the task_id of every task."""
-        yield from self._tasks.items()
+        """The row_id of every row, and the task_id of its latest task."""
+        yield from self._latest.items()
+
+    def all_tasks(self) -> Iterator[tuple[str, str]]:
+        """The row_id and the task_id of every task, superseded ones among them."""
+        for table in self._tables:
+            yield from zip(texts(table, "row_id"), texts(table, "task_id"), strict=True)
+
+    def has_task(self, task_id: str) -> bool:
+        """Whether a task is in the ledger, superseded or not."""
+        return task_id in self._place
+
+    def task_of(self, row_id: str) -> str:
+        """The latest task of a row that has one."""
+        return self._latest[row_id]
+
+    def next_generation(self, row_id: str) -> int:
+        """0 for a row without a task; counts the row's tasks otherwise."""
+        return self._generation.get(row_id, 0) + 1 if row_id in self._latest else 0
+
+    def fingerprint(self, row_id: str) -> str:
+        """Of the request that the latest task of a row was made from."""
+        table, row = self._place[self._latest[row_id]]
+        return str(self._tables[table]["fingerprint"][row].as_py())
+
+    def superseded(self, task_ids: Iterable[str]) -> set[str]:
+        """Those of the tasks in whose stead the row has a later one."""
+        if not self._generation:
+            return set()
+        latest = set(self._latest.values())
+        return {task_id for task_id in task_ids if task_id in self._place and task_id not in latest}
 
     def row_number(self, task_id: str) -> int:
         """Where in the manifest the row of a task stood, counted from 1; behind all others where it is not known."""
@@ -90,31 +136,21 @@ class Ledger:
         oldest = [pc.min(table["created_at"]).as_py() for table in self._tables]
         return min((moment for moment in oldest if moment is not None), default=None)
 
-    def mark_open(self) -> None:
-        """Write down, before the first task is created, since when there may be unrecorded ones."""
+    def _remember(self, name: str, table: pa.Table) -> None:
         with self._lock:
-            if not self._is_open and self.open_since() is None:
-                self._folder.write(OPEN, orjson.dumps({"since": format_time(datetime.now(UTC))}))
-            self._is_open = True
-
-    def open_since(self) -> datetime | None:
-        """Since when there may be tasks of which the ledger does not know; None where there are none."""
-        content = self._folder.read(OPEN)
-        return parse_time(_read_json(self._folder, OPEN, content)["since"]) if content else None
-
-    def mark_settled(self) -> None:
-        """Every task that was created is recorded."""
-        self._folder.delete(OPEN)
-        self._is_open = False
-
-    def _remember(self, table: pa.Table) -> None:
-        with self._lock:
+            if name in self._known:
+                return
+            self._known.add(name)
             number = len(self._tables)
             self._tables.append(table)
-            task_ids = texts(table, "task_id")
-            self._tasks.update(zip(texts(table, "row_id"), task_ids, strict=True))
-            for row, task_id in enumerate(task_ids):
-                self._place[task_id] = (number, row)
+            row_ids, task_ids = texts(table, "row_id"), texts(table, "task_id")
+            generations = cast("list[int]", table["generation"].to_pylist())
+            self._place.update({task_id: (number, row) for row, task_id in enumerate(task_ids)})
+            for row_id, task_id, generation in zip(row_ids, task_ids, generations, strict=True):
+                if generation >= self._generation.get(row_id, 0):
+                    self._latest[row_id] = task_id
+                    if generation:
+                        self._generation[row_id] = generation
 
 
 def recorded_source(folder: Folder, job: Job) -> pa.StructType | None:
@@ -125,7 +161,7 @@ def recorded_source(folder: Folder, job: Job) -> pa.StructType | None:
     content = folder.read(JOB)
     if content is None:
         return None
-    begun = _read_json(folder, JOB, content)
+    begun = _read_begun(folder, JOB, content)
     where = f"output {folder.uri}"
     if begun["job"] != job.name or begun["task_type"] != job.task_type:
         raise Unusable(
@@ -140,7 +176,7 @@ def recorded_source(folder: Folder, job: Job) -> pa.StructType | None:
             f"was begun with the label columns {begun['label_columns']}, and the task now gives {columns}",
             "restore the task's fields and choices, or use another output",
         )
-    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(begun["source"])))
+    schema: pa.Schema = begun["source"]
     wanted = list(dict.fromkeys([job.manifest.row_id, *job.metadata]))
     if schema.names != wanted:
         raise Unusable(
@@ -165,6 +201,22 @@ def begin(folder: Folder, job: Job, source_type: pa.StructType) -> None:
     folder.write(JOB, orjson.dumps(begun, option=orjson.OPT_INDENT_2))
 
 
+def keep_config(folder: Folder, job: Job) -> None:
+    """Write the job down beside what it produces, so that it can be looked after without its config file."""
+    content = job.model_dump_json(indent=2).encode()
+    if folder.read(CONFIG) != content:
+        folder.write(CONFIG, content)
+
+
+def kept_config(folder: Folder) -> Job | None:
+    """The job as its last run had it; None where there was none. Raises Interrupted for what cannot be read."""
+    content = folder.read(CONFIG)
+    try:
+        return Job.model_validate_json(content) if content else None
+    except ValidationError:
+        raise Interrupted(f"{folder.uri}/{CONFIG} is damaged; run label_dataset to have it written anew") from None
+
+
 def _label_columns(job: Job) -> dict[str, str]:
     return {field.name: str(field.type) for field in task_type(job.task_type).columns(job.task)}
 
@@ -173,8 +225,10 @@ def _as_row(submission: Submission) -> dict[str, Any]:
     return {name: getattr(submission, name) for name in Submission.__dataclass_fields__}
 
 
-def _read_json(folder: Folder, name: str, content: bytes) -> dict[str, Any]:
+def _read_begun(folder: Folder, name: str, content: bytes) -> dict[str, Any]:
     try:
-        return cast("dict[str, Any]", orjson.loads(content))
-    except orjson.JSONDecodeError:
+        begun: dict[str, Any] = orjson.loads(content)
+        begun["source"] = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(begun["source"])))
+        return {key: begun[key] for key in ("job", "task_type", "label_columns", "source")}
+    except (ValueError, TypeError, LookupError, OSError, pa.ArrowException):
         raise Interrupted(f"{folder.uri}/{name} is damaged; restore it from a backup") from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _SIGNATURE_KEYS = (
     "X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Amz-Date|X-Amz-Expires|X-Amz-Algorithm|"
@@ -21,3 +23,13 @@ def without_signature(text: str) -> str:
     stripped = _PARAMETER.sub(r"\1", text)
     stripped = _DANGLING.sub(lambda match: match[0][0], stripped)
     return _EMPTY.sub("", re.sub(r"&(?=[\s\"'<>\\]|$)", "", stripped))
+
+
+@contextmanager
+def clean_errors() -> Iterator[None]:
+    """What is raised inside carries no signature in its words, whoever writes them down."""
+    try:
+        yield
+    except Exception as error:
+        error.args = tuple(without_signature(arg) if isinstance(arg, str) else arg for arg in error.args)
+        raise

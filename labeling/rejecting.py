@@ -14,7 +14,7 @@ from labeling.redaction import without_signature
 from labeling.stages import Rejected
 from labeling.storage import Folder
 from labeling.tables import parts, to_parquet
-from labeling.types import storable
+from labeling.types import same, storable
 from scale.problems import shown
 
 REJECTS, FILE = "rejects/", "rejects/rejects.parquet"
@@ -33,17 +33,22 @@ OURS = pa.schema(
 def publish(folder: Folder, rejected: Sequence[Rejected], schema: pa.Schema) -> None:
     """Replace the rejects of the last run by those of this one.
 
-    schema: the manifest's columns, which the file has too, before the `reject_…` ones of our own.
+    schema: the manifest's columns, which the file has too, before the `reject_…` ones of our own. Columns that the
+    manifest begins to have after the rows from which its schema was told come behind them.
     """
     if not rejected:
         for name in parts(folder, REJECTS):
             folder.delete(name)
         return
     ordered = sorted(rejected, key=lambda reject: reject.row.number)
+    names = dict.fromkeys([*schema.names, *(name for reject in ordered for name in reject.row.values)])
     columns = {
-        field.name: _column([reject.row.values.get(field.name) for reject in ordered], storable(field.type))
-        for field in schema
-        if field.name not in OURS.names
+        name: _column(
+            [reject.row.values.get(name) for reject in ordered],
+            storable(schema.field(name).type) if name in schema.names else None,
+        )
+        for name in names
+        if name not in OURS.names
     }
     ours = pa.Table.from_pylist([_ours(reject) for reject in ordered], schema=OURS)
     for name in OURS.names:
@@ -59,22 +64,35 @@ def is_its_file(folder: Folder, uri: str) -> bool:
 
 
 def _ours(reject: Rejected) -> dict[str, Any]:
+    before = reject.row.values.get("reject_text")  # of a row that was rejected in an earlier round too
     return {
         "reject_row_id": reject.row_id,
         "reject_row": reject.row.number,
         "reject_field": reject.problem.field,
         "reject_reason": without_signature(reject.problem.reason),
         "reject_fix": reject.problem.fix,
-        "reject_text": reject.row.text,
+        "reject_text": reject.row.text or (before if isinstance(before, str) else None),
     }
 
 
-def _column(values: list[Any], kind: pa.DataType) -> pa.Array[Any]:
-    """Values as the manifest's type; a column that holds others too becomes text."""
+def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array[Any]:
+    """Values as the manifest's type, None where it is not known; a column that holds others too becomes text."""
+    for attempt in (kind, _told(values)):
+        try:
+            column = pa.array(values, attempt)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            continue
+        if attempt is not None and all(same(value, cell.as_py()) for value, cell in zip(values, column, strict=True)):
+            return column
+    return pa.array([None if value is None else _text(value) for value in values], pa.string())
+
+
+def _told(values: list[Any]) -> pa.DataType | None:
+    """The type that the values have themselves, None where they have none in common."""
     try:
-        return pa.array(values, kind)
+        return storable(pa.array(values).type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+        return None
 
 
 def _text(value: Any) -> str:

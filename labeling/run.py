@@ -2,66 +2,111 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from labeling import compaction, ledger, rejecting
-from labeling.collecting import ERRORS, LABELS, Collector
-from labeling.config import read_key
+from labeling import ledger, lost, rejecting
+from labeling.accounts import ManifestAccounts, summarize
+from labeling.collecting import Collector
+from labeling.config import read_callback_key, read_key
 from labeling.errors import Interrupted, StoreTrouble, Unusable
 from labeling.job import Job
+from labeling.lease import RUNS, Lease
+from labeling.lost import Unrecorded, unrecorded_tasks
+from labeling.patience import Patience
 from labeling.plan import Chunk, Plan
-from labeling.stages import ChunkReport, Outcome
-from labeling.submitting import Allowance, Submitter, unrecorded_tasks
+from labeling.redaction import without_signature
+from labeling.revisiting import Relabel
+from labeling.stages import ChunkReport
+from labeling.submitting import Allowance, Submitter
 from labeling.summary import Summary
-from scale.client import ScaleClient
+from labeling.watching import Watch
+from scale.client import CONNECT_TIMEOUT, ScaleClient
 from scale.errors import NotSent, RateLimited, ScaleError, ServerTrouble, Unauthorized
 from scale.pace import Pace
 from scale.retry import RetryPolicy
 
-FIRST_LOOK = 0.2  # seconds until the first look at what came back; the pauses then double
+if TYPE_CHECKING:
+    from labeling.callback_server import CallbackServer
 
 
 class Run:
     """One run. Opening it reaches the API and makes the output folder this job's; no task is created yet.
 
-    Raises Unusable where the API is not there, or does not take the key.
+    Raises Unusable where the API is not there, or does not take the key; Interrupted where another run of the
+    job is at work that must not be at the same time.
     """
 
     def __init__(self, plan: Plan) -> None:
         job, stop = plan.job, plan.stop
         key = read_key(job)
-        greet(job, key)
+        self._knows_ids = greet(job, key)
         self.plan = plan
         self.counts = plan.counts
+        self.finished: Summary | None = None  # how the job stands, once the run is through
         self._ledger = plan.ledger
+        capped = job.submit.cap() is not None
+        # A server that keeps a second task out by its unique_id lets runs work side by side; what only our own
+        # books know (the cap, which rows are relabeled) does not.
+        alone = not self._knows_ids or capped or plan.relabel is not None
+        timeout = job.scale.timeout.total_seconds()
+        self._lease = Lease(plan.folder, RUNS, exclusive=alone, longest_answer=timeout)
         self._client = ScaleClient(
             key,
             job.scale.url,
             connections=job.submit.concurrency,
-            pace=Pace(job.submit.rate, stop.pause),
-            pause=stop.pause,
+            timeout=(CONNECT_TIMEOUT, timeout),
+            pace=Pace(job.submit.rate, self._pause),
+            pause=self._pause,
+            clean=without_signature,
         )
+        self._collector = Collector(job, self._client, plan.ledger, plan.folder, plan.binder.source_type, stop)
+        self._watch = Watch(job.completion, stop, self._collector.has_callbacks, resumed=len(plan.ledger) > 0)
+        self._patience = Patience(job.completion.outage, plan.counts)
+        self._outcomes = self._collector.outcomes
+        self._receiver: CallbackServer | None = None
         try:
             if plan.is_new:
                 ledger.begin(plan.folder, job, plan.binder.source_type)
-            compaction.finish_compaction(plan.folder)
+            ledger.keep_config(plan.folder, job)
+            self._lease.take(stop.pause)
         except StoreTrouble as error:
             raise Unusable(f"output {job.output}", str(error), "correct the job's output") from None
-        self._submitter = Submitter(
-            job,
+        try:
+            self._receiver = receive_callbacks(job)
+            self._submitter = self._open()
+        except BaseException:
+            self._leave()
+            raise
+        self.counts.add(labeled=self._outcomes.labeled, answered=len(self._outcomes))
+
+    def _open(self) -> Submitter:
+        """Look at what others have left, now that none of them is at work any more."""
+        plan, left = self.plan, self._lease.left_behind
+        plan.ledger.refresh()
+        unrecorded: Unrecorded = {}
+        if left and (self._lease.is_exclusive or any(holder.exclusive for holder in left)):
+            if not self._knows_ids:
+                self._pause(lost.LAG_SECONDS)
+            since = min(holder.since for holder in left)
+            unrecorded = unrecorded_tasks(self._client, plan.job, plan.ledger, since, self._check)
+        plan.unrecorded = {row_id for row_id, _ in unrecorded}
+        if plan.relabel is Relabel.ERRORS:
+            self.collect()
+        allowed = plan.allowance()
+        return Submitter(
+            plan.job,
             self._client,
             plan.ledger,
-            Allowance(plan.allowance()),
-            stop,
+            Allowance(None if allowed is None else max(0, allowed - len(unrecorded))),
+            plan.stop,
             plan.counts,
-            unrecorded_tasks(self._client, job, plan.ledger),
+            unrecorded,
+            plan.relabel is Relabel.CHANGED,
+            self._check,
         )
-        self._collector = Collector(job, self._client, plan.ledger, plan.folder, plan.binder.source_type, stop)
-        self._outcomes = self._collector.outcomes
-        self.counts.add(labeled=self._outcomes.labeled, answered=len(self._outcomes))
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows that have no task yet; see `Plan.chunks`."""
@@ -74,25 +119,38 @@ class Run:
         """
         bound, rejected = self.plan.check(chunk)
         self.plan.refuse_too_many_rejects()
-        self._ledger.mark_open()
         report = self._submitter.submit(bound)
-        self.plan.reject(report.rejected)
-        self.counts.add(held_back=report.held_back, unsettled=report.unsettled)
+        self.plan.turn_down(report.rejected)
+        self.plan.leave(report.held_back, report.unsettled)
+        self.counts.add(submitted=report.not_asked_anew)
         return replace(report, rejected=[*rejected, *report.rejected])
 
     def finish_submission(self) -> None:
         """Publish the rejects of this run. Every task is recorded now, or the next run looks for it."""
+        self._ledger.refresh()
+        self.plan.drop_recorded()
         if not (self.counts.not_submitted and rejecting.is_its_file(self.plan.folder, self.plan.job.manifest.uri)):
             rejecting.publish(self.plan.folder, self.plan.rejected, self.plan.manifest.schema)
-        if self._submitter.settled and not self.counts.unsettled:
-            self._ledger.mark_settled()
+        if self.plan.is_walked:
+            self._accounts().write(self.plan.folder)
+        if self._submitter.settled:
+            self._lease.forget_left_behind()
+        self._lease.release(mark=not self._submitter.settled)
 
     def collect(self) -> int:
         """One look at what has come back. Returns the number of tasks that are new."""
-        before = self._outcomes.labeled
-        new = self._collector.collect()
-        self.counts.add(answered=new, labeled=self._outcomes.labeled - before)
-        return new
+        answered, labeled = len(self._outcomes), self._outcomes.labeled
+        try:
+            return self._collector.collect(poll=self._watch.asks())
+        finally:
+            new = len(self._outcomes) - answered
+            self.counts.add(answered=new, labeled=self._outcomes.labeled - labeled)
+
+    def wait_and_collect(self) -> int:
+        """A look while people are waited for: where the API does not answer, as long as the job bears that, none."""
+        with self._patience.look():
+            return self.collect()
+        return 0
 
     @property
     def waiting(self) -> int:
@@ -100,49 +158,44 @@ class Run:
         return sum(task_id not in self._outcomes for _, task_id in self._ledger.rows())
 
     def pauses(self) -> Iterator[float]:
-        """Pause between looks, longer each time, until the job's patience is over. Yields seconds waited."""
-        completion = self.plan.job.completion
-        longest = completion.every.total_seconds()
-        deadline = time.monotonic() + completion.give_up_after.total_seconds()
-        pause = min(FIRST_LOOK, longest)
-        while time.monotonic() < deadline:
-            self.plan.stop.pause(pause)
-            yield pause
-            pause = min(longest, pause * 2)
+        """Pause between looks until the job's patience is over; see `Watch.pauses`."""
+        return self._watch.pauses()
 
     def finish(self) -> Summary:
         """Write the summary; once nothing is waited for, make the files large. Raises DoesNotAddUp."""
-        folder = self.plan.folder
         if not self.waiting:
-            compaction.compact(folder, LABELS, self._ledger.row_number)
-            compaction.compact(folder, ERRORS, self._ledger.row_number)
+            self._collector.make_files_large()
         summary = self.summary()
-        summary.write(folder)
+        summary.write(self.plan.folder)
         summary.check()
+        self.finished = summary
         return summary
 
     def summary(self) -> Summary:
         """How the job stands, counted from what was read, submitted and collected in this run and before."""
-        job, counts, tasks = self.plan.job, self.counts, len(self._ledger)
-        tally = Counter(self._outcomes.of(task_id) for row_id, task_id in self._ledger.rows() if row_id in self.plan)
-        price = job.submit.price_per_task
-        return Summary(
-            job=job.name,
-            rows=counts.read,
-            labeled=tally[Outcome.LABELED],
-            rejected=len(self.plan.rejected),
-            error=tally[Outcome.ERROR],
-            canceled=tally[Outcome.CANCELED],
-            pending=tally[Outcome.PENDING] + counts.not_submitted,
-            not_submitted=counts.not_submitted,
-            beyond_limit=counts.beyond_limit,
-            unsettled=counts.unsettled,
-            gone=tasks - tally.total(),
+        counts = self.counts
+        return replace(
+            summarize(self.plan.job, self._accounts(), self._ledger, self._outcomes),
             unexpected=self._collector.unexpected,
+            unknown_callbacks=self._collector.unknown_callbacks,
             created=counts.created,
             adopted=counts.adopted,
-            cost=None if price is None else round(tasks * price, 2),
             seconds=dict(counts.seconds),
+        )
+
+    def _accounts(self) -> ManifestAccounts:
+        """What the walk through the manifest has found so far."""
+        plan = self.plan
+        plan.drop_recorded()
+        return ManifestAccounts(
+            rows=plan.counts.read,
+            rejected=len(plan.rejected),
+            held_back=len(plan.held_back),
+            beyond_limit=len(plan.beyond_limit),
+            unsettled=len(plan.unsettled),
+            changed=plan.counts.changed,
+            gone=[row_id for row_id, _ in self._ledger.rows() if row_id not in self.plan],
+            recorded=len(self._ledger),
         )
 
     def stop(self) -> None:
@@ -150,18 +203,51 @@ class Run:
         self.plan.stop.set()
 
     def close(self) -> None:
-        """End threads and connections."""
-        self.plan.close()
+        """End threads and connections, and leave the folder; where tasks may be unrecorded, with a mark."""
         self._submitter.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._receiver:
+            self._receiver.stop()
+        self.plan.close()
         self._client.close()
+        with suppress(StoreTrouble):  # then the next run waits until the lease has run out
+            self._lease.release(mark=True)
+
+    def _check(self) -> None:
+        """Raises where nothing more may be sent."""
+        self.plan.stop.check()
+        self._lease.check()
+
+    def _pause(self, seconds: float) -> None:
+        self.plan.stop.pause(seconds)
+        self._lease.check()
 
 
-def greet(job: Job, key: str) -> None:
-    """Ask the API for one task: tells at once whether it is there, and whether it takes the key."""
+def receive_callbacks(job: Job) -> CallbackServer | None:
+    """A receiver for this run, where the job waits for callbacks. Raises Unusable where it cannot listen."""
+    completion = job.completion
+    if completion.wait != "callback":
+        return None
+    from labeling.callback_server import CallbackServer  # a web server, which takes its time to import
+    from labeling.receiving import Receiver
+
+    server = CallbackServer(Receiver([job]), read_callback_key(), completion.host, completion.port)
+    server.start()
+    return server
+
+
+def greet(job: Job, key: str) -> bool:
+    """Ask the API for one task: tells at once whether it is there, and whether it takes the key.
+
+    Returns whether the server knows `unique_id`.
+    """
     patience = RetryPolicy(attempts=3, longest_wait=5.0)
     with ScaleClient(key, job.scale.url, connections=1, retry=patience, timeout=(5.0, 15.0)) as client:
         try:
             next(client.list_pages(limit=1))
+            return client.knows_unique_ids()
         except Unauthorized:
             raise Unusable("scale.key", f"{job.scale.url} does not take the key", "use a valid API key") from None
         except NotSent as error:

@@ -161,6 +161,13 @@ def list_keys(uri_prefix: str) -> Iterator[ObjectInfo]:
             yield ObjectInfo(item["Key"], item["Size"], item["ETag"].strip('"'), item["LastModified"])
 
 
+def list_folders(uri_prefix: str) -> list[str]:
+    """The names between a prefix that ends with a slash and the next slash, in order."""
+    bucket, prefix = split_uri(uri_prefix)
+    pages = client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    return [item["Prefix"][len(prefix) : -1] for page in pages for item in page.get("CommonPrefixes", [])]
+
+
 def delete(uri: str) -> None:
     """Remove an object; fine where there is none."""
     client().delete_object(**_object(uri))

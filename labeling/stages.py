@@ -42,6 +42,7 @@ class BoundRow:
 
     params: the type's own parameters, `instruction` among them.
     fingerprint: of what people would be asked; the same row gives the same one in every run.
+    generation: 0 for a row without a task; else how many it had before it is relabeled.
     """
 
     row: ManifestRow
@@ -52,6 +53,7 @@ class BoundRow:
     attachments: list[Attachment]
     fingerprint: str
     source: dict[str, Any]
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Submission:
     task_id: str
     unique_id: str | None
     fingerprint: str
+    generation: int
     created_at: datetime | None
     attachments: list[str]
     source: dict[str, Any]
@@ -79,10 +82,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReport:
-    """What became of a chunk of rows; numbers of rows, but for the rejected ones themselves."""
+    """What became of a chunk of rows: numbers of rows, or their ids."""
 
     created: int
     adopted: int  # their tasks were there already
-    held_back: int  # not sent, for the job's cap was reached
-    unsettled: int  # sent, and no answer says whether a task was made
+    held_back: list[str]  # not sent, for the job's cap was reached
+    unsettled: list[str]  # sent, and no answer says whether a task was made
+    not_asked_anew: int  # held back or unsettled too, but of rows that have a task from before
     rejected: list[Rejected]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from labeling import s3
-from labeling.errors import StoreTrouble
+from labeling.errors import StoreTrouble, Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,9 @@ class Folder(Protocol):
     def list(self, prefix: str) -> list[FileInfo]:
         """The files below a prefix (a folder's name with a slash), by name."""
 
+    def subfolders(self) -> Sequence[str]:
+        """The names of the folders right below, without hidden ones."""
+
     def delete(self, name: str) -> None:
         """Remove a file; fine where there is none."""
 
@@ -53,6 +56,15 @@ def open_folder(uri: str) -> Folder:
     if "://" in uri:
         raise ValueError("is neither a path nor an s3:// URI; write a folder, or s3://bucket/prefix")
     return LocalFolder(str(Path(uri).expanduser()))
+
+
+def open_output(uri: str) -> Folder:
+    """The output folder of a job. Raises Unusable for a URI that can be none."""
+    try:
+        return open_folder(uri)
+    except ValueError as error:
+        reason, _, fix = str(error).partition("; ")
+        raise Unusable(f"output {uri}", reason, fix or "correct the job's output") from None
 
 
 class LocalFolder:
@@ -114,6 +126,15 @@ class LocalFolder:
             raise _local_trouble(self._root / prefix, error) from error
         return sorted((file for file in found if file), key=lambda file: file.name)
 
+    def subfolders(self) -> Sequence[str]:
+        try:
+            with os.scandir(self._root) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] not in "._")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _local_trouble(self._root, error) from error
+
     def delete(self, name: str) -> None:
         try:
             (self._root / name).unlink(missing_ok=True)
@@ -155,6 +176,11 @@ class S3Folder:
         with _s3_trouble(self._at(prefix)):
             found = list(s3.list_keys(self._at(prefix)))
         return [FileInfo(info.key.removeprefix(self._prefix), info.size) for info in found]
+
+    def subfolders(self) -> Sequence[str]:
+        with _s3_trouble(self.uri):
+            names = s3.list_folders(self._at(""))
+        return [name for name in names if name[0] not in "._"]
 
     def delete(self, name: str) -> None:
         with _s3_trouble(self._at(name)):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
 from typing import Any
 
 from labeling import s3
@@ -16,14 +17,16 @@ from labeling.counts import Counts
 from labeling.errors import StoreTrouble
 from labeling.job import Job
 from labeling.ledger import Ledger
+from labeling.lost import LostTasks, Unrecorded, is_for
+from labeling.revisiting import at_generation, changed
 from labeling.stages import BoundRow, ChunkReport, Rejected, Submission
 from labeling.stopping import Stop
+from labeling.threads import DaemonThreads, gather
 from scale.client import ScaleClient
-from scale.contract import Task, format_time
+from scale.contract import Task
 from scale.errors import Duplicate, InvalidRequest, NotFound, UnexpectedAnswer
 from scale.problems import Problem
 
-CLOCK_SKEW = timedelta(minutes=10)  # how far the server's clock may be from ours
 _HOLDER = re.compile(r"\(([0-9a-f]{24})\)")
 
 
@@ -34,34 +37,49 @@ class Allowance:
         self._left = tasks
         self._lock = threading.Lock()
 
-    def take(self, wanted: int) -> int:
-        """So many of the wanted tasks may be created."""
+    def take(self) -> bool:
+        """Whether one more task may be created."""
         with self._lock:
             if self._left is None:
-                return wanted
-            granted = min(wanted, self._left)
+                return True
+            granted = self._left > 0
             self._left -= granted
             return granted
 
-    def give_back(self, unused: int) -> None:
-        """Tasks that were granted and not created."""
+    def give_back(self) -> None:
+        """The task that was granted was not created, and never will be."""
         with self._lock:
             if self._left is not None:
-                self._left += unused
+                self._left += 1
+
+
+class Left(Enum):
+    """Why a row was left without a task, and without a reason to reject it."""
+
+    HELD_BACK = "the job's cap is reached"
+    UNSETTLED = "sent, and no answer says whether a task was made"
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A row's task; `adopted` where it was there already."""
+    """A row's task; `adopted` where it was there already. `older`: superseded ones that were not recorded yet."""
 
     submission: Submission
     adopted: bool
+    older: tuple[Submission, ...] = ()
+
+
+Result = Created | Rejected | Left
 
 
 class Submitter:
     """Creates the tasks of checked rows. Several chunks of them may be submitted at once.
 
     A task is created once per row, whatever breaks: see docs/architecture.md, "Exactly once".
+
+    unrecorded: tasks of runs that broke off, which are not in the ledger; see `unrecorded_tasks`.
+    relabel_changed: whether a row that differs from what its task was made from gets a new one.
+    check: asked before each row; raises where nothing more may be sent.
     """
 
     def __init__(
@@ -72,7 +90,9 @@ class Submitter:
         allowance: Allowance,
         stop: Stop,
         counts: Counts,
-        unrecorded: dict[str, Task],
+        unrecorded: Unrecorded,
+        relabel_changed: bool,
+        check: Callable[[], None],
     ) -> None:
         self._job = job
         self._client = client
@@ -81,82 +101,89 @@ class Submitter:
         self._stop = stop
         self._counts = counts
         self._unrecorded = unrecorded
-        self._server_knows_ids: bool | None = None  # whether it takes `unique_id`: told by its first answer
+        self._relabel_changed = relabel_changed
+        self._check = check
+        self._lost = LostTasks(job, client, stop, check)
         self._failure: Exception | None = None
-        self._threads = ThreadPoolExecutor(job.submit.concurrency, thread_name_prefix="submit")
+        self._unsettled = False
+        self._threads: DaemonThreads[Result] = DaemonThreads(job.submit.concurrency, "submit")
 
     @property
     def settled(self) -> bool:
-        """Whether every task found unrecorded has met its row."""
-        return not self._unrecorded
+        """Whether every task that there may be is in the ledger."""
+        return not self._unrecorded and not self._unsettled and self._failure is None
 
     def close(self) -> None:
         """End the threads."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.close()
 
     def submit(self, rows: Sequence[BoundRow]) -> ChunkReport:
         """Create the rows' tasks, and record them. What was created is recorded even if this raises."""
-        granted = self._allowance.take(len(rows))
-        futures = [self._threads.submit(self._submit_row, row) for row in rows[:granted]]
-        results, failure = _gather(futures)
+        futures = [self._threads.submit(self._submit_row, row) for row in rows]
+        results, failure = gather(futures, self._stop)
         created = [result for result in results if isinstance(result, Created)]
-        self._ledger.record([result.submission for result in created])
-        refused = [result for result in results if isinstance(result, Rejected)]
-        self._allowance.give_back(len(refused))
+        self._ledger.record([submission for result in created for submission in (*result.older, result.submission)])
         if failure:
             raise failure
         adopted = sum(result.adopted for result in created)
+        left = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, Left)]
         return ChunkReport(
             created=len(created) - adopted,
             adopted=adopted,
-            held_back=len(rows) - granted,
-            unsettled=granted - len(created) - len(refused),
-            rejected=refused,
+            held_back=[row.row_id for row, why in left if why is Left.HELD_BACK and not row.generation],
+            unsettled=[row.row_id for row, why in left if why is Left.UNSETTLED and not row.generation],
+            not_asked_anew=sum(row.generation > 0 for row, _ in left),
+            rejected=[result for result in results if isinstance(result, Rejected)],
         )
 
-    def _submit_row(self, row: BoundRow) -> Created | Rejected | None:
-        """The row's task; None where no answer says whether there is one. The first failure ends all rows."""
-        self._stop.check()
+    def _submit_row(self, row: BoundRow) -> Result:
+        """What becomes of the row. The first failure ends all rows."""
         if self._failure:
             raise self._failure
         try:
+            self._check()
             result = self._create(row)
         except Exception as error:
             self._failure = self._failure or error
+            self._stop.set(error)
             raise
         if isinstance(result, Created):
             self._counts.add(submitted=1, **{"adopted" if result.adopted else "created": 1})
         return result
 
-    def _create(self, row: BoundRow) -> Created | Rejected | None:
-        task = self._unrecorded.pop(row.row_id, None)
-        if task is not None:
-            return self._adopt(row, task)
-        since = datetime.now(UTC) - CLOCK_SKEW
+    def _create(self, row: BoundRow) -> Result:
+        unrecorded = self._unrecorded.get((row.row_id, row.generation))
+        if unrecorded is not None:
+            return self._adopt(row, unrecorded)
+        if not self._allowance.take():
+            return Left.HELD_BACK
+        find = partial(self._lost.find, row, datetime.now(UTC))
         try:
-            task = self._client.create_task(self._job.task_type, self._body(row), lambda: self._look_up(row, since))
+            task = self._client.create_task(self._job.task_type, self._body(row), find)
         except Duplicate as error:
             return self._take_over(row, error)
         except InvalidRequest as error:
+            self._allowance.give_back()
             return Rejected(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "correct it"))
         except UnexpectedAnswer as error:
             self._counts.not_understood = self._counts.not_understood or error.message
-            return None
-        self._server_knows_ids = task.unique_id == row.unique_id
+            self._unsettled = True
+            return Left.UNSETTLED
+        self._lost.server_knows_ids = task.unique_id == row.unique_id
         return Created(_submission(row, task), adopted=False)
 
-    def _look_up(self, row: BoundRow, since: datetime) -> Task | None:
-        """The row's task, where an answer was lost and the server does not keep a second one out itself."""
-        if self._server_knows_ids:
-            return None
-        listed = self._client.list_tasks(type=self._job.task_type, start_time=format_time(since))
-        return next((task for task in listed if is_for(task, self._job.name, row.row_id)), None)
-
-    def _take_over(self, row: BoundRow, error: Duplicate) -> Created | Rejected | None:
+    def _take_over(self, row: BoundRow, error: Duplicate) -> Result:
         """A task holds the row's unique_id: ours from before, unless it asks something else."""
-        self._server_knows_ids = True
-        task = self._holder(row, error)
-        return self._adopt(row, task) if task else None
+        self._lost.server_knows_ids = True
+        try:
+            task = self._holder(row, error)
+        except UnexpectedAnswer as odd:
+            self._counts.not_understood = self._counts.not_understood or odd.message
+            task = None
+        if task is None:
+            self._unsettled = True
+            return Left.UNSETTLED
+        return self._adopt(row, task)
 
     def _holder(self, row: BoundRow, error: Duplicate) -> Task | None:
         named = _HOLDER.search(error.message)
@@ -165,13 +192,21 @@ class Submitter:
                 return self._client.get_task(named[1])
             except NotFound:
                 pass
-        return next(iter(self._client.find_by_unique_id([row.unique_id])), None)
+        return self._lost.find_holder(row.unique_id)
 
-    def _adopt(self, row: BoundRow, task: Task) -> Created | Rejected:
-        if is_for(task, self._job.name, row.row_id) and task.metadata.get("fingerprint") == row.fingerprint:
+    def _adopt(self, row: BoundRow, task: Task) -> Result:
+        is_ours = is_for(task, self._job.name, row.row_id)
+        if is_ours and task.metadata.get("fingerprint") == row.fingerprint:
+            self._unrecorded.pop((row.row_id, row.generation), None)
             return Created(_submission(row, task), adopted=True)
-        reason = f"has changed since its task {task.task_id} was made"
-        return Rejected(row.row, row.row_id, Problem("task", reason, "restore the row, or give it a new row id"))
+        if not is_ours or not self._relabel_changed:
+            return changed(row.row, row.row_id, task.task_id)
+        result = self._create(at_generation(row, self._job.name, row.generation + 1))
+        if not isinstance(result, Created):
+            return result
+        self._unrecorded.pop((row.row_id, row.generation), None)
+        asked = replace(row, fingerprint=str(task.metadata.get("fingerprint")))
+        return replace(result, older=(_submission(asked, task), *result.older))
 
     def _body(self, row: BoundRow) -> dict[str, Any]:
         seconds = int(self._job.attachments.presign.total_seconds())
@@ -187,31 +222,9 @@ class Submitter:
             "row_id": row.row_id,
             "manifest": self._job.manifest.uri,
             "fingerprint": row.fingerprint,
+            **({"generation": row.generation} if row.generation else {}),
         }
         return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}
-
-
-def is_for(task: Task, job: str, row_id: str) -> bool:
-    """Whether a task was made for a job's row: its metadata says so."""
-    return task.metadata.get("job") == job and task.metadata.get("row_id") == row_id
-
-
-def unrecorded_tasks(client: ScaleClient, job: Job, ledger: Ledger) -> dict[str, Task]:
-    """The tasks, by row_id, that an earlier run created and may not have written down.
-
-    A server that knows `unique_id` needs no such look: it refuses the second task, which settles the first.
-    """
-    since = ledger.open_since()
-    found: dict[str, Task] = {}
-    if since is None:
-        return found
-    for task in client.list_tasks(type=job.task_type, start_time=format_time(since - CLOCK_SKEW)):
-        if task.unique_id is not None:
-            return {}
-        row_id = task.metadata.get("row_id")
-        if isinstance(row_id, str) and is_for(task, job.name, row_id) and row_id not in ledger:
-            found[row_id] = task
-    return found
 
 
 def _signed(value: Any, seconds: int) -> Any:
@@ -230,16 +243,8 @@ def _submission(row: BoundRow, task: Task) -> Submission:
         task_id=task.task_id,
         unique_id=task.unique_id,
         fingerprint=row.fingerprint,
+        generation=row.generation,
         created_at=task.created_at,
         attachments=[attachment.uri for attachment in row.attachments],
         source=row.source,
     )
-
-
-def _gather(
-    futures: list[Future[Created | Rejected | None]],
-) -> tuple[list[Created | Rejected | None], BaseException | None]:
-    """The results of all rows that got one, and the first failure."""
-    wait(futures)
-    failures = [error for future in futures if (error := future.exception())]
-    return [future.result() for future in futures if not future.exception()], next(iter(failures), None)

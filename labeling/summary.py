@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from labeling.errors import LabelingError
+from labeling.errors import LabelingError, LimitReached
+from labeling.job import Job
 from labeling.storage import Folder
 
 FILE = "summary.json"
@@ -30,8 +31,10 @@ class Summary:
     not_submitted: int  # of the pending: rows that have no task yet
     beyond_limit: int  # of those: kept out by --limit
     unsettled: int  # of those: sent, and no answer said whether a task was made; the next run finds out
+    changed: int  # rows that ask something else than what their task was made from; left alone, whatever their outcome
     gone: int  # tasks whose row is no longer in the manifest; in none of the numbers above
     unexpected: int  # labeled in this run: answers of another shape than promised, kept in response_json only
+    unknown_callbacks: int  # kept in the output folder, for the ledger does not know their tasks
     created: int  # tasks that this run created
     adopted: int  # tasks that this run found made already, and recorded
     cost: float | None  # of all the job's tasks, None where no price is known
@@ -41,6 +44,25 @@ class Summary:
     def unlabeled(self) -> int:
         """Rows that ended without a label."""
         return self.rejected + self.error + self.canceled
+
+    def refuse_too_many_unlabeled(self, job: Job, wait: bool) -> None:
+        """Raises LimitReached where more rows stay without a label than the job allows.
+
+        Those beyond --limit may; without waiting, also those whose answer, or whose turn under the cap, is to come.
+        """
+        pending = self.pending - self.beyond_limit if wait else 0
+        allowed = job.allowed_unlabeled(self.rows)
+        if self.unsettled:
+            raise LimitReached(
+                f"{self.unsettled:,} rows were sent, and no answer says whether they have a task: run again"
+            )
+        if self.unlabeled > allowed:
+            raise LimitReached(
+                f"{self.unlabeled:,} of {self.rows:,} rows ended without a label, and max_rejected allows {allowed:,}: "
+                "look at rejects/ and errors/"
+            )
+        if self.unlabeled + pending > allowed:
+            raise LimitReached(f"{pending:,} of {self.rows:,} rows are still without a label: run again to go on")
 
     def check(self) -> None:
         """Raises DoesNotAddUp where a row is lost, or counted twice."""

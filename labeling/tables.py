@@ -28,6 +28,7 @@ def _identity(source_type: pa.DataType) -> list[pa.Field[Any]]:
         pa.field("task_type", pa.string(), nullable=False),
         pa.field("created_at", TIME),
         pa.field("completed_at", TIME),
+        pa.field("updated_at", TIME),
         pa.field("attachment", pa.string()),
         pa.field("attachments", pa.list_(pa.string())),
         pa.field("source", source_type),
@@ -50,13 +51,17 @@ def error_schema(source_type: pa.DataType) -> pa.Schema:
 
 
 def submission_schema(source_type: pa.DataType) -> pa.Schema:
-    """Schema of _ledger/submissions/: the row that each task was made from. `row` counts from 1."""
+    """Schema of _ledger/submissions/: the row that each task was made from.
+
+    row: counted from 1. generation: 0 for a row's first task, one more for each time it was relabeled.
+    """
     fields = [
         pa.field("row_id", pa.string(), nullable=False),
         pa.field("row", pa.int64()),
         pa.field("task_id", pa.string(), nullable=False),
         pa.field("unique_id", pa.string()),
         pa.field("fingerprint", pa.string()),
+        pa.field("generation", pa.int32(), nullable=False),
         pa.field("created_at", TIME),
         pa.field("attachments", pa.list_(pa.string())),
         pa.field("source", source_type),

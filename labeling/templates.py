@@ -1,7 +1,7 @@
 """`{column}` in a job's task: found when the config is read, filled in for each row.
 
 A template that stands alone keeps the value's type (a list column stays a list); inside a longer text it
-becomes text. `{{` and `}}` stand for braces.
+becomes text. `{{` and `}}` stand for braces; braces around nothing are left as they are.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from scale.problems import Problem
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
+_LITERAL = {"{{": "{", "}}": "}"}
 Row = Mapping[str, Any]
 
 
@@ -68,7 +69,8 @@ def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
     for match in _PIECE.finditer(text):
         if match.start() > end:
             yield text[end : match.start()], None
-        yield ("", match[1].strip()) if match[1] else (match[0][0], None)
+        column = (match[1] or "").strip()
+        yield ("", column) if column else (_LITERAL.get(match[0], match[0]), None)
         end = match.end()
     if end < len(text):
         yield text[end:], None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 
@@ -21,3 +23,12 @@ def storable(kind: pa.DataType) -> pa.DataType:
     if str(kind) in ("string_view", "large_string", "null"):
         return pa.string()
     return pa.binary() if str(kind) in ("binary_view", "large_binary") else kind
+
+
+def same(given: Any, stored: Any) -> bool:
+    """Whether Arrow has a value as it was given: keys that a struct does not know it leaves out in silence."""
+    if isinstance(given, dict) and isinstance(stored, dict):
+        return all(key in stored and same(value, stored[key]) for key, value in given.items())
+    if isinstance(given, list | tuple) and isinstance(stored, list | tuple):
+        return len(given) == len(stored) and all(map(same, given, stored))
+    return bool(given == stored) or (given != given and stored != stored)  # what is no number equals nothing

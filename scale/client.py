@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,21 +16,25 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
-from scale.contract import LIVE_URL, PAGE_LIMIT, Task
+from scale.contract import LIVE_URL, PAGE_LIMIT, Task, TaskStatus
 from scale.errors import AnswerLost, InvalidRequest, NotSent, RateLimited, UnexpectedAnswer, error_for
 from scale.pace import Pace
 from scale.retry import Pause, RetryPolicy, retry_after_seconds, retrying
 
 CONNECT_TIMEOUT = 10.0  # seconds
-ANSWER_TIMEOUT = 60.0  # seconds without a byte from the server
+ANSWER_TIMEOUT = 20.0  # seconds without a byte from the server
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of tasks, newest first, and how many tasks match in all (0 where the server does not say)."""
+    """One page of tasks, newest first, and how many tasks match in all (0 where the server does not say).
+
+    unreadable: why each of the other things in it is no task.
+    """
 
     tasks: list[Task]
     total: int
+    unreadable: tuple[UnexpectedAnswer, ...] = ()
 
 
 class ScaleClient:
@@ -38,6 +43,7 @@ class ScaleClient:
     key: never printed, never part of an error.
     connections: how many requests may be under way at once; further threads wait for a free connection.
     pause: how to wait; a caller that can be stopped passes its own, which may raise.
+    clean: takes what is secret out of what a server says is wrong; it may say a request back.
     pace: spaces the creations (None: as fast as the connections allow).
     Raises the errors of `scale.errors`, after retrying those that say that trying again can help.
     """
@@ -52,12 +58,15 @@ class ScaleClient:
         retry: RetryPolicy | None = None,
         pace: Pace | None = None,
         pause: Pause = time.sleep,
+        clean: Callable[[str], str] = str,
     ) -> None:
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._retry = retry or RetryPolicy()
         self._pace = pace
         self._pause = pause
+        self._clean = clean
+        self._key = key
         # The adapter is the pool that requests keeps; a Session around it would add cookies and redirects,
         # and look up proxies for each request anew.
         self._pool = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
@@ -114,40 +123,65 @@ class ScaleClient:
         """`POST /task/{task_id}/cancel`: take a pending task back. Source: contract A "Task endpoints".
 
         clear_unique_id: free its `unique_id` for another task (contract B).
-        Raises NotFound, and InvalidRequest or ServerTrouble where it is completed already.
+        Returns the task as it stands then: canceled, or as it came back before. Raises NotFound.
         """
         query = "?clear_unique_id=true" if clear_unique_id else ""
-        return Task.parse(self._call("POST", f"/task/{quote(task_id, safe='')}/cancel{query}", b"{}"))
+        path = f"/task/{quote(task_id, safe='')}/cancel{query}"
+
+        def decided() -> Task | None:
+            task = self.get_task(task_id)
+            return None if task.status == TaskStatus.PENDING else task
+
+        try:
+            # A completed one is a 500 in contract A, which also stands for passing trouble: `decided` tells.
+            return retrying(lambda: Task.parse(self._send("POST", path, b"{}")), self._retry, self._pause, decided)
+        except InvalidRequest:
+            task = decided()
+            if task is None:
+                raise
+            return task
 
     def list_pages(self, **filters: Any) -> Iterator[Page]:
         """`GET /tasks`, page after page, newest first. Source: contract A "Task endpoints", contract B.
 
         Follows `next_token` where the server gives one, else `offset`. A filter may be a list.
-        Raises UnexpectedAnswer for a page that says `has_more` and holds no task.
+        Raises UnexpectedAnswer for a page that says `has_more` and holds no task, or that was there before.
         """
         query: dict[str, Any] = {"limit": PAGE_LIMIT, **filters}
-        offset, first = 0, ""
+        offset = 0
+        begun_with: set[str] = set()  # the first task of each page
         while True:
             doc = self._call("GET", "/tasks?" + urlencode(query, doseq=True))
             page = _parse_page(doc)
             yield page
-            offset += len(page.tasks)
+            offset += len(page.tasks) + len(page.unreadable)
             if not doc.get("has_more", offset < page.total):
                 return
-            if not page.tasks:
+            if not doc["docs"]:
                 raise UnexpectedAnswer("the server says that there are more tasks, and gives none")
-            if page.tasks[0].task_id == first:
+            first = page.tasks[0].task_id if page.tasks else ""
+            if first in begun_with:
                 raise UnexpectedAnswer("the server gives the same page of tasks again and again")
-            first = page.tasks[0].task_id
+            begun_with.add(first)
             if doc.get("next_token"):
                 query["next_token"] = doc["next_token"]
             else:
                 query["offset"] = offset
 
     def list_tasks(self, **filters: Any) -> Iterator[Task]:
-        """The tasks of all pages, one by one; see `list_pages`."""
+        """The tasks of all pages, one by one; see `list_pages`. Raises UnexpectedAnswer for what is no task."""
         for page in self.list_pages(**filters):
             yield from page.tasks
+            if page.unreadable:
+                raise page.unreadable[0]
+
+    def knows_unique_ids(self) -> bool:
+        """Whether the server speaks contract B: there a parameter that it does not know is refused with a 400."""
+        try:
+            self._call("GET", "/tasks?" + urlencode({"limit": 1, "contract": "B"}))
+        except InvalidRequest:
+            return True
+        return False
 
     def find_by_unique_id(self, unique_ids: Sequence[str]) -> list[Task]:
         """The tasks that hold one of these ids: at most 100 of them. Source: contract B."""
@@ -182,9 +216,26 @@ class ScaleClient:
         except requests.exceptions.RequestException as error:
             raise AnswerLost(f"no answer from {self._host()}: {_short(error)}") from None
         if response.status_code == 200:
-            return _parse_object(content)
+            return self._parse_object(content)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        raise error_for(response.status_code, _error_text(content, response), retry_after)
+        raise error_for(response.status_code, self._without_secrets(_error_text(content, response)), retry_after)
+
+    def _parse_object(self, content: bytes) -> dict[str, Any]:
+        try:
+            doc = parse_json(content)
+        except (ValueError, RecursionError):
+            raise AnswerLost(f"the answer is no JSON: {self._head_of(content)}") from None
+        if not isinstance(doc, dict):
+            raise UnexpectedAnswer(f"the answer is no JSON object: {self._head_of(content)}")
+        return doc
+
+    def _head_of(self, content: bytes) -> str:
+        return self._without_secrets(repr(content[:400]))[:80]
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in (self._key, self._headers["Authorization"].removeprefix("Basic ")):
+            text = text.replace(secret, "***")
+        return self._clean(text)
 
     def _broken(self, error: requests.exceptions.ConnectionError) -> NotSent | AnswerLost:
         """Refused before anything was sent, or broken after: only the first is sure not to have been done."""
@@ -199,22 +250,28 @@ class ScaleClient:
         return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
-def _parse_object(content: bytes) -> dict[str, Any]:
+def parse_json(content: bytes) -> Any:
+    """JSON, also where it holds what some libraries write and none may: halves of characters, what is no number."""
     try:
-        doc = orjson.loads(content)
+        return orjson.loads(content)
     except orjson.JSONDecodeError:
-        raise AnswerLost(f"the answer is no JSON: {content[:80]!r}") from None
-    if not isinstance(doc, dict):
-        raise UnexpectedAnswer(f"the answer is no JSON object: {content[:80]!r}")
-    return doc
+        text = json.dumps(json.loads(content, parse_constant=lambda _: None), ensure_ascii=False)
+        return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def _parse_page(doc: dict[str, Any]) -> Page:
     docs = doc.get("docs")
     if not isinstance(docs, list):
         raise UnexpectedAnswer("the answer to GET /tasks has no `docs`")
+    tasks: list[Task] = []
+    unreadable: list[UnexpectedAnswer] = []
+    for task in docs:
+        try:
+            tasks.append(Task.parse(task))
+        except UnexpectedAnswer as error:
+            unreadable.append(error)
     total = doc.get("total")
-    return Page([Task.parse(task) for task in docs], total if isinstance(total, int) else 0)
+    return Page(tasks, total if isinstance(total, int) else 0, tuple(unreadable))
 
 
 def _error_text(content: bytes, response: requests.Response) -> str:

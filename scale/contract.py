@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -85,14 +85,18 @@ class Task:
 
 
 def parse_time(text: object) -> datetime | None:
-    """An ISO 8601 time as UTC, None where it is none. A time without a zone is UTC (contract B)."""
+    """An ISO 8601 time as UTC, None where it is none. A time without a zone is UTC (contract B).
+
+    The first and the last year that there can be are none: a few minutes from there no time can be told.
+    """
     if not isinstance(text, str):
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return zoned if MINYEAR < zoned.year < MAXYEAR else None
 
 
 def format_time(moment: datetime) -> str:

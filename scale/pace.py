@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-RECOVERY_SECONDS = 30.0  # from half the rate back to all of it
+RECOVERY_SECONDS = 10.0  # from half the rate back to all of it
 LEAST_RATE = 0.5  # requests a second, however often the server says 429
 UNLIMITED_START = 100.0  # requests a second taken as the rate at the first 429, where none was set
 
@@ -24,6 +24,7 @@ class Pace:
         self._lock = threading.Lock()
         self._next = 0.0
         self._slowed_at = 0.0
+        self._raised_at = 0.0
 
     def wait(self) -> None:
         """Return when the next request may leave."""
@@ -42,12 +43,18 @@ class Pace:
             self._next = max(self._next, now + (retry_after or 0.0))
             if now - self._slowed_at < 1.0:  # many threads hear of the same overload
                 return
-            self._slowed_at = now
-            self._rate = max(LEAST_RATE, (self._rate or UNLIMITED_START) / 2)
+            self._recover(now)
+            self._slowed_at = self._raised_at = now
+            self._rate = max(min(LEAST_RATE, self._full), (self._rate or self._full) / 2)
+
+    @property
+    def _full(self) -> float:
+        return self._limit or UNLIMITED_START
 
     def _recover(self, now: float) -> None:
-        if self._slowed_at and now - self._slowed_at > RECOVERY_SECONDS:
-            self._slowed_at = now if self._rate else 0.0
-            self._rate = self._limit if self._limit is None else min(self._limit, (self._rate or 0.0) * 2)
-            if self._rate == self._limit:
-                self._slowed_at = 0.0
+        """Raise the rate by as much each second: a 429 now and then must not bring it to a standstill."""
+        if self._rate is None or self._rate == self._limit:
+            return
+        raised = self._rate + (now - self._raised_at) * self._full / 2 / RECOVERY_SECONDS
+        self._raised_at = now
+        self._rate = self._limit if raised >= self._full else raised

@@ -38,7 +38,13 @@ def problems(error: ValidationError) -> list[Problem]:
 
 def shown(value: Any, limit: int = 60) -> str:
     """A value as a message shows it: short, on one line."""
-    text = " ".join(repr(value).split())
+    return one_line(repr(value), limit)
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """A text made by anyone as a message shows it: short, on one line, nothing that a terminal would act on."""
+    text = " ".join(text[: limit * 8].split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -89,7 +95,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     path = ""
     for step in location:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
-    return path
+    return one_line(path)
 
 
 def _sentence(message: str) -> str:

@@ -6,38 +6,69 @@ retries what may be retried, and the ledger knows what is done.
 
 from __future__ import annotations
 
+import time
+
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from labeling.plan import Chunk
+from labeling.redaction import clean_errors
 from labeling.run import Run
 from labeling.summary import Summary
+from tasks.reporting import report_summary, tell_landed
 
 
 @task(task_run_name="submit-chunk", cache_policy=NO_CACHE, persist_result=False)
+@clean_errors()
 def submit_chunk(run: Run, chunk: Chunk) -> None:
     """Check the rows of a chunk, and create their tasks."""
+    begun = time.monotonic()
     report = run.submit(chunk)
-    message = "%d rows: %d tasks created, %d found made already, %d rejected, %d held back"
-    numbers = (report.created, report.adopted, len(report.rejected), report.held_back)
-    get_run_logger().info(message, len(chunk.rows), *numbers)
+    rate = len(chunk.rows) / max(time.monotonic() - begun, 1e-3)
+    message = "%d rows at %.0f/s: %d tasks created, %d found made already, %d rejected, %d held back"
+    numbers = (report.created, report.adopted, len(report.rejected), len(report.held_back))
+    get_run_logger().info(message, len(chunk.rows), rate, *numbers)
 
 
 @task(task_run_name="publish-rejects", cache_policy=NO_CACHE, persist_result=False)
+@clean_errors()
 def publish_rejects(run: Run) -> None:
     """Write the rows that were not submitted, with the reasons."""
     run.finish_submission()
 
 
 @task(task_run_name="collect-answers", cache_policy=NO_CACHE, persist_result=False)
+@clean_errors()
 def collect_answers(run: Run) -> int:
     """Take over what people have answered since the last look."""
+    before = run.counts.labeled
     new = run.collect()
-    get_run_logger().info("%d new answers, %d tasks wait", new, run.waiting)
+    _tell_of(run, new, run.counts.labeled - before)
+    return new
+
+
+@task(task_run_name="wait-and-collect", cache_policy=NO_CACHE, persist_result=False)
+@clean_errors()
+def wait_and_collect(run: Run) -> int:
+    """Take over what people have answered since the last look; an API that is gone is borne for a while."""
+    before = run.counts.labeled
+    new = run.wait_and_collect()
+    if run.counts.outage:
+        get_run_logger().warning("%s; looking again", run.counts.outage)
+    _tell_of(run, new, run.counts.labeled - before)
     return new
 
 
 @task(task_run_name="write-summary", cache_policy=NO_CACHE, persist_result=False)
+@clean_errors()
 def write_summary(run: Run) -> Summary:
     """Account for every row."""
-    return run.finish()
+    summary = run.finish()
+    report_summary(run.plan.folder, summary)
+    return summary
+
+
+def _tell_of(run: Run, new: int, labeled: int) -> None:
+    get_run_logger().info("%d new answers, %d tasks wait", new, run.waiting)
+    if new:
+        tell_landed(run.plan.job, run.plan.folder, labeled, new - labeled, run.waiting)

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from labeling.stages import ManifestRow
+from scale.problems import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def refuse_repeated(names: list[str]) -> None:
     """Raises NotThisFormat where two columns bear one name."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise NotThisFormat(f"has the column {repeated[0]!r} twice", "give each column a name of its own")
+        raise NotThisFormat(f"has the column {shown(repeated[0])} twice", "give each column a name of its own")
 
 
 class NotThisFormat(ValueError):

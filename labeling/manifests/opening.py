@@ -18,6 +18,7 @@ from labeling import s3
 from labeling.errors import Interrupted, Unusable
 from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading
 from labeling.stages import ManifestRow
+from scale.problems import one_line
 
 PEEK_ROWS = 1000  # rows from which columns and types are told, where the format does not say
 _PIECES = {"format", "opening"}
@@ -43,7 +44,7 @@ def open_manifest(uri: str) -> Manifest:
     except NotThisFormat as error:
         raise Unusable(uri, error.reason, error.fix) from None
     except (pa.ArrowException, OSError) as error:
-        raise Unusable(uri, f"cannot be read ({error})", "check that the file is whole") from None
+        raise Unusable(uri, f"cannot be read ({one_line(str(error))})", "check that the file is whole") from None
     if not first:
         raise Unusable(uri, "holds no rows", "give it one row per thing to be labeled")
     schema = reading.schema if reading.schema is not None else _infer(first)
@@ -58,7 +59,7 @@ def _rest(uri: str, reading: Reading, number: int) -> Iterator[ManifestRow]:
     except NotThisFormat as error:
         raise Interrupted(f"{uri}: {error.reason}; {error.fix}") from None
     except (pa.ArrowException, OSError) as error:
-        raise Interrupted(f"{uri}: cannot be read after row {number} ({error})") from None
+        raise Interrupted(f"{uri}: cannot be read after row {number} ({one_line(str(error))})") from None
 
 
 def _format_of(uri: str) -> ManifestFormat:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from labeling.manifests.format import ManifestFormat, NotThisFormat, Reading, refuse_repeated
 from labeling.stages import ManifestRow
-from scale.problems import Problem, shown
+from scale.problems import Problem, one_line, shown
 
 BATCH_ROWS = 1000
 
@@ -21,7 +21,7 @@ def _read(file: BinaryIO) -> Reading:
         schema = table.schema_arrow
         names = schema.names
     except (ValueError, OSError) as error:
-        reason = f"is no readable Parquet file ({str(error).splitlines()[0].rstrip('.')})"
+        reason = f"is no readable Parquet file ({one_line(str(error)).rstrip('.')})"
         raise NotThisFormat(reason, "write it again; it may have been cut off") from None
     refuse_repeated(names)
     return Reading(_rows(table), names, schema)

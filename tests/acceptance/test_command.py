@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 
 from sandbox.server import running
 from scale.client import ScaleClient
+from tests.acceptance.commands import until
 from tests.labeling.jobs import write_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -53,13 +53,6 @@ def run(*arguments: object, home: Path, **environment: str) -> subprocess.Comple
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def await_file(path: Path, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.05)
-
-
 def write_manifest(folder: Path, count: int) -> None:
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(count)]
     rows[1]["text"] = " "
@@ -89,8 +82,8 @@ def test_ctrl_c_records_what_was_created_and_says_how_to_go_on(tmp_path: Path, a
     scale = {"url": api}
     config = write_config(tmp_path, name="stopped", max_rejected="1%", scale=scale, submit={"rate": "300/s"})
     with start(config, home=home) as process:
-        await_file(tmp_path / "out" / "_ledger" / "open.json")
-        time.sleep(1.5)
+        with ScaleClient("test_command", api) as client:
+            until(lambda: any(task.metadata["job"] == "stopped" for task in client.list_tasks()))
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=25)
     assert process.returncode == 130

@@ -16,10 +16,16 @@ from typing import Any
 
 import pytest
 
-from labeling import s3
+from labeling import lost, s3
 from tests.labeling.media_server import MediaServer
 
 AWS = {"AWS_ACCESS_KEY_ID": "AKIATESTTESTTEST", "AWS_SECRET_ACCESS_KEY": "a-secret-for-tests"}
+
+
+@pytest.fixture(autouse=True)
+def lists_that_keep_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers of these tests list a task at once: nothing needs to be waited for."""
+    monkeypatch.setattr(lost, "LAG_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from scale.problems import Problem
 from tests.labeling.conftest import StrictS3
 from tests.labeling.media_server import (
     PAGE,
+    Handler,
     MediaServer,
     broken_off,
     chunked,
@@ -447,3 +448,30 @@ def test_a_signed_url_is_looked_at_as_scale_will(strict_s3: StrictS3, checker: A
     url = s3.presign("s3://bucket/a folder/ü+%2F & ~.png", 60)
     assert look(checker, url) is None
     assert reason(checker, url.replace("X-Amz-Expires=60", "X-Amz-Expires=61")) == "answered 403 (Forbidden)"
+
+
+NEVER_ENDING = {
+    "a header": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"y"),
+    "answers before the answer": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "headers behind the last chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+    "nothing, compressed": (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\0", b"name"),
+}
+
+
+@pytest.mark.parametrize("start", NEVER_ENDING)
+def test_no_part_of_an_answer_is_waited_for_beyond_the_deadline(media: MediaServer, start: str) -> None:
+    first, again = NEVER_ENDING[start]
+
+    def route(handler: Handler) -> None:
+        handler.close_connection = True
+        handler.send(first)
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            handler.send(again)
+            time.sleep(0.05)
+
+    url = media.serve("/a", route)
+    with AttachmentChecker(CheckLevel.AUTO, timeout=0.5) as checker:
+        begun = time.monotonic()
+        assert "within 0.5 s" in reason(checker, url)
+        assert time.monotonic() - begun < 3

@@ -103,7 +103,7 @@ def test_trouble_is_an_errors_row_without_the_signature(
     summary = run(tmp_path, scripted, "annotation", monkeypatch)
     assert (summary.labeled, summary.error) == (0, 1)
     row = pq.read_table(tmp_path / "out" / "errors").to_pylist()[0]
-    assert (row["status"], row["reason"]) == ("error", "Not downloaded.")
+    assert (row["status"], row["reason"]) == ("error", "Not downloaded. (HTTP 403: https://b.example/k.jpg)")
     assert json.loads(row["response_json"])["attachments"][0]["url"] == "https://b.example/k.jpg"
     assert not any(b"5ec2e7" in path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
 

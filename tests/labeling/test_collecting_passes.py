@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from labeling import collecting, compaction
+from labeling import answer_files, compaction
 from labeling.errors import Unusable
 from labeling.job import Job
 from labeling.ledger import Ledger, begin, recorded_source
@@ -149,6 +149,16 @@ def test_a_later_look_asks_for_what_is_new_only_and_for_all_the_canceled(
     assert all(query["type"] == ["categorization"] for query in people.queries)
 
 
+def test_a_time_that_is_still_to_come_hides_no_later_answer(scripted: Scripted, the_job: Callable[..., Job]) -> None:
+    people = People(scripted)
+    with closing(submitted(the_job())) as run:
+        people.end("r0", minutes=60 * 24 * 365 * 1000)
+        assert run.collect() == 1
+        people.end("r1")
+        people.tasks["r1"]["completed_at"] = datetime.now(UTC).isoformat()
+        assert run.collect() == 1
+
+
 def test_a_server_of_2017_is_not_asked_for_what_it_does_not_know(
     scripted: Scripted, the_job: Callable[..., Job]
 ) -> None:
@@ -183,7 +193,7 @@ def test_errors_are_written_once_over_many_runs_and_merged_in_order(
 def test_many_answers_are_written_in_parts_and_none_is_lost(
     scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collecting, "PART_ROWS", 5)
+    monkeypatch.setattr(answer_files, "PART_ROWS", 5)
     people = People(scripted)
     with closing(submitted(the_job())) as run:
         for row_id in people.tasks:
@@ -247,7 +257,7 @@ def test_what_else_lies_in_the_folders_is_left_alone(
 
 
 def submission(row_id: str, created_at: datetime | None) -> Submission:
-    return Submission(row_id, 1, f"task-{row_id}", None, "f", created_at, [], {"id": row_id})
+    return Submission(row_id, 1, f"task-{row_id}", None, "f", 0, created_at, [], {"id": row_id})
 
 
 def test_a_ledger_knows_its_oldest_task(tmp_path: Path) -> None:

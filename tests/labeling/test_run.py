@@ -24,6 +24,7 @@ from sandbox.server import running
 from scale.client import ScaleClient
 from scale.contract import Task
 from tests.labeling.conftest import Bucket
+from tests.labeling.crashes import break_off, marks
 from tests.labeling.driver import label
 from tests.labeling.jobs import make_job
 
@@ -173,11 +174,11 @@ def test_a_crash_before_the_ledger_was_written_costs_nothing(tmp_path: Path, api
     begun = min(task.created_at for task in tasks_of(api, key) if task.created_at)
     for part in [*ledger.glob("submissions/*"), *(tmp_path / "out" / "labels").glob("*")]:
         part.unlink()
-    (ledger / "open.json").write_text(json.dumps({"since": begun.isoformat()}))
+    break_off(tmp_path / "out", begun)
     summary = label(job)
     assert (summary.created, summary.adopted, summary.labeled) == (0, 40, 40)
     assert len(tasks_of(api, key)) == 40
-    assert not (ledger / "open.json").exists()
+    assert not marks(tmp_path / "out")
 
 
 def test_a_changed_row_is_reported_and_left_alone(tmp_path: Path, key: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 from labeling.job import Job
 from scale.errors import ScaleError, Unauthorized
 from tests.conftest import Scripted
+from tests.labeling.crashes import marks
 from tests.labeling.driver import label
 from tests.labeling.jobs import make_job
 
@@ -73,6 +74,8 @@ class Api:
         return fault.sent if fault else (200, {**task, "status": "pending"}, {})
 
     def _list(self, query: dict[str, list[str]]) -> tuple[int, Any, dict[str, str]]:
+        if self._knows_ids and "contract" in query:
+            return 400, {"error": "There is no parameter `contract`."}, {}
         docs = [task for task in reversed(self.tasks) if query.get("status", ["completed"])[0] == task["status"]]
         if self._knows_ids and "unique_id" in query:
             docs = [task for task in docs if task["unique_id"] in query["unique_id"]]
@@ -118,11 +121,11 @@ def test_an_answer_of_another_shape_leaves_the_row_to_the_next_run(
     api = Api(scripted, knows_ids, lambda number, _: Answer(True, (200, {"ok": 1}, {})) if number == 5 else None)
     first = label(job)
     assert (first.labeled, first.pending, first.not_submitted) == (ROWS - 1, 1, 1)
-    assert (tmp_path / "out" / "_ledger" / "open.json").exists()
+    assert marks(tmp_path / "out")
     second = label(job)
     assert (second.labeled, second.created, second.adopted) == (ROWS, 0, 1)
     assert len(api.tasks) == ROWS
-    assert not (tmp_path / "out" / "_ledger" / "open.json").exists()
+    assert not marks(tmp_path / "out")
 
 
 def test_a_row_that_the_api_refuses_is_rejected_with_its_words(scripted: Scripted, job: Job, tmp_path: Path) -> None:

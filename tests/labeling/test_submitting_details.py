@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 
+from labeling import lost
 from labeling import plan as planning
 from labeling.errors import Stopped, Unusable
 from labeling.job import Job
@@ -24,6 +25,7 @@ from labeling.run import Run
 from labeling.stopping import Stop
 from tests.conftest import Scripted
 from tests.labeling.conftest import use_s3
+from tests.labeling.crashes import break_off, marks, since
 from tests.labeling.driver import label
 from tests.labeling.jobs import make_job
 from tests.labeling.test_submitting import ROWS, Answer, Api, Fault
@@ -95,10 +97,6 @@ def write_rows(tmp_path: Path, numbers: Any) -> None:
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def open_json(tmp_path: Path) -> Path:
-    return tmp_path / "out" / "_ledger" / "open.json"
-
-
 def test_a_lost_task_is_found_though_the_servers_clock_is_behind(
     scripted: Scripted, the_job: Callable[..., Job]
 ) -> None:
@@ -115,7 +113,7 @@ def test_a_crashs_task_is_found_though_the_servers_clock_is_behind(
     api = LateApi(scripted, False, of_row("r4", ODD))
     assert label(the_job()).not_submitted == 1
     assert (label(the_job()).adopted, len(api.tasks)) == (1, ROWS)
-    assert not open_json(tmp_path).exists()
+    assert not marks(tmp_path / "out")
 
 
 def test_another_jobs_tasks_are_not_taken_for_lost_ones(
@@ -138,9 +136,7 @@ def test_another_jobs_tasks_are_not_taken_for_those_of_a_crash(
     label(the_job())
     api = Api(scripted, False, of_row("r4", NOT_MADE))
     api.tasks = first.tasks
-    folder = tmp_path / "other" / "_ledger"
-    folder.mkdir(parents=True)
-    (folder / "open.json").write_text(json.dumps({"since": "2026-01-01T00:00:00.000Z"}))
+    break_off(tmp_path / "other", datetime(2026, 1, 1, tzinfo=UTC))
     summary = label(the_job(name="other", output=str(tmp_path / "other")))
     assert (summary.created, summary.adopted, summary.rejected) == (ROWS, 0, 0)
 
@@ -188,10 +184,10 @@ def test_what_a_crash_left_is_settled_though_its_row_is_gone_where_the_server_kn
 ) -> None:
     Api(scripted, True, of_row("r4", ODD))
     label(the_job())
-    assert open_json(tmp_path).exists()
+    assert marks(tmp_path / "out")
     write_rows(tmp_path, [number for number in range(ROWS) if number != 4])
     label(the_job())
-    assert not open_json(tmp_path).exists()
+    assert not marks(tmp_path / "out")
 
 
 def test_what_a_crash_left_stays_open_until_its_row_has_come_by(
@@ -199,12 +195,12 @@ def test_what_a_crash_left_stays_open_until_its_row_has_come_by(
 ) -> None:
     api = Api(scripted, False, of_row("r9", ODD))
     label(the_job())
-    before = open_json(tmp_path).read_bytes()
+    before = since(tmp_path / "out")
     label(the_job(), limit=3)
-    assert open_json(tmp_path).read_bytes() == before, "the tasks of the crash are older than this run"
+    assert since(tmp_path / "out") == before, "the tasks of the crash are older than this run"
     assert label(the_job()).adopted == 1
     assert len(api.tasks) == ROWS
-    assert not open_json(tmp_path).exists()
+    assert not marks(tmp_path / "out")
 
 
 def test_a_run_that_follows_a_crash_does_not_forget_since_when(
@@ -212,12 +208,12 @@ def test_a_run_that_follows_a_crash_does_not_forget_since_when(
 ) -> None:
     Api(scripted, False, of_row("r9", ODD))
     label(the_job())
-    before = open_json(tmp_path).read_bytes()
+    before = since(tmp_path / "out")
     time.sleep(0.01)
     with closing(Run(Plan(the_job()))) as run:
         for chunk in run.chunks():
             run.submit(chunk)
-        assert open_json(tmp_path).read_bytes() == before
+        assert since(tmp_path / "out") == before
 
 
 def test_a_refused_row_leaves_its_place_under_the_cap_to_another(
@@ -272,8 +268,9 @@ def test_a_stop_ends_the_pause_before_a_retry(scripted: Scripted, the_job: Calla
 def test_the_rate_is_kept(scripted: Scripted, the_job: Callable[..., Job]) -> None:
     moments: list[float] = []
     Api(scripted, True, lambda *_: moments.append(time.monotonic()))
+    begun = time.monotonic()
     label(the_job(submit={"rate": "20/s"}))
-    assert moments[-1] - moments[0] > (ROWS - 1) / 20 * 0.9
+    assert moments[-1] - begun > (ROWS - 1) / 20 * 0.9
 
 
 def test_pauses_grow_and_end_with_the_patience(scripted: Scripted, the_job: Callable[..., Job]) -> None:
@@ -330,7 +327,7 @@ ATTACHED: list[tuple[dict[str, Any], Callable[[dict[str, Any]], list[str]], bool
 ]
 
 
-@pytest.mark.parametrize(("task", "given", "signed"), ATTACHED, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("task", "given", "signed"), ATTACHED, ids=["one", "several", "text"])
 def test_s3_attachments_are_sent_signed_and_texts_as_they_are(
     scripted: Scripted,
     the_job: Callable[..., Job],
@@ -387,8 +384,87 @@ def test_a_refused_second_task_tells_that_no_list_need_be_searched(
 def test_it_is_written_down_that_tasks_are_coming_before_the_first_is_made(
     scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
 ) -> None:
-    seen: list[bool] = []
-    Api(scripted, True, lambda *_: seen.append(open_json(tmp_path).exists()))
+    seen: list[int] = []
+    Api(scripted, True, lambda *_: seen.append(len(marks(tmp_path / "out"))))
     label(the_job())
-    assert seen == [True] * ROWS
-    assert not open_json(tmp_path).exists()
+    assert seen == [1] * ROWS
+    assert not marks(tmp_path / "out")
+
+
+def test_the_holder_of_an_id_is_found_though_the_list_lags(
+    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost, "LAG_SECONDS", 2.0)
+
+    class Lagging(Api):
+        looks = 0
+
+        def answer(self, method: str, path: str, body: bytes) -> Any:
+            given = super().answer(method, path, body)
+            if given and given[0] == 409:
+                return 409, b"no JSON, and so no id", {}
+            if "unique_id=" in path:
+                Lagging.looks += 1
+                return (200, {"docs": [], "total": 0, "has_more": False}, {}) if Lagging.looks % 2 else given
+            return given
+
+    api = Lagging(scripted, True, NO_FAULT)
+    label(the_job())
+    assert label(the_job(submit={"concurrency": 1}, output=str(tmp_path / "elsewhere"))).adopted == ROWS
+    assert len(api.tasks) == ROWS
+
+
+def test_a_lost_task_that_is_listed_damaged_is_not_made_again(
+    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    class Damaging(Api):
+        def _list(self, query: dict[str, list[str]]) -> Any:
+            status, page, headers = super()._list(query)
+            return status, {**page, "docs": [{**doc, "task_id": None} for doc in page["docs"]]}, headers
+
+    api = Damaging(scripted, False, of_row("r4", LOST))
+    summary = label(the_job(), wait=False)
+    assert (len(api.tasks), summary.unsettled) == (ROWS, 1)
+    healed = Api(scripted, False, NO_FAULT)
+    healed.tasks = api.tasks
+    assert label(the_job()).adopted == 1
+    assert len(api.tasks) == ROWS
+
+
+def test_a_holder_that_is_told_oddly_leaves_its_row_to_the_next_run(
+    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    class Odd(Api):
+        def answer(self, method: str, path: str, body: bytes) -> Any:
+            if method == "GET" and path.endswith(f"{5:024x}"):
+                return 200, {"ok": 1}, {}
+            return super().answer(method, path, body)
+
+    first = Api(scripted, True, NO_FAULT)
+    label(the_job(submit={"concurrency": 1}))
+    api = Odd(scripted, True, NO_FAULT)
+    api.tasks = first.tasks
+    elsewhere = the_job(output=str(tmp_path / "elsewhere"))
+    assert (label(elsewhere, wait=False).unsettled, len(api.tasks)) == (1, ROWS)
+    scripted.answer = first.answer
+    assert (label(elsewhere).labeled, len(api.tasks)) == (ROWS, ROWS)
+
+
+def test_a_list_that_ends_early_proves_no_row_to_be_without_a_task(
+    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    class Forgetful(Api):
+        forgets = True
+
+        def answer(self, method: str, path: str, body: bytes) -> Any:
+            given = super().answer(method, path, body)
+            if given and self.forgets and "start_time=" in path and "status=" not in path:
+                return 200, {"docs": [], "total": len(self.tasks), "has_more": False}, {}
+            return given
+
+    api = Forgetful(scripted, False, every_third(LOST))
+    first = label(the_job(), wait=False)
+    assert first.unsettled > 0
+    api.forgets = False
+    assert label(the_job()).labeled == ROWS
+    assert len(api.tasks) == ROWS

@@ -199,7 +199,26 @@ def test_the_key_is_not_in_its_repr(client: ScaleClient) -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [(None, None), ("", None), ("17", 17.0), ("soon", None), ("²", None), ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0)],
+    [
+        (None, None),
+        ("", None),
+        ("17", 17.0),
+        ("soon", None),
+        ("²", None),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0),
+        ("Wed, 21 Oct 99999999999 07:28:00 GMT", None),
+    ],
 )
 def test_what_retry_after_says(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header) == seconds
+
+
+def test_pages_that_come_round_again_end_with_an_error(scripted: Scripted, client: ScaleClient) -> None:
+    def answer(method: str, path: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
+        number = len(scripted.requests) % 3
+        return 200, {"docs": [task(number)], "total": 3, "has_more": True, "next_token": str(number)}, {}
+
+    scripted.answer = answer
+    with pytest.raises(UnexpectedAnswer, match="again and again"):
+        list(client.list_tasks())
+    assert len(scripted.requests) == 4

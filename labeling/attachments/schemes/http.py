@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -10,7 +11,6 @@ from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.utils import should_bypass_proxies
 from urllib3.exceptions import HTTPError
 
@@ -18,6 +18,7 @@ from labeling.attachments.attachment import HEAD_BYTES, MEASURE_BUDGET, CheckLev
 from labeling.attachments.deadline import Deadline
 from labeling.attachments.measuring import seen_in, seen_in_head
 from labeling.attachments.outages import Outages, Silent
+from labeling.attachments.timely import TimelyAdapter
 from labeling.ranged import RangedFile, TooMuchRead
 from scale.errors import TryAgain
 from scale.retry import RetryPolicy, retry_after_seconds, retrying
@@ -31,6 +32,9 @@ _REMOVE = "correct the URL, or remove the row"
 _LATER = "run again later, or host the file elsewhere"
 _OPEN = "make it public, or sign its URL: Scale fetches it without credentials"
 _FIXES = {401: _OPEN, 403: _OPEN, 429: "run again later, or ask the host for a higher rate"}
+
+# Of odd answers it logs the whole URL, signature and all; what is wrong with them is the row's verdict.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class Passing(TryAgain):
@@ -52,7 +56,7 @@ class HttpScheme:
         self._outages = Outages()
         # Not a Session: it would keep cookies, lend .netrc's passwords to any URL, look up proxies for each
         # request anew, and read a redirect's body to its end, however long.
-        self._pool = HTTPAdapter(pool_connections=HOSTS, pool_maxsize=connections)
+        self._pool = TimelyAdapter(pool_connections=HOSTS, pool_maxsize=connections)
         self._proxies = getproxies()
         self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 

@@ -1,0 +1,47 @@
+"""Take back the tasks of a job that people have not done yet: all of them, or those of some rows.
+
+python -m flows.cancel_dataset CONFIG [--rows FILE] [--yes]
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and bad input answer at once
+    from flows.cancel_command import prepare_cancel_dataset
+
+    COMMAND = prepare_cancel_dataset()
+
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from flows.prepared import stop_on_signals
+from labeling.begun import the_job_in
+from labeling.canceling import Cancellation, read_row_ids
+from labeling.job import Location
+from tasks.visit import cancel_pending, visit_job
+
+Output = Annotated[Location, Field(examples=["s3://my-bucket/labels/street-boxes"])]
+Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/withdrawn.txt"])]
+
+
+@flow(name="cancel-dataset", flow_run_name="cancel-{output}", persist_result=False)
+def cancel_dataset(output: Output, rows: Rows = None) -> Cancellation:
+    """Cancel what is pending of a job, and write it down. Safe to repeat; says what was too late.
+
+    Args:
+        output: The job's output folder: a path, or s3://bucket/prefix.
+        rows: Only the rows that this file names: a manifest, or a .txt file with a row id on each line.
+
+    Raises:
+        Unusable: The folder holds no job, or more than one.
+    """
+    job, stop = the_job_in(output), stop_on_signals()
+    row_ids = read_row_ids(rows, job.manifest.row_id) if rows else None
+    result = cancel_pending(job, row_ids, stop)
+    visit_job(job, stop)
+    return result
+
+
+if __name__ == "__main__":
+    COMMAND.finish(cancel_dataset)

@@ -1,0 +1,49 @@
+"""Prefect's temporary server: out of reach of a terminal's Ctrl-C, and never left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+SECONDS_TO_APPEAR = 2.0  # between the decision to start it and its process
+SECONDS_TO_END = 0.5
+
+_wanted = False
+
+
+def start() -> None:
+    """Start it, unless Prefect is told of another server; from then on Prefect uses it, and ends it at exit."""
+    global _wanted
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
+
+    if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
+        return
+    _wanted = True
+    # Ctrl-C goes to all processes on the terminal. A server that ends before the flow cannot take down how it ended; a
+    # blocked signal stays blocked in the process that is started.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        SubprocessASGIServer().start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end() -> None:
+    """End it at once, from any thread."""
+    if not _wanted:
+        return
+    from prefect.server.api.server import SubprocessASGIServer
+
+    server = SubprocessASGIServer()
+    deadline = time.monotonic() + SECONDS_TO_APPEAR
+    while server.server_process is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if server.server_process is None:
+        return
+    server.server_process.terminate()
+    try:
+        server.server_process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        server.server_process.kill()

@@ -1,0 +1,66 @@
+"""Threads for requests: one that hangs keeps neither a stop waiting for long nor the process alive."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from labeling.stopping import Stop
+
+T = TypeVar("T")
+LOOK_EVERY = 0.5  # seconds between two looks at whether everything was stopped
+
+
+class DaemonThreads(Generic[T]):
+    """Makes calls in so many threads, in the order in which they were asked for."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self._calls: SimpleQueue[tuple[Future[T], Callable[[], T]] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-{index}", daemon=True) for index in range(number)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Have a call made."""
+        future: Future[T] = Future()
+        self._calls.put((future, lambda: call(*arguments)))
+        return future
+
+    def close(self) -> None:
+        """Drop the calls that have not begun, and end the threads, those that hang later."""
+        while True:
+            try:
+                call = self._calls.get_nowait()
+            except Empty:
+                break
+            if call:
+                call[0].cancel()
+        for _ in self._threads:
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            future, make = call
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(make())
+            except BaseException as error:
+                future.set_exception(error)
+
+
+def gather(futures: Sequence[Future[T]], stop: Stop) -> tuple[list[T], BaseException | None]:
+    """The results of all calls that gave one, and the first failure. After a stop, calls that hang are left."""
+    flying = set(futures)
+    while flying and not stop.landed:
+        flying = wait(flying, timeout=LOOK_EVERY).not_done
+    landed = [future for future in futures if future not in flying]
+    failures = [error for future in landed if (error := future.exception())]
+    if flying:
+        failures.append(stop.reason)
+    return [future.result() for future in landed if not future.exception()], next(iter(failures), None)

@@ -1,0 +1,216 @@
+"""A storm of callbacks upon a receiver that is killed again and again, while a collector takes over what it stored."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from labeling import ledger
+from labeling.callbacks import SET_ASIDE
+from labeling.collecting import Collector
+from labeling.job import Job
+from labeling.ledger import Ledger
+from labeling.stages import Submission
+from labeling.stopping import Stop
+from labeling.storage import LocalFolder
+from scale.client import ScaleClient
+from tests.acceptance.callbacks.service import KEY, Service, serving
+from tests.labeling.jobs import make_job, write_config
+
+CONNECTIONS = 64
+PATIENCE = 120.0  # seconds for one callback to be acknowledged, over all restarts
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DUPLICATES, FORGED, MALFORMED = 0.10, 0.05, 0.01
+FORGED_CATEGORY = "b"  # every true answer is "a"
+
+
+@dataclass
+class Tally:
+    """What became of a storm."""
+
+    acknowledged: set[str] = field(default_factory=set)
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)  # by what was sent, and the answer
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    kills: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    set_aside: int = 0
+    said: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Acknowledged callbacks a second, restarts among them."""
+        return self.stored / self.seconds
+
+    @property
+    def stored(self) -> int:
+        """Callbacks that were acknowledged, duplicates among them."""
+        return sum(number for (_, status), number in self.statuses.items() if status == 200)
+
+
+@dataclass(frozen=True)
+class Post:
+    """A callback to be sent, and what it is: good, duplicate, forged, malformed or foreign."""
+
+    what: str
+    task_id: str
+    request: bytes
+
+
+def task_id(number: int) -> str:
+    """The task of a row."""
+    return f"{number:024x}"
+
+
+def callback(job: str, number: int, category: str = "a", minutes: int = 0) -> bytes:
+    """A callback as the service sends it."""
+    response = {"category": category}
+    task = {
+        "task_id": task_id(number),
+        "type": "categorization",
+        "status": "completed",
+        "created_at": NOON.isoformat(),
+        "completed_at": (NOON + timedelta(minutes=1 + minutes)).isoformat(),
+        "callback_url": "https://labels.example.com/callback",
+        "urgency": "day",
+        "params": {"attachment_type": "text", "attachment": f"text {number} " + "x" * 200, "categories": ["a", "b"]},
+        "metadata": {"job": job, "row_id": f"r{number}"},
+        "response": response,
+    }
+    return json.dumps({"task_id": task_id(number), "response": response, "task": task}).encode()
+
+
+def request(body: bytes, key: str | None = KEY) -> bytes:
+    """A POST, as it goes over the line."""
+    auth = f"scale-callback-auth: {key}\r\n" if key is not None else ""
+    head = f"POST /callback HTTP/1.1\r\nhost: x\r\n{auth}content-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def posts(count: int, rng: random.Random) -> list[Post]:
+    """A true callback for each task, and the others among them, in any order."""
+    made = []
+    for number in range(count):
+        body = callback("job", number)
+        made.append(Post("good", task_id(number), request(body)))
+        if rng.random() < DUPLICATES:
+            made.append(Post("duplicate", task_id(number), request(body)))
+        if rng.random() < FORGED:
+            key = rng.choice(["wrong", None, "", KEY + "x", KEY[:-1]])
+            made.append(Post("forged", task_id(number), request(callback("job", number, FORGED_CATEGORY, 60), key)))
+        if rng.random() < MALFORMED:
+            broken = rng.choice([body[: len(body) // 2], b"", b"[]", b'{"task_id": "x"}', b'{"task": {"task_id": 1}}'])
+            made.append(Post("malformed", task_id(number), request(broken)))
+    made += [Post("foreign", "", request(callback("another", count + number))) for number in range(count // 100)]
+    rng.shuffle(made)
+    return made
+
+
+def storm(folder: Path, count: int, kills: int, seed: int, prefix: tuple[str, ...] = ()) -> Tally:
+    """So many tasks, told of by callbacks; prefix: of the receiver's command line."""
+    rng = random.Random(seed)
+    job = make_job(folder)
+    write_ledger(job, count)
+    tally = Tally()
+    with serving(write_config(folder), prefix=prefix) as service:
+        done = threading.Event()
+        collector = threading.Thread(target=_collect_again_and_again, args=(job, done))
+        collector.start()
+        try:
+            asyncio.run(_send_all(service, posts(count, rng), kills, rng, tally))
+        finally:
+            done.set()
+            collector.join()
+        service.stop()
+    tally.cpu_seconds = service.cpu_seconds
+    tally.said, tally.kills = service.said, service.kills
+    collect(job)
+    tally.labels = pq.read_table(folder / "out" / "labels").to_pylist()
+    tally.set_aside = len(list((folder / "out" / SET_ASIDE).glob("*")))
+    return tally
+
+
+def write_ledger(job: Job, count: int) -> None:
+    """As a run leaves it that has created a task for each row."""
+    folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
+    ledger.begin(folder, job, kind)
+    books = Ledger(folder, kind)
+    for first in range(0, count, 1000):
+        books.record([_submission(number) for number in range(first, min(first + 1000, count))])
+
+
+def _submission(number: int) -> Submission:
+    row_id = f"r{number}"
+    return Submission(row_id, number + 1, task_id(number), None, "f", 0, NOON, [f"text {number}"], {"id": row_id})
+
+
+def collect(job: Job) -> None:
+    """Take over what is stored; the API is not asked."""
+    folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
+    with closing(ScaleClient("test_x", "http://127.0.0.1:9")) as client:
+        Collector(job, client, Ledger(folder, kind), folder, kind, Stop()).collect(poll=False)
+
+
+def _collect_again_and_again(job: Job, done: threading.Event) -> None:
+    while not done.wait(1.0):
+        collect(job)
+
+
+async def _send_all(service: Service, queue: list[Post], kills: int, rng: random.Random, tally: Tally) -> None:
+    total = len(queue)
+    kill_at = sorted(rng.randrange(total // 10, total - total // 10) for _ in range(kills))
+    begun = time.monotonic()
+    senders = [asyncio.create_task(_send(service.port, queue, tally)) for _ in range(CONNECTIONS)]
+    while kill_at:
+        await asyncio.sleep(0.005)
+        if total - len(queue) >= kill_at[0]:
+            kill_at.pop(0)
+            await asyncio.to_thread(service.kill_and_restart)
+    await asyncio.gather(*senders)
+    tally.seconds = time.monotonic() - begun
+
+
+async def _send(port: int, queue: list[Post], tally: Tally) -> None:
+    """One connection, opened again whenever it breaks; a callback is sent until it is answered for good."""
+    streams: Any = None
+    while queue:
+        post = queue.pop()
+        deadline = time.monotonic() + PATIENCE
+        status = 0
+        while status in (0, 503):
+            assert time.monotonic() < deadline, f"{post.what} callback of {post.task_id}: {status}"
+            try:
+                streams = streams or await asyncio.open_connection("127.0.0.1", port)
+                status, stays = await _exchange(streams[0], streams[1], post.request)
+            except (OSError, asyncio.IncompleteReadError, ValueError):
+                stays = False
+                await asyncio.sleep(0.05)
+            if not stays and streams:
+                streams[1].close()
+                streams = None
+        tally.statuses[post.what, status] += 1
+        if status == 200:
+            tally.acknowledged.add(post.task_id)
+    if streams:
+        streams[1].close()
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes) -> tuple[int, bool]:
+    """The status of an answer, and whether the connection stays open."""
+    writer.write(content)
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
+    await reader.readexactly(length)
+    return int(head[9:12]), b"connection: close" not in head

@@ -1,0 +1,33 @@
+"""make chaos KILLS=500 COMMAND_KILLS=20 [DIALECT=today|2017] [STORE=disk|s3]"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tests.acceptance.chaos.combination import run_combination
+
+DIALECTS, STORES = ("today", "2017"), ("disk", "s3")
+
+
+def main() -> int:
+    """Run the combinations that are asked for, print the counts; 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=30, help="of runs without Prefect, in each combination")
+    parser.add_argument("--command-kills", type=int, default=2, help="of the whole command, in each combination")
+    parser.add_argument("--dialect", choices=DIALECTS, action="append")
+    parser.add_argument("--store", choices=STORES, action="append")
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
+    options = parser.parse_args()
+    clean = True
+    for dialect in options.dialect or DIALECTS:
+        for store in options.store or STORES:
+            tally = run_combination(dialect, store, options.kills, options.command_kills, options.seed)
+            print("\n".join(tally.lines()), flush=True)
+            clean = clean and tally.is_clean
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

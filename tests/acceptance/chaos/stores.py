@@ -1,0 +1,239 @@
+"""Where the output lies: on disk, or in S3 behind a gate. Both can be made to fail for a while."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from pyarrow import fs
+
+BUCKET = "chaos"
+SECRET = "a-secret-of-chaos"
+GATE_ANSWERS = {
+    "connections cut": b"",
+    "answers 503": b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+}
+SMALL_FILE = 1000  # bytes; leases are smaller, the others are not
+
+
+class Store(Protocol):
+    """Folders for jobs, and their outages. `environment` leads a process there; `outages`: the ways to fail."""
+
+    environment: dict[str, str]
+    outages: tuple[str, ...]
+
+    def output(self, job: str) -> str:
+        """The URI of a job's output."""
+
+    def path(self, job: str) -> str:
+        """The same, as `filesystem` has it."""
+
+    def filesystem(self) -> fs.FileSystem:
+        """A way to it that is not ours."""
+
+    def fail(self, job: str, outage: str, runs: list[int]) -> None:
+        """From now on the job's output cannot be used by runs, of which the process ids are given."""
+
+    def recover(self, job: str, runs: list[int]) -> None:
+        """As before."""
+
+
+class Disk:
+    """Folders on disk, behind symbolic links. While one is away, its link leads to something else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment: dict[str, str] = {}
+        self.outages: tuple[str, ...] = ("disk away", "disk full")
+        self._folder = folder
+        (folder / "disks").mkdir()
+        (folder / "nothing").write_text("no folder")
+
+    def output(self, job: str) -> str:
+        disk = self._folder / "disks" / job
+        disk.mkdir()
+        self._link(job, disk)
+        return self.path(job)
+
+    def path(self, job: str) -> str:
+        return str(self._folder / job / "out")
+
+    def filesystem(self) -> fs.FileSystem:
+        return fs.LocalFileSystem()
+
+    def fail(self, job: str, outage: str, runs: list[int]) -> None:
+        if outage == "disk away":
+            self._link(job, self._folder / "nothing")
+            return
+        for run in runs:
+            _limit_files(run, SMALL_FILE)
+
+    def recover(self, job: str, runs: list[int]) -> None:
+        self._link(job, self._folder / "disks" / job)
+        for run in runs:
+            _limit_files(run, resource.RLIM_INFINITY)
+
+    def _link(self, job: str, target: Path) -> None:
+        new = self._folder / f"{job}.new"
+        new.symlink_to(target)
+        new.replace(self._folder / job)
+
+
+def _limit_files(process: int, size: int) -> None:
+    """What is written beyond the limit fails, with the file's beginning on disk: as when the disk is full."""
+    with suppress(ProcessLookupError):
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+class S3:
+    """A bucket. While it fails, the gate before it cuts all connections, or answers for it."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.outages: tuple[str, ...] = tuple(GATE_ANSWERS)
+        self._gate = gate
+        self.environment = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{gate.port}",
+            "AWS_ACCESS_KEY_ID": "chaos",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def output(self, job: str) -> str:
+        return f"s3://{self.path(job)}"
+
+    def path(self, job: str) -> str:
+        return f"{BUCKET}/{job}"
+
+    def filesystem(self) -> fs.FileSystem:
+        return fs.S3FileSystem(
+            access_key="chaos",
+            secret_key=SECRET,
+            region="us-east-1",
+            scheme="http",
+            endpoint_override=f"127.0.0.1:{self._gate.port}",
+        )
+
+    def fail(self, job: str, outage: str, runs: list[int]) -> None:
+        self._gate.close_for_now(GATE_ANSWERS[outage])
+
+    def recover(self, job: str, runs: list[int]) -> None:
+        self._gate.open_again()
+
+
+class Gate:
+    """Forwards TCP connections to a port, until it is closed for a while."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._answer: bytes | None = None  # given to all while it is closed
+        self._pairs: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close_for_now(self, answer: bytes = b"") -> None:
+        with self._lock:
+            self._answer = answer
+            for end in self._pairs:
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def open_again(self) -> None:
+        with self._lock:
+            self._answer = None
+
+    def close(self) -> None:
+        self.close_for_now()
+        self._server.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), closing(client):
+            answer = self._answer
+            if answer is not None:
+                if answer:
+                    client.recv(1 << 16)
+                    client.sendall(answer)
+                return
+            with closing(socket.create_connection(("127.0.0.1", self._target))) as server:
+                pair = {client, server}
+                with self._lock:
+                    self._pairs |= pair
+                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                back.start()
+                _pump(client, server)
+                back.join()
+                with self._lock:
+                    self._pairs -= pair
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def open_store(kind: str, folder: Path) -> Iterator[Store]:
+    """A store of such a kind: "disk" or "s3"."""
+    if kind == "disk":
+        yield Disk(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with _moto() as port, closing(Gate(port)) as gate:
+        store = S3(gate)
+        _make_bucket(store)
+        yield store
+
+
+@contextmanager
+def _moto() -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port), timeout=1)):
+                break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _make_bucket(store: S3) -> None:
+    import boto3
+
+    names = {"aws_access_key_id": "chaos", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    endpoint = store.environment["AWS_ENDPOINT_URL"]
+    boto3.client("s3", endpoint_url=endpoint, **names).create_bucket(Bucket=BUCKET)  # type: ignore[call-overload]
+
+
+def use(store: Store) -> None:
+    """Lead this process there too: it reads what the runs have written."""
+    os.environ.update(store.environment)

@@ -1,0 +1,92 @@
+"""The command as a process of its own, for the acceptance tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scale.client import ScaleClient
+
+ROOT = Path(__file__).parent.parent.parent
+SERVER = "prefect.server.api.server"
+COMMAND = [sys.executable, "-m", "flows.label_dataset"]
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """That of a user who has a key, and a home for Prefect."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SCALE_", "AWS_"))}
+    return {**kept, "PREFECT_HOME": str(home), "SCALE_API_KEY": "test_command", **more}
+
+
+def start(*arguments: object, home: Path, command: list[str] = COMMAND, **more: str) -> subprocess.Popen[str]:
+    """Begin the command."""
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(home, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def started(
+    *arguments: object, home: Path, command: list[str] = COMMAND, **more: str
+) -> Iterator[subprocess.Popen[str]]:
+    """The command, which does not outlive the test."""
+    with start(*arguments, home=home, command=command, **more) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # of itself it leaves no server of Prefect's behind
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def run(*arguments: object, home: Path, command: list[str] = COMMAND, **more: str) -> subprocess.CompletedProcess[str]:
+    """The command from its beginning to its end."""
+    with started(*arguments, home=home, command=command, **more) as process:
+        output, errors = process.communicate(timeout=150)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def until(check: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+
+
+def write_manifest(folder: Path, count: int) -> None:
+    """A manifest of so many good rows."""
+    rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(count)]
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def made(url: str, key: str = "test_command") -> list[str]:
+    """The rows of all tasks of an account, one for each task."""
+    with ScaleClient(key, url) as client:
+        return [str(task.metadata["row_id"]) for task in client.list_tasks()]
+
+
+def prefect_servers(home: Path) -> list[int]:
+    """The processes of Prefect's servers whose home that is."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            is_server = SERVER in (folder / "cmdline").read_text()
+            if is_server and f"PREFECT_HOME={home}\0" in (folder / "environ").read_text():
+                found.append(int(folder.name))
+        except (OSError, UnicodeDecodeError):
+            continue
+    return found

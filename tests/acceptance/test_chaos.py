@@ -1,0 +1,23 @@
+"""Runs killed with -9 at any moment, on broken networks and stores: one task per row, no row lost. See `make chaos`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.chaos.combination import run_combination
+
+
+@pytest.mark.parametrize(
+    ("dialect", "store", "kills", "command_kills"),
+    [("today", "disk", 8, 2), ("today", "s3", 7, 1), ("2017", "disk", 8, 1), ("2017", "s3", 7, 1)],
+)
+def test_one_task_per_row_and_no_row_lost_whatever_is_killed(
+    dialect: str, store: str, kills: int, command_kills: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)  # restored afterwards: the store's are set meanwhile
+    tally = run_combination(dialect, store, kills, command_kills, seed=20_261_124)
+    print("\n".join(tally.lines()))
+    assert tally.kills.total() >= kills
+    assert tally.command_kills >= command_kills
+    assert tally.is_clean, "\n".join(tally.lines())

@@ -1,0 +1,239 @@
+"""As Prefect users run it: a server, a work pool, workers that come and go, prefect.yaml deployed, a sandbox beside."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import requests
+import yaml
+
+from sandbox.server import running
+from tests.acceptance.commands import ROOT, environment, made, until
+
+KEY = "live_deployments"
+PACKAGES = ("flows", "tasks", "labeling", "scale", "prefect.yaml")
+
+
+class Installation:
+    """A Prefect server, with the deployments of a checkout of ours."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder = folder
+        self.checkout = folder / "checkout"
+        self.api = f"http://127.0.0.1:{self.port}/api"
+        self.environment = environment(
+            folder / "prefect",
+            PREFECT_API_URL=self.api,
+            PREFECT_SERVER_ANALYTICS_ENABLED="false",
+            DO_NOT_TRACK="1",
+            SCALE_API_KEY=KEY,
+        )
+
+    def prefect(self, *arguments: str) -> str:
+        """The output of a `prefect` command."""
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *arguments],
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ask(self, path: str, **body: Any) -> Any:
+        """What the server's API answers to a POST."""
+        answer = requests.post(f"{self.api}{path}", json=body, timeout=20)
+        answer.raise_for_status()
+        return answer.json()
+
+    def trigger(self, deployment: str, **parameters: Any) -> None:
+        """Have a deployment run now."""
+        given = [word for name, value in parameters.items() for word in ("--param", f"{name}={json.dumps(value)}")]
+        self.prefect("deployment", "run", deployment, *given)
+
+    def states(self, flow: str) -> Counter[str]:
+        """How the runs of a flow stand."""
+        runs = self.ask("/flow_runs/filter", flows={"name": {"any_": [flow]}})
+        return Counter(run["state"]["type"] for run in runs)
+
+    @contextmanager
+    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker, in a working folder of its own that is empty."""
+        home = self.folder / f"worker-{time.monotonic_ns()}"
+        home.mkdir()
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local-process"]
+        with (home / "log.txt").open("wb") as log:
+            process = subprocess.Popen(
+                [*command], cwd=home, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            yield process
+        finally:
+            end_group(process)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process and those that it started, as a machine that dies does."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    there = Installation(tmp_path_factory.mktemp("installation"))
+    there.checkout.mkdir()
+    for name in PACKAGES:
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, there.checkout / name)
+    command = ["server", "start", "--no-ui", "--host", "127.0.0.1", "--port", str(there.port)]
+    with (there.folder / "server.txt").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "prefect", *command],
+            env=there.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        until(lambda: is_healthy(there.api), 90)
+        there.prefect("work-pool", "create", "local-process", "--type", "process")
+        there.prefect("--no-prompt", "deploy", "--all")
+        yield there
+    finally:
+        end_group(server)
+
+
+def is_healthy(api: str) -> bool:
+    try:
+        return requests.get(f"{api}/health", timeout=2).ok
+    except requests.ConnectionError:
+        return False
+
+
+def job(folder: Path, name: str, url: str, output: Path, rows: int, **changes: Any) -> dict[str, Any]:
+    """A job as the form of the deployment takes it; its first row cannot be submitted."""
+    manifest = folder / f"{name}.jsonl"
+    lines = [{"id": f"r{number}", "text": f"text {number}" if number else " "} for number in range(rows)]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    task = {"type": "categorization", "instruction": "What is it about?", "attachment_type": "text"}
+    return {
+        "name": name,
+        "manifest": {"uri": str(manifest), "row_id": "id"},
+        "task": {**task, "attachment": "{text}", "categories": ["a", "b"]},
+        "output": str(output / name),
+        "scale": {"url": url, "mode": "live"},
+        "completion": {"every": "1s"},
+        "max_rejected": "10%",
+        **changes,
+    }
+
+
+def summary(output: Path, name: str) -> dict[str, Any]:
+    path = output / name / "summary.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {"pending": None}
+
+
+def test_a_job_is_labeled_by_a_worker_and_finished_by_the_scheduled_collector(
+    prefect: Installation, tmp_path: Path
+) -> None:
+    output = prefect.checkout / "out"
+    with running(turnaround=4) as url, prefect.worker():
+        prefect.trigger("label-dataset/label", job=job(tmp_path, "scheduled", url, output, 120))
+        prefect.prefect("deployment", "schedule", "create", "collect-responses/collect", "--interval", "8", "--active")
+        until(lambda: summary(output, "scheduled")["pending"] == 0, 150)
+        until(lambda: prefect.states("label-dataset")["COMPLETED"] == 1, 30)
+        until(lambda: prefect.states("collect-responses")["COMPLETED"] >= 1, 30)
+    labels = pd.read_parquet(output / "scheduled" / "labels")
+    assert sorted(labels["row_id"]) == sorted(f"r{number}" for number in range(1, 120))
+    keys = {artifact["key"] for artifact in prefect.ask("/artifacts/filter")}
+    assert {f"label-scheduled-{name}" for name in ("progress", "counts", "unlabeled", "files")} <= keys
+    filters = {"event": {"prefix": ["labelflow."]}, "occurred": {"since": "2020-01-01T00:00:00Z"}}
+    until(lambda: {"labelflow.labels.landed", "labelflow.job.through"} <= seen_events(prefect, filters), 30)
+    names = {run["name"] for run in prefect.ask("/flow_runs/filter")}
+    assert "label-scheduled" in names
+
+
+def seen_events(prefect: Installation, filters: dict[str, Any]) -> set[str]:
+    return {str(event["event"]) for event in prefect.ask("/events/filter", filter=filters)["events"]}
+
+
+def test_a_worker_is_killed_in_the_middle_and_another_one_goes_on(prefect: Installation, tmp_path: Path) -> None:
+    output, rows = tmp_path / "out", 300
+    with running(turnaround=1) as url:
+        given = job(tmp_path, "killed", url, output, rows, submit={"rate": "30/s"})
+        with prefect.worker() as worker:
+            prefect.trigger("label-dataset/label", job=given)
+            until(lambda: len(made(url, KEY)) > 40, 90)
+            end_group(worker)
+        before = len(made(url, KEY))
+        assert 40 < before < rows - 1, "killed in the middle"
+        with prefect.worker():
+            prefect.trigger("label-dataset/label", job=given, wait=True)
+            until(lambda: summary(output, "killed")["pending"] == 0, 120)
+        tasks = Counter(made(url, KEY))
+    assert tasks == Counter(f"r{number}" for number in range(1, rows))
+    assert len(pd.read_parquet(output / "killed" / "labels")) == rows - 1
+
+
+def test_a_job_that_passes_its_limits_is_failed_with_the_reason(prefect: Installation, tmp_path: Path) -> None:
+    with running(turnaround=0) as url, prefect.worker():
+        given = job(tmp_path, "limited", url, tmp_path / "out", 20, max_rejected=0)
+        before = prefect.states("label-dataset")["FAILED"]
+        prefect.trigger("label-dataset/label", job=given, wait=True)
+        until(lambda: prefect.states("label-dataset")["FAILED"] == before + 1, 90)
+    runs = prefect.ask("/flow_runs/filter", flow_runs={"name": {"any_": ["label-limited"]}})
+    assert "1 of 20 rows ended without a label, and max_rejected allows 0" in runs[0]["state"]["message"]
+
+
+def test_a_bad_job_is_refused_by_the_form(prefect: Installation, tmp_path: Path) -> None:
+    given = job(tmp_path, "bad", "http://127.0.0.1:9/v1", tmp_path / "out", 3, completion={"every": "soon"})
+    with pytest.raises(AssertionError, match=r"Validation failed for field 'job\.completion\.every'"):
+        prefect.trigger("label-dataset/label", job=given)
+
+
+def test_prefect_yaml_says_nothing_that_prefect_ignores() -> None:
+    """Unknown keys are silently ignored by Prefect: so they are looked for here."""
+    document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    assert set(document) <= {"name", "prefect-version", "definitions", "deployments", "build", "push", "pull"}
+    known = {
+        "": {"name", "entrypoint", "description", "tags", "parameters", "schedules", "concurrency_limit", "work_pool"},
+        "schedules": {"cron", "interval", "rrule", "timezone", "slug", "active"},
+        "concurrency_limit": {"limit", "collision_strategy"},
+        "work_pool": {"name", "job_variables"},
+    }
+    for deployment in document["deployments"]:
+        assert set(deployment) <= known[""]
+        assert deployment["description"]
+        for schedule in deployment.get("schedules", []):
+            assert set(schedule) <= known["schedules"]
+        for section in ("concurrency_limit", "work_pool"):
+            assert set(deployment.get(section, {})) <= known[section]
+        module, _, name = deployment["entrypoint"].rpartition(".")
+        flow = getattr(importlib.import_module(module), name)
+        assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
+        for parameter, described in flow.parameters.properties.items():
+            named = str(described.get("$ref", "")).rpartition("/")[2]  # a model says for itself what it is
+            described = flow.parameters.definitions.get(named, described)
+            assert described.get("description"), f"{name}({parameter}) has no description in the form"

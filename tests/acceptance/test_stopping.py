@@ -1,0 +1,195 @@
+"""Ctrl-C and SIGTERM at any moment: what was created is recorded, the process leaves in time, and no server stays."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import requests
+
+from sandbox.server import running
+from tests.acceptance.commands import (
+    COMMAND,
+    ROOT,
+    environment,
+    made,
+    prefect_servers,
+    started,
+    until,
+    write_manifest,
+)
+from tests.labeling.jobs import write_config
+
+SECONDS_TO_STOP = 25
+ROWS = 1200
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    with running(turnaround=3600) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("prefect")
+
+
+def recorded(folder: Path) -> list[str]:
+    parts = folder / "out" / "_ledger" / "submissions"
+    return sorted(pd.read_parquet(parts)["row_id"]) if parts.exists() else []
+
+
+def key_of(folder: Path, mode: str = "test") -> str:
+    """An account of the test's own."""
+    return f"{mode}_{folder.name}"
+
+
+def config_of(folder: Path, url: str, **scale: str) -> Path:
+    return write_config(folder, scale={"url": url, **scale}, submit={"rate": "200/s"}, completion={"every": "1s"})
+
+
+def test_sigterm_during_submission_records_what_was_created(tmp_path: Path, api: str, home: Path) -> None:
+    write_manifest(tmp_path, ROWS)
+    config, key = config_of(tmp_path, api), key_of(tmp_path)
+    with started(config, home=home, SCALE_API_KEY=key) as process:
+        until(lambda: made(api, key))
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=SECONDS_TO_STOP)
+    assert process.returncode == 143
+    assert errors == f"Stopped. What was created is recorded; go on with: python -m flows.label_dataset {config}\n"
+    assert not prefect_servers(home)
+    rows = made(api, key)
+    assert 0 < len(rows) < ROWS
+    assert sorted(rows) == recorded(tmp_path)
+
+
+def test_a_signal_while_prefect_starts_ends_it_at_once(tmp_path: Path, api: str, home: Path) -> None:
+    write_manifest(tmp_path, 5)
+    with started(config_of(tmp_path, api), home=home, SCALE_API_KEY=key_of(tmp_path)) as process:
+        until(lambda: prefect_servers(home))
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=3)
+    assert process.returncode == 143
+    assert errors.startswith("Stopped before the first task; go on with: python -m flows.label_dataset")
+    assert not prefect_servers(home)
+    assert made(api, key_of(tmp_path)) == []
+
+
+def test_ctrl_c_on_a_terminal_while_people_are_waited_for(tmp_path: Path, api: str, home: Path) -> None:
+    """The terminal sends it to the whole process group, Prefect's server among them."""
+    write_manifest(tmp_path, 20)
+    config, key = config_of(tmp_path, api, mode="live"), key_of(tmp_path, "live")
+    terminal, user = pty.openpty()
+    script = [
+        sys.executable,
+        "-c",
+        f"import os, pty; os.login_tty({user}); os.execvp({COMMAND[0]!r}, {COMMAND!r} + [{str(config)!r}, '--yes'])",
+    ]
+    process = subprocess.Popen(script, cwd=ROOT, env=environment(home, SCALE_API_KEY=key), pass_fds=[user])
+    os.close(user)
+    shown = bytearray()
+    try:
+        until(lambda: read(terminal, shown) and recorded(tmp_path))
+        time.sleep(1)
+        os.write(terminal, b"\x03")
+        pressed = time.monotonic()
+        until(lambda: read(terminal, shown) and process.poll() is not None, SECONDS_TO_STOP)
+        assert time.monotonic() - pressed < 10, "nothing was in the air"
+        read(terminal, shown)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    assert process.returncode == 130
+    assert b"Stopped. What was created is recorded; go on with: " in shown
+    assert b"Traceback" not in shown
+    assert not prefect_servers(home)
+
+
+def hanging(url: str) -> int:
+    """How many requests a sandbox never answers: asked where it has no faults."""
+    counted: dict[str, int] = requests.get(f"{url.removesuffix('/v1')}/sandbox/faults", timeout=5).json()
+    return counted["never"]
+
+
+def read(terminal: int, shown: bytearray) -> bool:
+    """Take in what is shown; a terminal that nobody reads stops its writers."""
+    while select.select([terminal], [], [], 0)[0]:
+        try:
+            shown += os.read(terminal, 65536)
+        except OSError:  # the last process on it has left
+            break
+    return True
+
+
+@pytest.mark.parametrize(("presses", "seconds"), [(1, SECONDS_TO_STOP), (2, 4)])
+def test_answers_that_never_come_hold_up_no_stop(tmp_path: Path, home: Path, presses: int, seconds: float) -> None:
+    """All threads hang in the end, and the job bears that for minutes; what other rows got is recorded."""
+    write_manifest(tmp_path, ROWS)
+    with running(faults="seed=1, never=10%") as url:
+        config = config_of(tmp_path, url, timeout="5m")
+        with started(config, home=home) as process:
+            until(lambda: hanging(url) >= 5)
+            process.send_signal(signal.SIGINT)
+            if presses == 2:
+                time.sleep(1)
+                process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=seconds)
+        assert process.returncode == 130
+        assert errors.startswith("Stopped" if presses == 1 else "Stopped at once. The next run finds what was created")
+        assert len(errors.splitlines()) == 1
+        assert not prefect_servers(home)
+        assert bool(recorded(tmp_path)) is (presses == 1)
+        assert list((tmp_path / "out" / "_ledger" / "runs").iterdir()), (
+            "the next run looks for the tasks whose answers did not come"
+        )
+
+
+def test_a_signal_while_the_summary_is_written(tmp_path: Path, api: str, home: Path) -> None:
+    write_manifest(tmp_path, 50)
+    config = config_of(tmp_path, api)
+    script = (
+        "import os, runpy, signal, sys\nfrom labeling.summary import Summary\nwrite = Summary.write\n"
+        "def written(self, folder):\n    os.kill(os.getpid(), signal.SIGTERM)\n    write(self, folder)\n"
+        f"Summary.write = written\nsys.argv = ['label_dataset', {str(config)!r}]\n"
+        "runpy.run_module('flows.label_dataset', run_name='__main__')"
+    )
+    with started(home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=key_of(tmp_path)) as process:
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert errors.startswith("Stopped. What was created is recorded")
+    assert "50 tasks created" in output
+    assert (tmp_path / "out" / "summary.json").exists()
+    assert not prefect_servers(home)
+
+
+def test_a_worker_that_cancels_the_flow_finds_what_was_in_the_air_recorded(
+    tmp_path: Path, api: str, home: Path
+) -> None:
+    """Its process was not started by our command: Prefect turns SIGTERM into an exception in the main thread."""
+    write_manifest(tmp_path, ROWS)
+    config, key = config_of(tmp_path, api), key_of(tmp_path)
+    script = (
+        "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "from labeling.config import load_job\nfrom flows.label_dataset import label_dataset\n"
+        f"label_dataset(load_job({str(config)!r}))"
+    )
+    with started(home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=key) as process:
+        until(lambda: made(api, key))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SECONDS_TO_STOP)
+    assert process.returncode == 143
+    rows = made(api, key)
+    assert 0 < len(rows) < ROWS
+    assert sorted(rows) == recorded(tmp_path)
+    assert not prefect_servers(home)

@@ -1,0 +1,214 @@
+"""Configs that nobody could mean: a job comes of them, or one message that says what is wrong where."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labeling.config import load_job
+from labeling.errors import LabelingError, Unusable
+from labeling.job import Job
+from labeling.plan import Plan
+from tests.examples import examples, own_params
+from tests.labeling.jobs import document
+from tests.properties.conftest import case_folder, cases, check_message, within
+from tests.properties.junk import anything, moments, scalars, texts
+
+SECONDS = 10.0  # for one config
+ROWS = [{"id": "1", "text": "one", "n": 1, "tags": ["a"]}, {"id": "2", "text": "two", "n": 2, "tags": []}]
+TASKS = [{"type": name, **own_params(made["request"])} for name, made in examples().items()]
+SECTIONS: dict[str, dict[str, Any]] = {
+    "attachments": {"check": "off", "presign": "7d"},
+    "submit": {"concurrency": 4, "rate": "50/s", "max_tasks": 5, "price_per_task": 0.08, "max_cost": 4},
+    "completion": {"wait": "poll", "every": "30s", "give_up_after": "8d"},
+    "scale": {"url": "http://127.0.0.1:9/v1", "key": "env:SCALE_API_KEY", "mode": "test"},
+}
+KEYS = st.sampled_from(
+    ["name", "uri", "row_id", "type", "check", "concurrency", "url", "metadata", "unique_id", "fields"]
+)
+
+ODD_YAML = [
+    b"",
+    b"\x00",
+    b"\xff\xfe\x00",
+    b"- a\n",
+    b"a: b: c",
+    b"a: {",
+    b"a: *nowhere",
+    b"&a [*a]",
+    b"name: &a [*a]",
+    b"name: &a {b: *a}",
+    b"? [a, b]\n: c\n",
+    b"? {a: b}\n: c\n",
+    b"<<: 3\n",
+    b"<<: [1]\n",
+    b"!!timestamp x",
+    b"name: !!timestamp x",
+    b"name: 2026-99-99",
+    b"name: 2026-01-01 99:99:99",
+    b"name: 0001-01-01 00:00:00 +23:59",
+    b'name: !!int ""',
+    b"name: !!int x",
+    b'name: !!float ""',
+    b"name: !!float .",
+    b"name: !!bool maybe",
+    b"name: !!binary x",
+    b"name: !!set {a, b}",
+    b"name: !!omap [a]",
+    b"name: !!pairs {a: b}",
+    b"name: !!python/object:os.system x",
+    b"name: !nothing x",
+    b"name: !!map [1]",
+    b"name: !!seq {a: 1}",
+    b"name: =",
+    b"name: 1:99:99",
+    b"name: 0x",
+    b"name: 0b_",
+    b"name: ._",
+    b"name: !!str {a: b}",
+    b"%YAML 9.9\n---\na: b",
+    b"%TAG ! x\n---\na: !b c",
+    b"a: b\n---\na: b",
+    b"1: 2\nnull: 3\ntrue: 4\n",
+    b'"\\ud800": "\\udfff"',
+    b'name: "\\x00\\x1b"',
+    b"name: " + b"[" * 2000,
+    b"name: " + b"{a: " * 900 + b"1" + b"}" * 900,
+    b"name: " + b"9" * 5000,
+    b"name: 0x" + b"9" * 20000,
+    b"a" * 5000 + b": 1",
+    b"a: &a [x, x, x, x, x, x, x, x, x]\n"
+    + b"".join(
+        b"%c: &%c [%s]\n" % (letter, letter, b", ".join([b"*%c" % (letter - 1)] * 9)) for letter in b"bcdefghijk"
+    ),
+    b"a: &a {x: 1, y: 2}\n"
+    + b"".join(
+        b"%c: &%c {<<: [%s]}\n" % (letter, letter, b", ".join([b"*%c" % (letter - 1)] * 9)) for letter in b"bcdefghijk"
+    ),
+]
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each value of a document, itself first."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from paths(item, (*path, key))
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> dict[str, Any]:
+    """A good job's document, with a few things done to it."""
+    metadata = draw(st.sampled_from([[], ["n"], ["n", "tags"]]))
+    made: dict[str, Any] = copy.deepcopy(document(Path("FOLDER"), metadata=metadata))
+    if draw(st.booleans()):
+        made["task"] = copy.deepcopy(draw(st.sampled_from(TASKS)))
+    for name in draw(st.lists(st.sampled_from(sorted(SECTIONS)), unique=True)):
+        made[name] = dict(SECTIONS[name])
+    for _ in range(draw(st.integers(1, 4))):
+        mutate(draw, made)
+    return made
+
+
+def mutate(draw: st.DrawFn, made: dict[str, Any]) -> None:
+    """Change, remove, retype, move or add one value."""
+    *way, last = draw(st.sampled_from([path for path in paths(made) if path] or [("name",)]))
+    target: Any = made
+    for step in way:
+        target = target[step]
+    how = draw(st.sampled_from(["change", "remove", "text", "list", "mapping", "move", "add"]))
+    if how == "remove":
+        del target[last]
+    elif how == "add" and isinstance(target, dict):
+        target[draw(KEYS | texts | scalars)] = draw(anything | moments)
+    elif how == "move":
+        target[last] = copy.deepcopy(draw(st.sampled_from([made.get("task"), made.get("submit"), "{text}", "{id}"])))
+    elif last in target if isinstance(target, dict) else True:
+        before = target[last]
+        retyped = {"text": str(before), "list": [before], "mapping": {"x": before}}
+        target[last] = retyped[how] if how in retyped else draw(anything | moments)
+
+
+def load(folder: Path, content: bytes) -> Job | None:
+    """The job in a config file; None where one message says why there is none."""
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    path = folder / "job.yaml"
+    path.write_bytes(content.replace(b"FOLDER", str(folder).encode()))
+    try:
+        with within(SECONDS):
+            return load_job(str(path))
+    except Unusable as error:
+        check_message(str(error))
+        lines = str(error).split("\n")
+    assert all(line.startswith(str(path)) for line in lines)
+    assert all("; " in line for line in lines), "no fix is told"
+    return None
+
+
+def preview(job: Job) -> None:
+    """What a run would do adds up, or one message says why there is none."""
+    try:
+        with within(SECONDS), closing(Plan(job)) as plan:
+            found = plan.preview()
+    except LabelingError as error:
+        check_message(str(error))
+        return
+    assert found.rows == found.create + found.reject + found.skip + found.held_back
+    for reject in plan.rejected:
+        check_message(str(reject.problem))
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCALE_API_URL", raising=False)
+
+
+@cases(ordinary=70, share=0.6)
+@given(made=documents(), escaped=st.booleans())
+def test_a_document_with_a_few_mistakes_is_a_job_or_one_message(made: dict[str, Any], escaped: bool) -> None:
+    with case_folder() as folder:
+        try:
+            content = yaml.safe_dump(made, allow_unicode=not escaped).encode("utf-8", "surrogatepass")
+        except yaml.YAMLError:
+            return  # YAML has no words for it
+        job = load(folder, content)
+        if job is not None:
+            preview(job)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """The bytes of a config, with some replaced by others."""
+    content = yaml.safe_dump({**document(Path("FOLDER")), **SECTIONS}).encode()
+    for _ in range(draw(st.integers(1, 5))):
+        start = draw(st.integers(0, len(content)))
+        stop = start + draw(st.integers(0, 8))
+        new = st.sampled_from(
+            [*ODD_YAML[1:-8], b"\n", b"  ", b": ", b"- ", b"'", b'"', b"&a ", b"*a", b"!!int ", b"\t"]
+        )
+        content = content[:start] + draw(new | st.binary(max_size=6)) + content[stop:]
+    return content
+
+
+@cases(ordinary=50, share=0.4)
+@given(content=st.binary(max_size=200) | st.sampled_from(ODD_YAML) | damaged())
+def test_bytes_are_a_job_or_one_message(content: bytes) -> None:
+    with case_folder() as folder:
+        job = load(folder, content)
+        if job is not None:
+            preview(job)
+
+
+@pytest.mark.parametrize("content", ODD_YAML, ids=lambda content: repr(content[:30]))
+def test_odd_yaml_is_told_in_one_message(content: bytes) -> None:
+    with case_folder() as folder:
+        assert load(folder, content) is None

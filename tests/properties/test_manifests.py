@@ -1,0 +1,308 @@
+"""Broken manifests: every row ends in one outcome, and the rejected ones can be mended and passed in again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labeling import rejecting
+from labeling.binding import plain
+from labeling.errors import LabelingError
+from labeling.job import Job
+from labeling.manifests import open_manifest
+from labeling.plan import Plan
+from labeling.stages import Rejected
+from sandbox.server import running
+from scale.client import ScaleClient
+from tests.labeling.driver import label
+from tests.labeling.jobs import make_job
+from tests.properties.conftest import case_folder, cases, check_message, within
+from tests.properties.junk import anything, moments, numbers, scalars, texts
+
+SECONDS = 20.0  # for one manifest
+FILLERS = 1000  # rows from which a manifest's types are told
+FILLER = b'{"id":"f%d","text":"fine","n":1,"tags":["a"],"box":{"x":1}}'
+BOM = b"\xef\xbb\xbf"
+
+keys = st.sampled_from(["id", "text", "n", "tags", "box", "late", "reject_text", "reject_row", "a.b", "", "ü", "\x00"])
+row_ids: st.SearchStrategy[Any] = (
+    st.sampled_from(["1", "2", "3", 1, 2, 2.0, 2.5, "", " ", None, True, 2**63, [], "é" * 300]) | anything
+)
+of_column: dict[str, st.SearchStrategy[Any]] = {
+    "id": row_ids,
+    "text": st.sampled_from(["one", "two", " "]) | anything,
+    "n": numbers | scalars,
+    "tags": st.lists(texts, max_size=3) | anything,
+    "box": st.dictionaries(st.sampled_from(["x", "y", "z"]), scalars, max_size=3) | anything,
+}
+
+
+def value_of(draw: st.DrawFn, column: str, odd: bool) -> Any:
+    """A value for a column: most are good, so that some rows are."""
+    if odd or draw(st.integers(0, 5)) == 0:
+        return draw(of_column.get(column, anything))
+    good = {"id": st.uuids().map(str), "text": st.just("fine"), "n": st.integers(0, 9), "tags": st.just(["a"])}
+    return draw(good.get(column, st.just({"x": 1})))
+
+
+def damage(draw: st.DrawFn, content: bytes) -> bytes:
+    """The same bytes with some of them gone, and others in between."""
+    start = draw(st.integers(0, len(content)))
+    odd = st.sampled_from(
+        [b"\xff", b"\xed\xa0\x80", b"\x00", b'"', b",", b"\n", b"\r", b"\r\n", b"{", b"}", b"\\", BOM]
+    )
+    return content[:start] + draw(odd | st.binary(max_size=4)) + content[start + draw(st.integers(0, 9)) :]
+
+
+def surrounded(draw: st.DrawFn, lines: list[bytes]) -> bytes:
+    """Lines as a file, in one of the ways in which files begin and end."""
+    end = draw(st.sampled_from([b"\n", b"\r\n", b"\n", b"\n\n"]))
+    return draw(st.sampled_from([b"", b"", BOM])) + end.join(lines) + draw(st.sampled_from([b"", end]))
+
+
+@st.composite
+def json_lines(draw: st.DrawFn) -> bytes:
+    """A file of JSON Lines; where it begins with FILLERS, the types are told without its odd lines."""
+    lines = [b"FILLERS" if draw(st.integers(0, 9)) == 0 else FILLER % 0]
+    for _ in range(draw(st.integers(0, 8))):
+        odd = draw(st.integers(0, 2)) == 0
+        row = {name: value_of(draw, name, odd) for name in of_column if draw(st.integers(0, 9))}
+        row |= draw(st.dictionaries(keys, anything, max_size=2)) if odd else {}
+        line = json.dumps(row, allow_nan=draw(st.booleans()) or True, ensure_ascii=draw(st.booleans()))
+        content = line.encode("utf-8", "surrogatepass")
+        lines.append(damage(draw, content) if draw(st.integers(0, 4)) == 0 else content)
+    return surrounded(draw, lines)
+
+
+@st.composite
+def csv_files(draw: st.DrawFn) -> bytes:
+    """A CSV file."""
+    header = ["id", "text", "n", "tags", "box", *draw(st.lists(keys | texts, max_size=2))]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n", quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])))
+    rows: list[list[Any]] = [header, ["f", "fine", 1, "a", "x"] + [""] * (len(header) - 5)]
+    for _ in range(draw(st.integers(0, 8))):
+        row = [value_of(draw, name, draw(st.integers(0, 3)) == 0) for name in header]
+        rows.append(row[: draw(st.integers(0, len(row)))] if draw(st.integers(0, 6)) == 0 else row)
+    for row in rows:
+        writer.writerow([cell.replace("\x00", "") if isinstance(cell, str) else cell for cell in row])
+    lines = file.getvalue().encode("utf-8", "surrogatepass").split(b"\n")
+    return surrounded(draw, [damage(draw, line) if draw(st.integers(0, 6)) == 0 else line for line in lines])
+
+
+arrow_types: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.int64(),
+        pa.uint8(),
+        pa.float64(),
+        pa.float32(),
+        pa.bool_(),
+        pa.binary(),
+        pa.date32(),
+        pa.timestamp("ns"),
+        pa.timestamp("ms", "UTC"),
+        pa.time64("us"),
+        pa.duration("s"),
+        pa.decimal128(9, 2),
+        pa.list_(pa.string()),
+        pa.list_(pa.struct([("x", pa.int64())])),
+        pa.struct([("x", pa.float64())]),
+        pa.map_(pa.string(), pa.int64()),
+        pa.dictionary(pa.int8(), pa.string()),
+        pa.null(),
+    ]
+)
+
+
+@st.composite
+def parquet_files(draw: st.DrawFn) -> bytes:
+    """A Parquet file with columns of any type; sometimes with bytes that are damaged, or not there."""
+    count = draw(st.integers(0, 6))
+    columns: dict[str, pa.Array[Any]] = {}
+    for name in ["id", "text", "n", "tags", "box", *draw(st.lists(keys, max_size=2))]:
+        kind: pa.DataType | None = draw(arrow_types) if draw(st.integers(0, 2)) == 0 else None
+        columns[name] = column_of(draw, name, kind, count)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="none", row_group_size=draw(st.sampled_from([1, 3, 100])))
+    content = sink.getvalue().to_pybytes()
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 1, 3]))):
+        content = damage(draw, content)
+    return content[: draw(st.integers(0, len(content)))] if draw(st.integers(0, 19)) == 0 else content
+
+
+def column_of(draw: st.DrawFn, name: str, kind: pa.DataType | None, count: int) -> pa.Array[Any]:
+    """Values of a type, or of what type they turn out to be."""
+    odd = st.sampled_from([0, 1, 2.5, True, "1", b"\xff", "é", [], ["a"], [{"x": 1}], {"x": 2.0}, [("k", 1)]]) | moments
+    values = [
+        draw(odd | st.none()) if kind else value_of(draw, name, draw(st.integers(0, 9)) == 0) for _ in range(count)
+    ]
+    fitting: list[Any] = []
+    for value in values:
+        try:
+            pa.array([*fitting, value], kind)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            value = None
+        fitting.append(value)
+    made = pa.array(fitting, kind)
+    is_empty_struct = "struct<>" in str(made.type)  # which Parquet does not take
+    return pa.nulls(count, pa.string()) if is_empty_struct else made
+
+
+manifests = st.one_of(
+    st.tuples(st.just("jsonl"), json_lines()),
+    st.tuples(st.just("csv"), csv_files()),
+    st.tuples(st.just("parquet"), parquet_files()),
+    st.tuples(st.sampled_from(["jsonl", "csv", "parquet"]), st.binary(max_size=100)),
+)
+tasks: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {"task__attachment": "{text}"},
+        {"task__attachment": "{id}: {text} {n}"},
+        {"task__attachment": "{text}", "metadata": ["n", "tags", "box"]},
+        {"task__attachment": "{text}", "task__categories": "{tags}"},
+        {"task__attachment": "{text}", "task__extra": "{box}", "metadata": ["n"]},
+        {"task__attachment": "{text}", "task__extra": ["{n}", {"k": "{tags}"}], "metadata": ["box"]},
+    ]
+)
+
+
+def with_fillers(content: bytes) -> bytes:
+    """The file with its good rows written out."""
+    return content.replace(b"FILLERS", b"\n".join(FILLER % number for number in range(FILLERS)))
+
+
+def job_for(folder: Path, suffix: str, content: bytes, changes: dict[str, Any]) -> Job:
+    """A job whose manifest is the bytes."""
+    path = folder / f"manifest.{suffix}"
+    path.write_bytes(with_fillers(content))
+    return make_job(folder, **{"manifest__uri": str(path), "max_rejected": 1.0, **changes})
+
+
+def go_through(job: Job) -> Plan | None:
+    """A plan whose rows have all been looked at; None where one message says why there is none."""
+    try:
+        with within(SECONDS), closing(Plan(job)) as plan:
+            bound = [row for chunk in plan.chunks() for row in plan.check(chunk)[0]]
+    except LabelingError as error:
+        check_message(str(error))
+        return None
+    numbers = sorted([row.row.number for row in bound] + [reject.row.number for reject in plan.rejected])
+    assert numbers == list(range(1, plan.counts.read + 1)), "a row is lost, or in two outcomes"
+    assert len({row.row_id for row in bound}) == len(bound)
+    for row in bound:
+        orjson.dumps([row.params, row.common])
+        assert len(row.unique_id) <= 300
+    return plan
+
+
+def same_value(before: Any, after: Any) -> bool:
+    """Whether a value came back, be it as the text that stands for it."""
+    if isinstance(after, str) and not isinstance(before, str):
+        return bool(orjson.loads(after) == plain(before)) if after else False
+    if isinstance(before, dict) and isinstance(after, dict):
+        return all(same_value(value, after.get(key)) for key, value in before.items())
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) == len(after) and all(map(same_value, before, after))
+    return bool(before == after) or (before != before and after != after)
+
+
+def check_rejects(plan: Plan) -> Plan | None:
+    """The rejects file has one row for each rejected row, nothing of it is lost, and it is a manifest."""
+    rejecting.publish(plan.folder, plan.rejected, plan.manifest.schema)
+    if not plan.rejected:
+        return None
+    uri = f"{plan.folder.uri}/{rejecting.FILE}"
+    ordered = sorted(plan.rejected, key=lambda reject: reject.row.number)
+    rows = [row.values for row in open_manifest(uri).rows]
+    assert [row["reject_row"] for row in rows] == [reject.row.number for reject in ordered]
+    for reject, row in zip(ordered, rows, strict=True):
+        check_reject(reject, row)
+    job = plan.job.model_copy(
+        update={"manifest": plan.job.manifest.model_copy(update={"uri": uri}), "output": f"{plan.job.output}-again"}
+    )
+    again = go_through(job)
+    assert again is not None, "the rejects are no manifest"
+    assert again.counts.read == len(plan.rejected)
+    return again
+
+
+def check_reject(reject: Rejected, row: Any) -> None:
+    """One row of the rejects file says what is wrong, and holds all that the manifest's row did."""
+    check_message(str(reject.problem))
+    assert row["reject_reason"]
+    assert row["reject_fix"]
+    for name, value in reject.row.values.items():
+        if value is not None and not name.startswith("reject_"):
+            assert same_value(value, row[name]), f"{name} was {value!r}, and is {row[name]!r}"
+    if reject.problem.field == "(line)":
+        assert row["reject_text"], "the line is lost"
+
+
+@cases(ordinary=80, share=0.85)
+@given(manifest=manifests, changes=tasks)
+def test_every_row_is_in_one_outcome_and_its_reject_can_be_mended(
+    manifest: tuple[str, bytes], changes: dict[str, Any]
+) -> None:
+    with case_folder() as folder:
+        suffix, content = manifest
+        plan = go_through(job_for(folder, suffix, content, changes))
+        if plan is None:
+            return
+        if suffix == "jsonl":
+            lines = with_fillers(content).removeprefix(BOM).split(b"\n")
+            assert plan.counts.read == sum(bool(line) and not line.isspace() for line in lines)
+        again = check_rejects(plan)
+        if again is not None and again.rejected:
+            texts = {reject.row.number: reject.row.text for reject in plan.rejected}
+            third = check_rejects(again)
+            assert third is not None
+            kept = pq.read_table(folder / "out-again" / rejecting.FILE)["reject_text"].to_pylist()
+            assert [text for text in kept if text] == [text for text in texts.values() if text]
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    with running() as url:
+        yield url
+
+
+@cases(ordinary=10, share=0.15)
+@given(manifest=manifests, changes=tasks)
+def test_a_whole_run_accounts_for_every_row_and_makes_one_task_for_each_good_one(
+    api: str, manifest: tuple[str, bytes], changes: dict[str, Any]
+) -> None:
+    key = f"test_{uuid.uuid4().hex}"
+    with case_folder() as folder, mock.patch.dict(os.environ, {"SCALE_API_KEY": key}), ScaleClient(key, api) as client:
+        job = job_for(folder, *manifest, {**changes, "scale__url": api, "completion__every": "0.2s"})
+        try:
+            with within(SECONDS):
+                summary = label(job)
+        except LabelingError as error:
+            check_message(str(error))
+            assert not list(client.list_tasks()), "tasks were made"
+            return
+        tasks = [task.metadata["row_id"] for task in client.list_tasks()]
+        assert len(tasks) == len(set(tasks)) == summary.created == summary.labeled
+        assert summary.rows == summary.labeled + summary.rejected
+        rejects = folder / "out" / rejecting.FILE
+        assert (pq.read_metadata(rejects).num_rows if rejects.exists() else 0) == summary.rejected
+        assert pq.read_table(folder / "out" / "labels").num_rows == summary.labeled if summary.labeled else True
+        again = label(job)
+        assert (again.created, again.labeled, again.rejected) == (0, summary.labeled, summary.rejected)
