@@ -56,10 +56,18 @@ def read_accounts(folder: Folder, ledger: Ledger) -> ManifestAccounts | None:
     return accounts if accounts.recorded == len(ledger) else None
 
 
+def waiting(ledger: Ledger, outcomes: Outcomes) -> int:
+    """How many tasks have not come back yet, superseded ones left out."""
+    return sum(int(outcomes.pending(task_ids).sum()) for _, task_ids in ledger.rows())
+
+
 def summarize(job: Job, accounts: ManifestAccounts, ledger: Ledger, outcomes: Outcomes) -> Summary:
     """How a job stands. What one run did, such as the tasks that it created, is for the caller to fill in."""
     gone = set(accounts.gone)
-    tally = Counter(outcomes.of(task_id) for row_id, task_id in ledger.rows() if row_id not in gone)
+    tally: Counter[Outcome] = Counter()
+    for row_ids, task_ids in ledger.rows():
+        there = [task_id for row_id, task_id in zip(row_ids, task_ids, strict=True) if row_id not in gone]
+        tally.update(outcomes.tally(there if gone else task_ids))
     price = job.submit.price_per_task
     return Summary(
         job=job.name,

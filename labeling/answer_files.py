@@ -6,14 +6,17 @@ in place, with one write; a row that changes sides leaves the one folder before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from labeling.answers import Answer, Answering
+from labeling.keys import Numbers
 from labeling.outcomes import ERRORS, LABELS, Outcomes, versions_of
 from labeling.storage import Folder
-from labeling.tables import part_name, read_part, texts, to_parquet
+from labeling.tables import digest_of, part_name, read_part, texts, to_parquet
 
 PART_ROWS = 5000  # answers held before they are written
 
@@ -21,7 +24,7 @@ PART_ROWS = 5000  # answers held before they are written
 class AnswerFiles:
     """Writes answers, and takes note of them in `outcomes`. For one process at a time.
 
-    order: a task's place in the manifest. check: raises where nothing may be written any more.
+    order: the places of tasks in the manifest. check: raises where nothing may be written any more.
     """
 
     def __init__(
@@ -29,7 +32,7 @@ class AnswerFiles:
         folder: Folder,
         answering: Answering,
         outcomes: Outcomes,
-        order: Callable[[str], int],
+        order: Callable[[Sequence[str]], Numbers],
         check: Callable[[], None],
     ) -> None:
         self._folder = folder
@@ -39,42 +42,49 @@ class AnswerFiles:
         self._check = check
         self._held: dict[str, Answer] = {}
 
-    def is_news(self, task_id: str, version: int) -> bool:
-        """Whether an answer is later than the one that is there: answers come twice, late, and out of order."""
-        if task_id in self._held:
-            return version > self._held[task_id].version
-        return task_id not in self._outcomes or version > self._outcomes.version_of(task_id)
+    def versions(self, task_ids: Sequence[str]) -> list[int | None]:
+        """The versions of the answers that are there, None where there is none yet."""
+        written = self._outcomes.versions(task_ids)
+        held = [self._held.get(task_id) for task_id in task_ids]
+        return [mine.version if mine else version for mine, version in zip(held, written, strict=True)]
 
     def add(self, answer: Answer) -> None:
-        """Take an answer; it is written with others, at the latest by `flush`."""
-        self._held[answer.task_id] = answer
+        """Take an answer, unless a later one is there: they come twice, late, and out of order.
+
+        It is written with others, at the latest by `flush`.
+        """
+        held = self._held.get(answer.task_id)
+        if held is None or answer.version > held.version:
+            self._held[answer.task_id] = answer
         if len(self._held) >= PART_ROWS:
             self.flush()
 
     def flush(self) -> None:
         """Write what is held."""
         held, self._held = self._held, {}
-        fresh = [answer for answer in held.values() if answer.task_id not in self._outcomes]
-        fresh += self._replace([answer for answer in held.values() if answer.task_id in self._outcomes])
-        fresh.sort(key=lambda answer: self._order(answer.task_id))
+        is_new = self._outcomes.pending(list(held))
+        fresh = [answer for answer, new in zip(held.values(), is_new, strict=True) if new]
+        fresh += self._replace([answer for answer, new in zip(held.values(), is_new, strict=True) if not new])
+        order = np.argsort(self._order([answer.task_id for answer in fresh]), kind="stable")
+        fresh = [fresh[place] for place in order]
         for prefix in (LABELS, ERRORS):
             self._write_part(prefix, [answer for answer in fresh if answer.prefix == prefix])
 
-    def drop(self, task_ids: Collection[str]) -> None:
-        """Take the answers to tasks out."""
-        for name in {self._outcomes.file_of(task_id) for task_id in task_ids}:
+    def drop(self, task_ids: Sequence[str]) -> None:
+        """Take the answers to tasks out, where they are in."""
+        is_out = self._outcomes.pending(task_ids)
+        task_ids = [task_id for task_id, out in zip(task_ids, is_out, strict=True) if not out]
+        dropped = pa.array(task_ids, pa.string())
+        for name in dict.fromkeys(self._outcomes.files(task_ids)):
             table = read_part(self._folder, name)
-            self._rewrite(
-                name, table.filter(pa.array([task_id not in task_ids for task_id in texts(table, "task_id")]))
-            )
-        for task_id in task_ids:
-            self._outcomes.forget(task_id)
+            self._rewrite(name, table.filter(pc.invert(pc.is_in(table["task_id"], dropped))))
+        self._outcomes.forget(task_ids)
 
     def _write_part(self, prefix: str, answers: list[Answer]) -> None:
         if not answers:
             return
         table = self._answering.table(prefix, answers)
-        name = part_name(prefix, table)
+        name = part_name(prefix, digest_of(table))
         self._check()
         self._folder.write(name, to_parquet(table))
         self._outcomes.wrote(name)
@@ -83,8 +93,8 @@ class AnswerFiles:
     def _replace(self, answers: list[Answer]) -> list[Answer]:
         """Replace answers where they stand; gives those that left their folder for the other one."""
         by_file: dict[str, dict[str, Answer]] = {}
-        for answer in answers:
-            by_file.setdefault(self._outcomes.file_of(answer.task_id), {})[answer.task_id] = answer
+        for answer, name in zip(answers, self._outcomes.files([one.task_id for one in answers]), strict=True):
+            by_file.setdefault(name, {})[answer.task_id] = answer
         return [moved for name, replacing in by_file.items() for moved in self._replace_in(name, replacing)]
 
     def _replace_in(self, name: str, answers: dict[str, Answer]) -> list[Answer]:
@@ -98,23 +108,26 @@ class AnswerFiles:
             kept = table.filter(pa.array([task_id not in changed for task_id in task_ids]))
             self._rewrite(name, pa.concat_tables([kept, self._answering.table(prefix, stay).cast(table.schema)]))
         moved = [answer for answer in changed.values() if answer.prefix != prefix]
-        for answer in moved:
-            self._outcomes.forget(answer.task_id)
+        self._outcomes.forget([answer.task_id for answer in moved])
         self._note(name, [answer for answer in answers.values() if answer.prefix == prefix])
         return moved
 
     def _rewrite(self, name: str, table: pa.Table) -> None:
         self._check()
         if len(table):
-            places = sorted(range(len(table)), key=[self._order(one) for one in texts(table, "task_id")].__getitem__)
-            self._folder.write(name, to_parquet(table.take(pa.array(places, pa.int64()))))
+            places = np.argsort(self._order(texts(table, "task_id")), kind="stable")
+            self._folder.write(name, to_parquet(table.take(places)))
         else:
             self._folder.delete(name)
         self._outcomes.wrote(name)
 
     def _note(self, name: str, answers: list[Answer]) -> None:
-        for answer in answers:
-            self._outcomes.note(answer.task_id, answer.outcome, name, answer.version)
+        self._outcomes.note(
+            name,
+            [answer.task_id for answer in answers],
+            [answer.outcome for answer in answers],
+            [answer.version for answer in answers],
+        )
 
 
 def _changed(old: pa.Table, answers: dict[str, Answer]) -> dict[str, Answer]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from labeling.attachments import Attachment
 from labeling.errors import Unusable
 from labeling.job import Job
-from labeling.redaction import without_signature
+from labeling.redaction import without_signature, without_signatures
 from labeling.stages import BoundRow, ManifestRow, Rejected
 from labeling.templates import Unfillable, compile_template
 from labeling.types import same, storable
@@ -23,6 +23,7 @@ from scale.problems import Problem, one_line, problems, shown
 from scale.task_types import CommonParams, task_type
 
 LONGEST_ID = 200  # characters of a `unique_id`; a longer one is hashed
+_MISSING = "\0missing"  # what no column holds
 _ANY_URL = "https://placeholder.invalid/"  # passes for the URL that an s3:// attachment is signed into
 
 
@@ -42,7 +43,8 @@ class Binder:
         self._params, self._common = compile_template(task), compile_template(common)
         carried = list(dict.fromkeys([job.manifest.row_id, *job.metadata]))
         _require_columns(job, schema, carried, [*self._params.columns, *self._common.columns])
-        self._carried = carried
+        self._key = hashlib.blake2b(repr([job.task, carried]).encode("utf-8", "surrogatepass"), digest_size=32).digest()
+        self._used = tuple(dict.fromkeys([*carried, *self._params.columns, *self._common.columns]))
         self.source_type = begun_with or pa.struct(
             [pa.field(name, storable(schema.field(name).type)) for name in carried]
         )
@@ -79,8 +81,19 @@ class Binder:
             common=common,
             attachments=list(self._attachments(params)),
             fingerprint=_fingerprint(self._job.task_type, params),
+            inputs=self.inputs(row),
             source=self._source(row.values),
         )
+
+    def inputs(self, row: ManifestRow) -> int:
+        """Of what a row's request is made from; quick, so that a row that has a task is seldom bound again."""
+        values = [row.values.get(column, _MISSING) for column in self._used]
+        try:
+            content = orjson.dumps(values, default=repr, option=orjson.OPT_NON_STR_KEYS)
+        except TypeError:  # a number or a text that JSON has no place for
+            content = repr(values).encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(content, digest_size=8, key=self._key).digest()
+        return int.from_bytes(digest, "little", signed=True)
 
     def _attachments(self, params: dict[str, Any]) -> Iterator[Attachment]:
         default = self._type.params.model_fields.get("attachment_type")
@@ -123,7 +136,7 @@ class Binder:
             if value is not None and not _fits(value, field.type):
                 reason = f"was {shown(value)}, and the column holds {field.type} in the rows before"
                 raise Unfillable(Problem(field.name, reason, "make the column's values alike"))
-            source[field.name] = value
+            source[field.name] = without_signatures(value)
         return source
 
 

@@ -33,7 +33,8 @@ def cancel(begun: BegunJob, row_ids: Collection[str] | None = None) -> Cancellat
     """
     outcomes = Outcomes(begun.folder)
     tasks = [(row_id, task_id) for row_id, task_id in begun.ledger.all_tasks() if row_ids is None or row_id in row_ids]
-    pending = [(row_id, task_id) for row_id, task_id in tasks if task_id not in outcomes]
+    is_pending = outcomes.pending([task_id for _, task_id in tasks])
+    pending = [task for task, waits in zip(tasks, is_pending, strict=True) if waits]
     with ThreadPoolExecutor(begun.job.submit.concurrency, thread_name_prefix="cancel") as threads:
         futures = [threads.submit(_cancel_one, begun, task_id) for _, task_id in pending]
         try:

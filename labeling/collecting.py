@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from labeling import compaction
+from labeling.accounts import waiting
 from labeling.answer_files import AnswerFiles
 from labeling.answers import Answering, outcome_of, told_by, version
 from labeling.inbox import Inbox
@@ -48,7 +49,7 @@ class Collector:
         self._inbox = Inbox(folder, ledger)
         self._answering = Answering(job, source_type)
         self.outcomes = Outcomes(folder)
-        self._files = AnswerFiles(folder, self._answering, self.outcomes, ledger.row_number, self._lease.check)
+        self._files = AnswerFiles(folder, self._answering, self.outcomes, ledger.row_numbers, self._lease.check)
 
     @property
     def unexpected(self) -> int:
@@ -86,7 +87,7 @@ class Collector:
         """Merge what many passes wrote; leaves it to the next run where another process is writing."""
         with self._writing() as may_write:
             for prefix in (LABELS, ERRORS) if may_write else ():
-                compaction.compact(self._folder, prefix, self._ledger.row_number)
+                compaction.compact(self._folder, prefix, self._ledger.row_numbers)
 
     @contextmanager
     def _writing(self) -> Iterator[bool]:
@@ -100,7 +101,7 @@ class Collector:
                 compaction.finish_compaction(self._folder)
             self.outcomes.refresh(exact=may_write)
             if may_write:
-                self._files.drop(self._ledger.superseded(self.outcomes))
+                self._files.drop(self._ledger.superseded())
             yield may_write
         finally:
             self._lease.release()
@@ -108,38 +109,43 @@ class Collector:
     def _take_callbacks(self) -> None:
         for batch in self._inbox.batches():
             self._stop.check()
-            for callback in batch:
-                submission = self._ledger.find(callback.task_id or "")
-                if submission:
-                    self._take(told_by(callback, self._job.task_type, submission), submission)
+            submissions = self._ledger.find([callback.task_id or "" for callback in batch])
+            pairs = [(one, submission) for one, submission in zip(batch, submissions, strict=True) if submission]
+            self._take([(told_by(one, self._job.task_type, submission), submission) for one, submission in pairs])
             self._files.flush()
 
     def _take_listed(self) -> None:
         newest, missed = self._completed_after, False
         try:
-            for task in self._come_back():
-                newest = max(filter(None, (newest, task.completed_at)), default=None)
-                submission = self._ledger.find(task.task_id)
-                if submission:
-                    self._take(task, submission)
-                elif task.metadata.get("job") == self._job.name and not self._ledger.has_task(task.task_id):
-                    missed = True  # another process has created it, and is about to record it
+            for tasks in self._come_back():
+                newest = max(filter(None, (newest, *(task.completed_at for task in tasks))), default=None)
+                submissions = self._ledger.find([task.task_id for task in tasks])
+                self._take([(task, its) for task, its in zip(tasks, submissions, strict=True) if its])
+                strange = [task for task, its in zip(tasks, submissions, strict=True) if its is None]
+                missed |= any(map(self._is_about_to_be_recorded, strange))
         finally:  # a look may be broken off and made again: what it saw counts as come back
             self._files.flush()
         if self._ledger.server_knows_ids and newest and not missed:
             # A time that is still to come would hide the answers that come until then.
             self._completed_after = min(newest, datetime.now(UTC)) - OVERLAP
 
-    def _take(self, task: Task, submission: Submission) -> None:
-        """A task that is pending again keeps its answer until there is another one."""
-        if outcome_of(task) is not Outcome.PENDING and self._files.is_news(task.task_id, version(task)):
-            self._files.add(self._answering.answer(task, submission))
+    def _is_about_to_be_recorded(self, task: Task) -> bool:
+        """Whether another process has created a task that the ledger does not know."""
+        return task.metadata.get("job") == self._job.name and not self._ledger.has_task(task.task_id)
 
-    def _come_back(self) -> Iterator[Task]:
-        """Tasks of the job's type that are no longer pending, other jobs' among them."""
+    def _take(self, answered: Sequence[tuple[Task, Submission]]) -> None:
+        """A task that is pending again keeps its answer until there is another one."""
+        come_back = [(task, its) for task, its in answered if outcome_of(task) is not Outcome.PENDING]
+        known = self._files.versions([task.task_id for task, _ in come_back])
+        for (task, submission), before in zip(come_back, known, strict=True):
+            if before is None or version(task) > before:
+                self._files.add(self._answering.answer(task, submission))
+
+    def _come_back(self) -> Iterator[list[Task]]:
+        """Tasks of the job's type that are no longer pending, other jobs' among them; a page at once."""
         first = self._ledger.first_created()
         since = {"start_time": format_time(first - OVERLAP)} if first else {}
-        if all(task_id in self.outcomes for _, task_id in self._ledger.rows()):
+        if not waiting(self._ledger, self.outcomes):
             yield from self._answered_anew(since)
             return
         window = {"completed_after": format_time(self._completed_after)} if self._completed_after else {}
@@ -148,13 +154,13 @@ class Collector:
         if self._ledger.server_knows_ids:
             yield from self._list(TaskStatus.ERROR, since)
 
-    def _answered_anew(self, since: dict[str, str]) -> Iterator[Task]:
+    def _answered_anew(self, since: dict[str, str]) -> Iterator[list[Task]]:
         """Where nothing is waited for: tasks that were recalled and answered again since the last answer of all."""
         last = self.outcomes.last_completed
         if self._ledger.server_knows_ids and last:
             yield from self._list(TaskStatus.COMPLETED, {**since, "completed_after": format_time(last - OVERLAP)})
 
-    def _list(self, status: TaskStatus, filters: dict[str, str]) -> Iterator[Task]:
+    def _list(self, status: TaskStatus, filters: dict[str, str]) -> Iterator[list[Task]]:
         for page in self._client.list_pages(type=self._job.task_type, status=status.value, **filters):
             self._stop.check()
-            yield from page.tasks
+            yield page.tasks

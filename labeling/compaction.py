@@ -7,31 +7,35 @@ next run, from `_ledger/compaction.json`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
-from labeling.storage import FileInfo, Folder
-from labeling.tables import part_name, read_part, texts, to_parquet
+from labeling import merging
+from labeling.merging import Order
+from labeling.storage import Folder
+from labeling.tables import part_name
 
 PLAN, STAGE = "_ledger/compaction.json", "_ledger/compaction/"
-FILE_BYTES = 128 << 20
 
 
-def compact(folder: Folder, prefix: str, order: Callable[[str], int]) -> None:
-    """Merge the parts below a prefix into files of about 128 MiB, each sorted.
+def compact(folder: Folder, prefix: str, order: Order) -> None:
+    """Merge the small files below a prefix into files of about 128 MiB, sorted.
 
-    order: a task's place in the manifest.
+    order: the places of tasks in the manifest.
     """
-    small = [file for file in folder.list(prefix) if file.name.endswith(".parquet")]
-    groups = [group for group in _groups(small) if len(group) > 1]
-    if not groups:
+    files = [file for file in folder.list(prefix) if file.name.endswith(".parquet")]
+    small = [file.name for file in files if file.size < merging.FILE_BYTES // 2]
+    if len(small) < 2:
         return
-    staged = [_merge(folder, prefix, [file.name for file in group], order) for group in groups]
-    plan = {"remove": [file.name for group in groups for file in group], "place": staged}
-    folder.write(PLAN, orjson.dumps(plan))
+    for file in folder.list(STAGE):  # of a merge that broke off before its plan was written
+        folder.delete(file.name)
+    placed: list[str] = []
+    with merging.merging(folder, small, order) as merged:
+        for large in merged:
+            placed.append(part_name(prefix, large.digest))
+            folder.write_file(_staged(placed[-1]), large.path)
+    folder.write(PLAN, orjson.dumps({"remove": small, "place": placed}))
     finish_compaction(folder)
 
 
@@ -45,34 +49,8 @@ def finish_compaction(folder: Folder) -> None:
         if name not in plan["place"]:
             folder.delete(name)
     for name in plan["place"]:
-        merged = folder.read(_staged(name))
-        if merged is not None:
-            folder.write(name, merged)
+        folder.move(_staged(name), name)
     folder.delete(PLAN)
-    for name in plan["place"]:
-        folder.delete(_staged(name))
-
-
-def _groups(files: list[FileInfo]) -> Iterator[list[FileInfo]]:
-    group: list[FileInfo] = []
-    for file in files:
-        if group and sum(member.size for member in group) + file.size > FILE_BYTES:
-            yield group
-            group = []
-        group.append(file)
-    if group:
-        yield group
-
-
-def _merge(folder: Folder, prefix: str, names: list[str], order: Callable[[str], int]) -> str:
-    table = pa.concat_tables([read_part(folder, name) for name in names])
-    rows: dict[str, int] = {}  # two runs at once may both have written a task: once is enough
-    for row, task_id in enumerate(texts(table, "task_id")):
-        rows.setdefault(task_id, row)
-    merged = table.take(pa.array([rows[task_id] for task_id in sorted(rows, key=order)], pa.int64()))
-    name = part_name(prefix, merged)
-    folder.write(_staged(name), to_parquet(merged))
-    return name
 
 
 def _staged(name: str) -> str:

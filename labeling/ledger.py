@@ -9,148 +9,284 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from labeling.errors import Interrupted, Unusable
 from labeling.job import Job
+from labeling.keys import UNKNOWN, KeyIndex, Numbers
 from labeling.stages import Submission
 from labeling.storage import Folder
-from labeling.tables import part_name, parts, read_part, submission_schema, texts, to_parquet
+from labeling.tables import digest_of, part_name, parts, read_part, submission_schema, to_parquet
 from scale.contract import format_time
 from scale.task_types import task_type
 
 JOB, CONFIG, SUBMISSIONS = "_ledger/job.json", "_ledger/config.json", "_ledger/submissions/"
 UNKNOWN_ROW = 2**62
 READERS = 16  # parts read at once when a ledger is opened
+_IN_MEMORY = ["row_id", "row", "task_id", "unique_id", "inputs", "generation", "created_at"]
+KEPT_ROWS = 200_000  # submissions that are kept whole in memory, some 50 MB; of all others the columns of `_Part`
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of the ledger, as far as it stays in memory. `start`: the place of its first submission among all."""
+
+    name: str
+    start: int
+    row_ids: pa.ChunkedArray[Any]
+    task_ids: pa.ChunkedArray[Any]
+    rows: Numbers
+    inputs: Numbers
+    generations: Numbers
+    is_latest: NDArray[np.bool_]  # whether the row has no later task
+    first_created: datetime | None
+    has_unique_ids: bool
+
+    @classmethod
+    def of(cls, name: str, start: int, table: pa.Table) -> _Part:
+        return cls(
+            name=name,
+            start=start,
+            row_ids=table["row_id"],
+            task_ids=table["task_id"],
+            rows=table["row"].to_numpy(),
+            inputs=table["inputs"].to_numpy(),
+            generations=table["generation"].to_numpy().astype(np.int64),
+            is_latest=np.ones(len(table), np.bool_),
+            first_created=pc.min(table["created_at"]).as_py(),
+            has_unique_ids=table["unique_id"].null_count < len(table),
+        )
 
 
 class Ledger:
     """The submissions of a job. Threads may record at once, and so may other processes: see `refresh`.
 
-    A row has one task, unless it was relabeled: then its latest one counts, and those before are superseded.
+    A row has one task, unless it was relabeled: then its latest one counts, and those before are superseded. Many are
+    asked for at once; a submission is known by its place, a number that counts all of them in the order in which they
+    were read or recorded here.
     """
 
     def __init__(self, folder: Folder, source_type: pa.StructType) -> None:
         self._folder = folder
         self._schema = submission_schema(source_type)
         self._lock = threading.Lock()
-        self._known: set[str] = set()  # names of the parts that are in memory
-        self._tables: list[pa.Table] = []
-        self._place: dict[str, tuple[int, int]] = {}  # task_id → (table, row in it)
-        self._latest: dict[str, str] = {}  # row_id → task_id
-        self._generation: dict[str, int] = {}  # row_id → of its latest task, where that is not its first
+        self._known: set[str] = set()  # names of the parts
+        self._parts: list[_Part] = []
+        self._starts: list[int] = []  # of the parts
+        self._kept: dict[str, pa.Table] = {}  # whole parts, the one that was used last at the end
+        self._by_row = KeyIndex()  # row_id → place of its latest task
+        self._by_task = KeyIndex()  # task_id → place
+        self._is_relabeled = False
         self.refresh()
 
     @property
     def tasks(self) -> int:
         """How many tasks there are, superseded ones among them."""
-        return len(self._place)
+        return len(self._by_task)
 
     def __len__(self) -> int:
-        return len(self._latest)
+        return len(self._by_row)
 
     def __contains__(self, row_id: str) -> bool:
-        return row_id in self._latest
+        return self._by_row.get(row_id) != UNKNOWN
 
     def refresh(self) -> None:
         """Take over what other processes have recorded since."""
         new = [name for name in parts(self._folder, SUBMISSIONS) if name not in self._known]
         with ThreadPoolExecutor(READERS) as pool:
-            for name, table in zip(new, pool.map(lambda name: read_part(self._folder, name), new), strict=True):
-                self._remember(name, table)
+            for some in (new[start : start + READERS] for start in range(0, len(new), READERS)):
+                tables = pool.map(lambda name: read_part(self._folder, name, _IN_MEMORY), some)
+                self._remember(dict(zip(some, tables, strict=True)))
 
     def record(self, submissions: Sequence[Submission]) -> None:
         """Write down tasks that were created. On return they are on lasting storage."""
         if not submissions:
             return
         table = pa.Table.from_pylist([_as_row(submission) for submission in submissions], schema=self._schema)
-        name = part_name(SUBMISSIONS, table)
+        name = part_name(SUBMISSIONS, digest_of(table))
         self._folder.write(name, to_parquet(table))
-        self._remember(name, table)
+        self._remember({name: table})
+        with self._lock:
+            self._keep(name, table)
 
-    def find(self, task_id: str) -> Submission | None:
-        """The row that a task was made for, None where the task is not of this job, or superseded."""
-        place = self._place.get(task_id)
-        if place is None:
-            return None
-        table, row = place
-        values: dict[str, Any] = self._tables[table].slice(row, 1).to_pylist()[0]
-        submission = Submission(**values)
-        return submission if self._latest[submission.row_id] == task_id else None
+    def places(self, row_ids: Sequence[str]) -> Numbers:
+        """Of the latest task of each row, UNKNOWN where it has none."""
+        return self._by_row.find(row_ids)
 
-    def rows(self) -> Iterator[tuple[str, str]]:
-        """The row_id of every row, and the task_id of its latest task."""
-        yield from self._latest.items()
+    def find(self, task_ids: Sequence[str]) -> list[Submission | None]:
+        """The row that each task was made for, None where the task is not of this job, or superseded."""
+        places = self._by_task.find(task_ids)
+        wanted = [index for index, place in enumerate(places) if place != UNKNOWN and self._is_latest(int(place))]
+        found: list[Submission | None] = [None] * len(task_ids)
+        for index, values in zip(wanted, self._take(places[wanted]).to_pylist(), strict=True):
+            found[index] = Submission(**values)
+        return found
+
+    def rows(self) -> Iterator[tuple[list[str], list[str]]]:
+        """The row_id of every row, and the task_id of its latest task, some thousand at once."""
+        for part in tuple(self._parts):
+            latest = pa.array(part.is_latest)
+            yield _texts(part.row_ids.filter(latest)), _texts(part.task_ids.filter(latest))
 
     def all_tasks(self) -> Iterator[tuple[str, str]]:
         """The row_id and the task_id of every task, superseded ones among them."""
-        for table in self._tables:
-            yield from zip(texts(table, "row_id"), texts(table, "task_id"), strict=True)
+        for part in tuple(self._parts):
+            yield from zip(_texts(part.row_ids), _texts(part.task_ids), strict=True)
 
     def has_task(self, task_id: str) -> bool:
         """Whether a task is in the ledger, superseded or not."""
-        return task_id in self._place
+        return self._by_task.get(task_id) != UNKNOWN
 
     def task_of(self, row_id: str) -> str:
         """The latest task of a row that has one."""
-        return self._latest[row_id]
+        part, row = self._at(self._place_of(row_id))
+        return str(part.task_ids[row].as_py())
 
     def next_generation(self, row_id: str) -> int:
         """0 for a row without a task; counts the row's tasks otherwise."""
-        return self._generation.get(row_id, 0) + 1 if row_id in self._latest else 0
+        place = self._by_row.get(row_id)
+        if place == UNKNOWN:
+            return 0
+        part, row = self._at(place)
+        return int(part.generations[row]) + 1
 
     def fingerprint(self, row_id: str) -> str:
         """Of the request that the latest task of a row was made from."""
-        table, row = self._place[self._latest[row_id]]
-        return str(self._tables[table]["fingerprint"][row].as_py())
+        place = np.array([self._place_of(row_id)])
+        return str(self._take(place)["fingerprint"][0].as_py())
 
-    def superseded(self, task_ids: Iterable[str]) -> set[str]:
-        """Those of the tasks in whose stead the row has a later one."""
-        if not self._generation:
-            return set()
-        latest = set(self._latest.values())
-        return {task_id for task_id in task_ids if task_id in self._place and task_id not in latest}
+    def inputs(self, places: Numbers) -> Numbers:
+        """Of the submissions at these places: see `Submission`."""
+        return self._gather(places, "inputs")
 
-    def row_number(self, task_id: str) -> int:
-        """Where in the manifest the row of a task stood, counted from 1; behind all others where it is not known."""
-        if task_id not in self._place:
-            return UNKNOWN_ROW
-        table, row = self._place[task_id]
-        return int(self._tables[table]["row"][row].as_py())
+    def superseded(self) -> list[str]:
+        """The tasks in whose stead the row has a later one."""
+        if not self._is_relabeled:
+            return []
+        former = [_texts(part.task_ids.filter(pa.array(~part.is_latest))) for part in self._parts]
+        task_ids = list(dict.fromkeys(task_id for some in former for task_id in some))
+        places = self._by_task.find(task_ids)  # a part may hold what another holds, too
+        return [task_id for task_id, place in zip(task_ids, places, strict=True) if not self._is_latest(int(place))]
+
+    def row_numbers(self, task_ids: Sequence[str]) -> Numbers:
+        """Where in the manifest the row of each task stood, counted from 1; behind all others where it is not known."""
+        places = self._by_task.find(task_ids)
+        numbers = np.full(len(places), UNKNOWN_ROW, np.int64)
+        known = places != UNKNOWN
+        numbers[known] = self._gather(places[known], "rows")
+        return numbers
 
     @property
     def server_knows_ids(self) -> bool:
         """Whether the server took the tasks' `unique_id` (contract B): it gives it back with each task."""
-        return any(table["unique_id"].null_count < len(table) for table in self._tables)
+        return any(part.has_unique_ids for part in self._parts)
 
     def first_created(self) -> datetime | None:
         """When the oldest task of the job was created (UTC)."""
-        oldest = [pc.min(table["created_at"]).as_py() for table in self._tables]
-        return min((moment for moment in oldest if moment is not None), default=None)
+        return min((part.first_created for part in self._parts if part.first_created), default=None)
 
-    def _remember(self, name: str, table: pa.Table) -> None:
+    def _remember(self, tables: dict[str, pa.Table]) -> None:
         with self._lock:
-            if name in self._known:
-                return
-            self._known.add(name)
-            number = len(self._tables)
-            self._tables.append(table)
-            row_ids, task_ids = texts(table, "row_id"), texts(table, "task_id")
-            generations = cast("list[int]", table["generation"].to_pylist())
-            self._place.update({task_id: (number, row) for row, task_id in enumerate(task_ids)})
-            for row_id, task_id, generation in zip(row_ids, task_ids, generations, strict=True):
-                if generation >= self._generation.get(row_id, 0):
-                    self._latest[row_id] = task_id
-                    if generation:
-                        self._generation[row_id] = generation
+            first = start = self._starts[-1] + len(self._parts[-1].rows) if self._parts else 0
+            new: list[_Part] = []
+            for name in [name for name in tables if name not in self._known]:
+                new.append(_Part.of(name, start, tables[name]))
+                start += len(tables[name])
+            self._parts += new
+            self._starts += [part.start for part in new]
+            self._known.update(part.name for part in new)
+            latest = self._latest([row_id for part in new for row_id in _texts(part.row_ids)], first)
+            self._by_task.add([task_id for part in new for task_id in _texts(part.task_ids)], np.arange(first, start))
+            self._by_row.add(list(latest), np.fromiter(latest.values(), np.int64, len(latest)))
+
+    def _latest(self, row_ids: Sequence[str], start: int) -> dict[str, int]:
+        """The place of the latest task of each row; `start` is that of the first of these."""
+        before = self._by_row.find(row_ids)
+        latest = dict(zip(row_ids, before.tolist(), strict=True))
+        if len(latest) == len(row_ids) and not (before != UNKNOWN).any():
+            return dict(zip(row_ids, range(start, start + len(row_ids)), strict=True))
+        for place, row_id in enumerate(row_ids, start):
+            rival = latest[row_id]
+            latest[row_id] = place if rival == UNKNOWN else self._later_of(rival, place)
+        return latest
+
+    def _later_of(self, one: int, other: int) -> int:
+        """Of two tasks of a row, the one of the later generation; the other one is not the latest any more."""
+        (part, row), (other_part, other_row) = self._at(one), self._at(other)
+        self._is_relabeled |= part.task_ids[row].as_py() != other_part.task_ids[other_row].as_py()
+        is_later = bool(other_part.generations[other_row] >= part.generations[row])
+        (part if is_later else other_part).is_latest[row if is_later else other_row] = False
+        return other if is_later else one
+
+    def _keep(self, name: str, table: pa.Table) -> None:
+        self._kept[name] = table
+        while len(self._kept) > 1 and sum(map(len, self._kept.values())) > KEPT_ROWS:
+            del self._kept[next(iter(self._kept))]
+
+    def _whole(self, part: _Part) -> pa.Table:
+        with self._lock:
+            table = self._kept.pop(part.name, None)
+        if table is None:
+            table = read_part(self._folder, part.name)
+        with self._lock:
+            self._keep(part.name, table)
+        return table
+
+    def _take(self, places: Numbers) -> pa.Table:
+        """The submissions at these places, in this order."""
+        if not len(places):
+            return self._schema.empty_table()
+        order = np.argsort(places, kind="stable")
+        taken = [
+            self._whole(part).take(places[order[start:stop]] - part.start)
+            for part, start, stop in self._by_part(places[order])
+        ]
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return pa.concat_tables(taken).take(back)
+
+    def _gather(self, places: Numbers, column: str) -> Numbers:
+        """The values of one of the columns that are in memory."""
+        order = np.argsort(places, kind="stable")
+        values = np.empty(len(places), np.int64)
+        for part, start, stop in self._by_part(places[order]):
+            values[order[start:stop]] = getattr(part, column)[places[order[start:stop]] - part.start]
+        return values
+
+    def _by_part(self, places: Numbers) -> Iterator[tuple[_Part, int, int]]:
+        """Which of the places, in ascending order, lie in which part."""
+        start = 0
+        while start < len(places):
+            part, _ = self._at(int(places[start]))
+            stop = int(np.searchsorted(places, part.start + len(part.rows)))
+            yield part, start, stop
+            start = stop
+
+    def _at(self, place: int) -> tuple[_Part, int]:
+        part = self._parts[bisect_right(self._starts, place) - 1]
+        return part, place - part.start
+
+    def _place_of(self, row_id: str) -> int:
+        place = self._by_row.get(row_id)
+        if place == UNKNOWN:
+            raise KeyError(row_id)
+        return place
+
+    def _is_latest(self, place: int) -> bool:
+        part, row = self._at(place)
+        return bool(part.is_latest[row])
 
 
 def recorded_source(folder: Folder, job: Job) -> pa.StructType | None:
@@ -219,6 +355,10 @@ def kept_config(folder: Folder) -> Job | None:
 
 def _label_columns(job: Job) -> dict[str, str]:
     return {field.name: str(field.type) for field in task_type(job.task_type).columns(job.task)}
+
+
+def _texts(column: pa.ChunkedArray[Any]) -> list[str]:
+    return cast("list[str]", column.to_pylist())
 
 
 def _as_row(submission: Submission) -> dict[str, Any]:

@@ -2,27 +2,77 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import cast
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from labeling.keys import UNKNOWN, KeyIndex, Numbers
 from labeling.stages import Outcome
 from labeling.storage import FileInfo, Folder
-from labeling.tables import read_part, texts
+from labeling.tables import read_batches, texts
 
 LABELS, ERRORS = "labels/", "errors/"
+_CODES = (Outcome.PENDING, Outcome.LABELED, Outcome.ERROR, Outcome.CANCELED)
+_PENDING, _LABELED = 0, 1
 
 
-class Outcomes(dict[str, Outcome]):
-    """The tasks that have come back, by id, as the files of a folder have them: labeled, error or canceled."""
+class Outcomes:
+    """The tasks that have come back, as the files of a folder have them: labeled, error or canceled.
+
+    For each, the file that holds the answer, and the answer's version; see `labeling.answers.Answer`.
+    """
 
     def __init__(self, folder: Folder) -> None:
-        super().__init__()
         self._folder = folder
         self._known: set[FileInfo] = set()  # the files that were read
         self._written: set[str] = set()  # names of files that were written here, and not read since
-        self._places: dict[str, tuple[str, int]] = {}  # task_id → file, and version of the answer in it
+        self._index = KeyIndex()  # task_id → slot in the arrays
+        self._codes = np.zeros(0, np.int8)
+        self._versions = np.zeros(0, np.int64)
+        self._files = np.zeros(0, np.int32)
+        self._names: list[str] = []  # of the files
+        self._numbers: dict[str, int] = {}  # the same, by name
         self.refresh()
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self._codes))
+
+    @property
+    def labeled(self) -> int:
+        """How many came back with a label."""
+        return int(np.count_nonzero(self._codes == _LABELED))
+
+    @property
+    def last_completed(self) -> datetime | None:
+        """About when the last of all answers came (UTC), None where no answer says."""
+        newest = int(self._versions[self._codes != _PENDING].max(initial=0))
+        return datetime.fromtimestamp(newest / 1000, UTC) if newest else None
+
+    def of(self, task_id: str) -> Outcome:
+        """Where a task stands."""
+        return _CODES[self._codes_of([task_id])[0]]
+
+    def pending(self, task_ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Of each task, whether it has not come back."""
+        return np.equal(self._codes_of(task_ids), _PENDING)
+
+    def tally(self, task_ids: Sequence[str]) -> Counter[Outcome]:
+        """How many of the tasks stand where."""
+        return Counter(dict(zip(_CODES, np.bincount(self._codes_of(task_ids), minlength=4).tolist(), strict=True)))
+
+    def versions(self, task_ids: Sequence[str]) -> list[int | None]:
+        """The version of the answer to each task, None where it has not come back."""
+        slots = self._index.find(task_ids)
+        return [int(self._versions[slot]) if slot != UNKNOWN and self._codes[slot] else None for slot in slots]
+
+    def files(self, task_ids: Sequence[str]) -> list[str]:
+        """The files that hold the answers to tasks that have come back."""
+        return [self._names[self._files[slot]] for slot in self._index.find(task_ids)]
 
     def refresh(self, *, exact: bool = False) -> None:
         """Read the files that are new or were rewritten.
@@ -34,66 +84,72 @@ class Outcomes(dict[str, Outcome]):
         files = [file for file in listed if file.name.endswith(".parquet")]
         if exact:
             self._known = {file for file in self._known if file.name not in self._written}
-            self._forget({file.name for file in self._known.difference(files)} | self._written)
+            self._forget_files({file.name for file in self._known.difference(files)} | self._written)
             self._written.clear()
         for file in files:
             if file not in self._known:
                 self._read(file)
         self._known = set(files)
 
-    def note(self, task_id: str, outcome: Outcome, file: str, version: int) -> None:
-        """Take note of an answer that is in a file."""
-        self[task_id] = outcome
-        self._places[task_id] = (file, version)
+    def note(self, file: str, task_ids: Sequence[str], outcomes: Sequence[Outcome], versions: Sequence[int]) -> None:
+        """Take note of answers that are in a file."""
+        codes = np.fromiter(map(_CODES.index, outcomes), np.int8, len(outcomes))
+        self._note(file, task_ids, codes, np.array(versions, np.int64))
 
     def wrote(self, file: str) -> None:
         """Take note of a file that was written: it is read when the next look begins, for others may rewrite it."""
         self._written.add(file)
 
-    def forget(self, task_id: str) -> None:
-        """Take note of an answer that was removed."""
-        self.pop(task_id, None)
-        self._places.pop(task_id, None)
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """Take note of answers that were removed."""
+        slots = self._index.find(task_ids)
+        self._codes[slots[slots != UNKNOWN]] = _PENDING
 
-    def of(self, task_id: str) -> Outcome:
-        """Where a task stands."""
-        return self.get(task_id, Outcome.PENDING)
+    def _note(self, file: str, task_ids: Sequence[str], codes: NDArray[np.int8], versions: Numbers) -> None:
+        slots = self._slots(task_ids)
+        self._codes[slots], self._versions[slots], self._files[slots] = codes, versions, self._number(file)
 
-    def file_of(self, task_id: str) -> str:
-        """The file that holds the answer of a task that has come back."""
-        return self._places[task_id][0]
+    def _slots(self, task_ids: Sequence[str]) -> Numbers:
+        """The places of tasks in the arrays; those that are new get one."""
+        slots = self._index.find(task_ids)
+        new = list(dict.fromkeys(task_id for task_id, slot in zip(task_ids, slots, strict=True) if slot == UNKNOWN))
+        if not new:
+            return slots
+        start = len(self._codes)
+        self._index.add(new, np.arange(start, start + len(new)))
+        self._codes, self._versions, self._files = (
+            np.concatenate((array, np.zeros(len(new), array.dtype)))
+            for array in (self._codes, self._versions, self._files)
+        )
+        return self._index.find(task_ids)
 
-    def version_of(self, task_id: str) -> int:
-        """The version of the answer of a task that has come back; see `labeling.answers.Answer`."""
-        return self._places[task_id][1]
+    def _number(self, file: str) -> int:
+        if file not in self._numbers:
+            self._numbers[file] = len(self._names)
+            self._names.append(file)
+        return self._numbers[file]
 
-    @property
-    def last_completed(self) -> datetime | None:
-        """About when the last of all answers came (UTC), None where no answer says."""
-        newest = max((version for _, version in self._places.values()), default=0)
-        return datetime.fromtimestamp(newest / 1000, UTC) if newest else None
-
-    @property
-    def labeled(self) -> int:
-        """How many came back with a label."""
-        return sum(outcome is Outcome.LABELED for outcome in self.values())
+    def _codes_of(self, task_ids: Sequence[str]) -> NDArray[np.int8]:
+        slots = self._index.find(task_ids)
+        codes = np.zeros(len(slots), np.int8)
+        known = slots != UNKNOWN
+        codes[known] = self._codes[slots[known]]
+        return codes
 
     def _read(self, file: FileInfo) -> None:
         is_label = file.name.startswith(LABELS)
         columns = ["task_id", "completed_at", "updated_at", *([] if is_label else ["status"])]
-        table = read_part(self._folder, file.name, columns)
-        task_ids = texts(table, "task_id")
-        ended = [Outcome.LABELED] * len(task_ids) if is_label else map(Outcome, texts(table, "status"))
-        for task_id, outcome, version in zip(task_ids, ended, versions_of(table), strict=True):
-            self.note(task_id, outcome, file.name, version)
+        for table in read_batches(self._folder, file.name, columns):
+            ended = [Outcome.LABELED] * len(table) if is_label else list(map(Outcome, texts(table, "status")))
+            self.note(file.name, texts(table, "task_id"), ended, versions_of(table))
 
-    def _forget(self, files: set[str]) -> None:
-        if files:
-            for task_id in [task_id for task_id, (file, _) in self._places.items() if file in files]:
-                self.forget(task_id)
+    def _forget_files(self, files: set[str]) -> None:
+        numbers = [self._numbers[file] for file in files if file in self._numbers]
+        if numbers:
+            self._codes[np.isin(self._files, numbers)] = _PENDING
 
 
 def versions_of(table: pa.Table) -> list[int]:
     """The version of the answer in each row; see `labeling.answers.Answer`."""
-    completed, updated = (table[name].cast(pa.int64()).to_pylist() for name in ("completed_at", "updated_at"))
-    return [max(one or 0, other or 0) for one, other in zip(completed, updated, strict=True)]
+    times = [np.nan_to_num(table[name].cast(pa.int64()).to_numpy()) for name in ("completed_at", "updated_at")]
+    return cast("list[int]", np.maximum(*times).astype(np.int64).tolist())

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
+
 from labeling import ledger
 from labeling.attachments import AttachmentChecker
 from labeling.binding import Binder
@@ -16,6 +18,7 @@ from labeling.checking import check_rows
 from labeling.counts import Counts
 from labeling.errors import LimitReached, StoreTrouble, Unusable
 from labeling.job import Job
+from labeling.keys import UNKNOWN, KeyIndex, Texts
 from labeling.ledger import Ledger
 from labeling.manifests import Manifest, open_manifest
 from labeling.outcomes import Outcomes
@@ -73,13 +76,13 @@ class Plan:
         self.counts = Counts()
         self.rejected: list[Rejected] = []
         self.changed: list[Rejected] = []
-        self.held_back: list[str] = []
-        self.beyond_limit: list[str] = []
-        self.unsettled: list[str] = []
+        self.held_back = Texts()
+        self.beyond_limit = Texts()
+        self.unsettled = Texts()
         self.unrecorded: Collection[str] = ()
         self.is_walked = False
         self._limit = limit
-        self._first: dict[str, int] = {}  # row_id → number of the first row that bears it
+        self._first = KeyIndex()  # row_id → number of the first row that bears it
         try:
             self._open()
         except StoreTrouble as error:
@@ -96,18 +99,26 @@ class Plan:
         self.revisitor = Revisitor(job.name, self.binder, self.ledger, self.relabel)
         self.checker = AttachmentChecker(job.attachments.check, threads=job.submit.concurrency)
 
-    def __contains__(self, row_id: str) -> bool:
-        """Whether the manifest, as far as it was gone through, has a row of that id."""
-        return row_id in self._first
+    def lacks(self, row_ids: Sequence[str]) -> list[str]:
+        """Those of the rows that the manifest, as far as it was gone through, does not have."""
+        seen = self._first.find(row_ids)
+        return [row_id for row_id, row in zip(row_ids, seen, strict=True) if row == UNKNOWN]
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows that are to get a task, in chunks. Goes through the manifest to its end."""
         if self.relabel is Relabel.ERRORS:
             came_back = Outcomes(self.folder)
-            self.revisitor.failed = {task_id for task_id, outcome in came_back.items() if outcome is Outcome.ERROR}
-        rows = self._rows_to_submit()
-        while chunk := list(islice(rows, CHUNK_ROWS)):
-            yield Chunk(chunk)
+            self.revisitor.has_failed = lambda task_id: came_back.of(task_id) is Outcome.ERROR
+        rows = iter(self.manifest.rows)
+        found: list[ManifestRow] = []
+        while some := list(islice(rows, CHUNK_ROWS)):
+            self.stop.check()
+            found += self._to_submit(some)
+            while len(found) >= CHUNK_ROWS:
+                yield Chunk(found[:CHUNK_ROWS])
+                del found[:CHUNK_ROWS]
+        if found:
+            yield Chunk(found)
         self.counts.add(total=self.counts.read)
         self.is_walked = True
 
@@ -130,24 +141,24 @@ class Plan:
 
     def turn_down(self, rejected: Sequence[Rejected]) -> None:
         """Take note of rows that get no task; those that have one from before keep it."""
-        self._leave_alone([reject for reject in rejected if (reject.row_id or "") in self.ledger])
-        self._reject([reject for reject in rejected if (reject.row_id or "") not in self.ledger])
+        places = self.ledger.places([reject.row_id or "" for reject in rejected])
+        self._leave_alone([reject for reject, place in zip(rejected, places, strict=True) if place != UNKNOWN])
+        self._reject([reject for reject, place in zip(rejected, places, strict=True) if place == UNKNOWN])
 
     def leave(self, held_back: Sequence[str], unsettled: Sequence[str]) -> None:
         """Take note of rows that were left without a task."""
-        self.held_back.extend(held_back)
-        self.unsettled.extend(unsettled)
+        self.held_back.add(held_back)
+        self.unsettled.add(unsettled)
         self.counts.add(held_back=len(held_back), unsettled=len(unsettled))
 
     def drop_recorded(self) -> None:
         """Forget of rows that they were left without a task, where another run has recorded one since."""
-        self.rejected = [reject for reject in self.rejected if not self._has_task(reject)]
+        row_ids = [reject.row_id or "" for reject in self.rejected]
+        is_first = self._first.find(row_ids) == np.array([reject.row.number for reject in self.rejected], np.int64)
+        dropped = is_first & (self.ledger.places(row_ids) != UNKNOWN)
+        self.rejected = [reject for reject, drop in zip(self.rejected, dropped, strict=True) if not drop]
         for rows in (self.held_back, self.beyond_limit, self.unsettled):
-            rows[:] = [row_id for row_id in rows if row_id not in self.ledger]
-
-    def _has_task(self, reject: Rejected) -> bool:
-        row_id = reject.row_id or ""
-        return row_id in self.ledger and self._first.get(row_id) == reject.row.number
+            rows.keep(lambda row_ids: self.ledger.places(row_ids) == UNKNOWN)
 
     def allowance(self) -> int | None:
         """The tasks that may still be created under the job's cap, None where it has none."""
@@ -175,35 +186,51 @@ class Plan:
         """End threads and connections."""
         self.checker.close()
 
-    def _rows_to_submit(self) -> Iterator[ManifestRow]:
-        for row in self.manifest.rows:
-            self.stop.check()
-            self.counts.add(read=1)
-            row_id, _ = self.binder.row_id(row)
-            knows_itself = row_id is not None and row.problem is None
-            first = self._first.setdefault(row_id or "", row.number) if knows_itself else row.number
+    def _to_submit(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+        """Those of the rows that are to get a task; takes note of the others."""
+        row_ids = [self.binder.row_id(row)[0] or "" for row in rows]  # an empty one is none
+        firsts = self._firsts(rows, row_ids)
+        places = self.ledger.places(row_ids)
+        inputs = iter(self.ledger.inputs(places[places != UNKNOWN]).tolist())
+        known = [next(inputs) if place != UNKNOWN else None for place in places]
+        wanted: list[ManifestRow] = []
+        beyond: list[str] = []
+        unchanged = 0
+        for row, row_id, first, of_task in zip(rows, row_ids, firsts, known, strict=True):
+            is_beyond = self._limit is not None and row.number > self._limit
             if first != row.number:
                 self._reject([self._repeated(row, row_id, first)])
-                self.counts.add(checked=1)
-            elif row_id is not None and row_id in self.ledger and not self._is_wanted_again(row, row_id):
-                self.counts.add(checked=1)
-            elif self._limit is not None and row.number > self._limit:
-                self.beyond_limit.append(row_id or "")
-                self.counts.add(checked=1, beyond_limit=1)
+            elif of_task is not None:
+                trouble = self.revisitor.trouble(row, row_id, of_task)
+                if not is_beyond and self._is_wanted_again(row_id, trouble):
+                    wanted.append(row)
+                elif trouble is None:
+                    unchanged += 1
+                else:
+                    self._leave_alone([trouble])
+            elif is_beyond:
+                beyond.append(row_id)
             else:
-                yield row
+                wanted.append(row)
+        self.beyond_limit.add(beyond)
+        self.counts.add(read=len(rows), checked=len(rows) - len(wanted), submitted=unchanged, beyond_limit=len(beyond))
+        return wanted
 
-    def _is_wanted_again(self, row: ManifestRow, row_id: str) -> bool:
+    def _firsts(self, rows: Sequence[ManifestRow], row_ids: Sequence[str]) -> list[int]:
+        """The number of the first row that bears each row's id; its own where it has none, or is not to be read."""
+        bearers = [index for index, row in enumerate(rows) if row_ids[index] and row.problem is None]
+        names = [row_ids[index] for index in bearers]
+        seen = self._first.find(names).tolist()
+        first: dict[str, int] = {}
+        numbers = [row.number for row in rows]
+        for index, name, before in zip(bearers, names, seen, strict=True):
+            numbers[index] = first.setdefault(name, before if before != UNKNOWN else numbers[index])
+        self._first.add(list(first), np.fromiter(first.values(), np.int64, len(first)))
+        return numbers
+
+    def _is_wanted_again(self, row_id: str, trouble: Rejected | None) -> bool:
         """Whether a row that has a task is to get another one, or to meet one that is not recorded yet."""
-        trouble = self.revisitor.trouble(row, row_id)
-        beyond = self._limit is not None and row.number > self._limit
-        if not beyond and (row_id in self.unrecorded or self.revisitor.asks_anew(row_id, trouble)):
-            return True
-        if trouble is None:
-            self.counts.add(submitted=1)
-        else:
-            self._leave_alone([trouble])
-        return False
+        return row_id in self.unrecorded or self.revisitor.asks_anew(row_id, trouble)
 
     def _leave_alone(self, rows: Sequence[Rejected]) -> None:
         self.changed.extend(rows)
@@ -213,6 +240,6 @@ class Plan:
         self.rejected.extend(rejected)
         self.counts.add(rejected=len(rejected))
 
-    def _repeated(self, row: ManifestRow, row_id: str | None, first: int) -> Rejected:
+    def _repeated(self, row: ManifestRow, row_id: str, first: int) -> Rejected:
         reason, fix = f"is the id of row {first} too", "give each row an id of its own"
         return Rejected(row, row_id, Problem(self.job.manifest.row_id, reason, fix))

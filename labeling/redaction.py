@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _SIGNATURE_KEYS = (
     "X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Amz-Date|X-Amz-Expires|X-Amz-Algorithm|"
@@ -23,6 +24,17 @@ def without_signature(text: str) -> str:
     stripped = _PARAMETER.sub(r"\1", text)
     stripped = _DANGLING.sub(lambda match: match[0][0], stripped)
     return _EMPTY.sub("", re.sub(r"&(?=[\s\"'<>\\]|$)", "", stripped))
+
+
+def without_signatures(value: Any) -> Any:
+    """A value with the signing parameters of every URL in its texts taken out, however nested."""
+    if isinstance(value, str):
+        return without_signature(value)
+    if isinstance(value, list | tuple):
+        return [without_signatures(item) for item in value]
+    if isinstance(value, dict):
+        return {key: without_signatures(item) for key, item in value.items()}
+    return value
 
 
 @contextmanager

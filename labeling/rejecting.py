@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 
 from labeling.binding import plain
-from labeling.redaction import without_signature
+from labeling.redaction import without_signature, without_signatures
 from labeling.stages import Rejected
 from labeling.storage import Folder
 from labeling.tables import parts, to_parquet
@@ -44,7 +44,7 @@ def publish(folder: Folder, rejected: Sequence[Rejected], schema: pa.Schema) -> 
     names = dict.fromkeys([*schema.names, *(name for reject in ordered for name in reject.row.values)])
     columns = {
         name: _column(
-            [reject.row.values.get(name) for reject in ordered],
+            [without_signatures(reject.row.values.get(name)) for reject in ordered],
             storable(schema.field(name).type) if name in schema.names else None,
         )
         for name in names
@@ -71,7 +71,7 @@ def _ours(reject: Rejected) -> dict[str, Any]:
         "reject_field": reject.problem.field,
         "reject_reason": without_signature(reject.problem.reason),
         "reject_fix": reject.problem.fix,
-        "reject_text": reject.row.text or (before if isinstance(before, str) else None),
+        "reject_text": without_signatures(reject.row.text or (before if isinstance(before, str) else None)),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 
@@ -22,18 +22,23 @@ class Relabel(StrEnum):
 class Revisitor:
     """Holds rows that have a task against what the task was made from.
 
-    failed: the tasks that came back without a label.
+    has_failed: whether a task came back without a label.
     """
 
     def __init__(self, job: str, binder: Binder, ledger: Ledger, relabel: Relabel | None) -> None:
-        self.failed: Collection[str] = ()
+        self.has_failed: Callable[[str], bool] = lambda _: False
         self._job = job
         self._binder = binder
         self._ledger = ledger
         self._relabel = relabel
 
-    def trouble(self, row: ManifestRow, row_id: str) -> Rejected | None:
-        """Why a row is not to be asked anew although it has changed; None where it is as it was."""
+    def trouble(self, row: ManifestRow, row_id: str, inputs: int) -> Rejected | None:
+        """Why a row is not to be asked anew although it has changed; None where it is as it was.
+
+        inputs: those of its task.
+        """
+        if self._binder.inputs(row) == inputs:
+            return None
         bound = self._binder.bind(row)
         if isinstance(bound, Rejected):
             problem = Problem(
@@ -47,7 +52,7 @@ class Revisitor:
     def asks_anew(self, row_id: str, trouble: Rejected | None) -> bool:
         """Whether the run was told to make another task for such a row."""
         if self._relabel is Relabel.ERRORS:
-            return self._ledger.task_of(row_id) in self.failed
+            return self.has_failed(self._ledger.task_of(row_id))
         return self._relabel is Relabel.CHANGED and trouble is not None
 
     def numbered(self, row: BoundRow) -> BoundRow:

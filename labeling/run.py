@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from labeling import ledger, lost, rejecting
-from labeling.accounts import ManifestAccounts, summarize
+from labeling.accounts import ManifestAccounts, summarize, waiting
 from labeling.collecting import Collector
 from labeling.config import read_callback_key, read_key
 from labeling.errors import Interrupted, StoreTrouble, Unusable
@@ -88,8 +88,7 @@ class Run:
         plan.ledger.refresh()
         unrecorded: Unrecorded = {}
         if left and (self._lease.is_exclusive or any(holder.exclusive for holder in left)):
-            if not self._knows_ids:
-                self._pause(lost.LAG_SECONDS)
+            self._pause(lost.LAG_SECONDS)
             since = min(holder.since for holder in left)
             unrecorded = unrecorded_tasks(self._client, plan.job, plan.ledger, since, self._check)
         plan.unrecorded = {row_id for row_id, _ in unrecorded}
@@ -155,7 +154,7 @@ class Run:
     @property
     def waiting(self) -> int:
         """Tasks that have not come back yet."""
-        return sum(task_id not in self._outcomes for _, task_id in self._ledger.rows())
+        return waiting(self._ledger, self._outcomes)
 
     def pauses(self) -> Iterator[float]:
         """Pause between looks until the job's patience is over; see `Watch.pauses`."""
@@ -194,7 +193,7 @@ class Run:
             beyond_limit=len(plan.beyond_limit),
             unsettled=len(plan.unsettled),
             changed=plan.counts.changed,
-            gone=[row_id for row_id, _ in self._ledger.rows() if row_id not in self.plan],
+            gone=[row_id for row_ids, _ in self._ledger.rows() for row_id in plan.lacks(row_ids)],
             recorded=len(self._ledger),
         )
 

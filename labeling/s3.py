@@ -153,6 +153,16 @@ def put_file(uri: str, path: Path | str) -> None:
         client().put_object(**_object(uri), Body=file)
 
 
+def copy(uri: str, target: str) -> None:
+    """Copy an object of at most 5 GiB to another key, within S3."""
+    try:
+        client().copy_object(**_object(target), CopySource=_object(uri))
+    except errors() as error:
+        if error_code(error) not in _GONE:
+            raise
+        raise FileNotFoundError(s3_error(error, uri)) from None
+
+
 def list_keys(uri_prefix: str) -> Iterator[ObjectInfo]:
     """The objects whose URI starts so, in the order of their keys; a request for each 1,000."""
     bucket, prefix = split_uri(uri_prefix)

@@ -42,6 +42,7 @@ class BoundRow:
 
     params: the type's own parameters, `instruction` among them.
     fingerprint: of what people would be asked; the same row gives the same one in every run.
+    inputs: of what the request is made from; the same inputs give the same request, others may.
     generation: 0 for a row without a task; else how many it had before it is relabeled.
     """
 
@@ -52,6 +53,7 @@ class BoundRow:
     common: dict[str, Any]
     attachments: list[Attachment]
     fingerprint: str
+    inputs: int
     source: dict[str, Any]
     generation: int = 0
 
@@ -67,13 +69,17 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A row for which there is a task. `unique_id` is None where the server knows none (contract A)."""
+    """A row for which there is a task. `unique_id` is None where the server knows none (contract A).
+
+    row: counted from 1. fingerprint, inputs, generation: see `BoundRow`.
+    """
 
     row_id: str
     row: int
     task_id: str
     unique_id: str | None
     fingerprint: str
+    inputs: int
     generation: int
     created_at: datetime | None
     attachments: list[str]

@@ -39,6 +39,9 @@ class Folder(Protocol):
     def write_file(self, name: str, path: Path) -> None:
         """As `write`, from a local file."""
 
+    def move(self, name: str, target: str) -> None:
+        """Give a file another name, under which it appears whole; fine where there is none."""
+
     def list(self, prefix: str) -> list[FileInfo]:
         """The files below a prefix (a folder's name with a slash), by name."""
 
@@ -96,6 +99,17 @@ class LocalFolder:
         with self._replacing(name) as file, path.open("rb") as source:
             while block := source.read(1 << 20):
                 file.write(block)
+
+    def move(self, name: str, target: str) -> None:
+        source, goal = self._root / name, self._root / target
+        try:
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(goal)
+            _sync_directory(goal.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _local_trouble(goal, error) from error
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[BinaryIO]:
@@ -171,6 +185,14 @@ class S3Folder:
     def write_file(self, name: str, path: Path) -> None:
         with _s3_trouble(self._at(name)):
             s3.put_file(self._at(name), path)
+
+    def move(self, name: str, target: str) -> None:
+        with _s3_trouble(self._at(target)):
+            try:
+                s3.copy(self._at(name), self._at(target))
+            except FileNotFoundError:
+                return
+            s3.delete(self._at(name))
 
     def list(self, prefix: str) -> list[FileInfo]:
         with _s3_trouble(self._at(prefix)):

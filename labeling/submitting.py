@@ -18,6 +18,7 @@ from labeling.errors import StoreTrouble
 from labeling.job import Job
 from labeling.ledger import Ledger
 from labeling.lost import LostTasks, Unrecorded, is_for
+from labeling.redaction import without_signature
 from labeling.revisiting import at_generation, changed
 from labeling.stages import BoundRow, ChunkReport, Rejected, Submission
 from labeling.stopping import Stop
@@ -243,8 +244,9 @@ def _submission(row: BoundRow, task: Task) -> Submission:
         task_id=task.task_id,
         unique_id=task.unique_id,
         fingerprint=row.fingerprint,
+        inputs=row.inputs,
         generation=row.generation,
         created_at=task.created_at,
-        attachments=[attachment.uri for attachment in row.attachments],
+        attachments=[without_signature(attachment.uri) for attachment in row.attachments],
         source=row.source,
     )

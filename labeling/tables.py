@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from scale.task_types import task_type
 
 SCHEMA_VERSION = "1"
 TIME = pa.timestamp("ms", "UTC")
+BATCH_ROWS = 1 << 15
 
 
 def _schema(table: str, fields: list[Any]) -> pa.Schema:
@@ -53,7 +56,8 @@ def error_schema(source_type: pa.DataType) -> pa.Schema:
 def submission_schema(source_type: pa.DataType) -> pa.Schema:
     """Schema of _ledger/submissions/: the row that each task was made from.
 
-    row: counted from 1. generation: 0 for a row's first task, one more for each time it was relabeled.
+    row: counted from 1. fingerprint, inputs: see `labeling.stages.BoundRow`. generation: 0 for a row's first task, one
+    more for each time it was relabeled.
     """
     fields = [
         pa.field("row_id", pa.string(), nullable=False),
@@ -61,6 +65,7 @@ def submission_schema(source_type: pa.DataType) -> pa.Schema:
         pa.field("task_id", pa.string(), nullable=False),
         pa.field("unique_id", pa.string()),
         pa.field("fingerprint", pa.string()),
+        pa.field("inputs", pa.int64(), nullable=False),
         pa.field("generation", pa.int32(), nullable=False),
         pa.field("created_at", TIME),
         pa.field("attachments", pa.list_(pa.string())),
@@ -76,9 +81,13 @@ def to_parquet(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def part_name(folder: str, table: pa.Table) -> str:
+def digest_of(table: pa.Table) -> str:
+    """Names the tasks in a table."""
+    return hashlib.sha256("\n".join(texts(table, "task_id")).encode()).hexdigest()
+
+
+def part_name(folder: str, digest: str) -> str:
     """A name for a part, made from the tasks in it: two writers of different tasks never meet."""
-    digest = hashlib.sha256("\n".join(texts(table, "task_id")).encode()).hexdigest()
     return f"{folder}part-{digest[:16]}.parquet"
 
 
@@ -94,8 +103,21 @@ def parts(folder: Folder, prefix: str) -> list[str]:
 
 def read_part(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
     """One Parquet file of a folder, or some of its columns."""
+    with _opened(folder, name) as file:
+        return file.read(columns, use_threads=False)  # for a small file threads take longer to start than to read
+
+
+def read_batches(folder: Folder, name: str, columns: list[str]) -> Iterator[pa.Table]:
+    """Some columns of a Parquet file of any size, some ten thousand rows at once."""
+    with _opened(folder, name) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+            yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _opened(folder: Folder, name: str) -> Iterator[pq.ParquetFile]:
     with folder.open(name) as file:
         try:
-            return pq.read_table(file, columns=columns, partitioning=None)
+            yield pq.ParquetFile(file)
         except pa.ArrowException as error:
             raise Interrupted(f"{folder.uri}/{name} cannot be read ({error}); remove or restore it") from None

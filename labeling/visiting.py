@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from labeling.accounts import read_accounts, summarize
+from labeling.accounts import read_accounts, summarize, waiting
 from labeling.begun import BegunJob
 from labeling.collecting import Collector
-from labeling.stages import Outcome
 from labeling.summary import Summary
 
 
@@ -38,8 +37,8 @@ def visit(begun: BegunJob) -> Visited:
     labeled, all_before = outcomes.labeled, len(outcomes)
     collector.collect()
     new, new_labels = len(outcomes) - all_before, outcomes.labeled - labeled
-    waiting = sum(outcomes.of(task_id) is Outcome.PENDING for _, task_id in begun.ledger.rows())
-    if not waiting:
+    left = waiting(begun.ledger, outcomes)
+    if not left:
         collector.make_files_large()
     accounts = read_accounts(begun.folder, begun.ledger)
     summary = summarize(begun.job, accounts, begun.ledger, outcomes) if accounts else None
@@ -47,4 +46,4 @@ def visit(begun: BegunJob) -> Visited:
         summary = replace(summary, unknown_callbacks=collector.unknown_callbacks)
         summary.write(begun.folder)
         summary.check()
-    return Visited(begun.job.name, begun.folder.uri, new_labels, new - new_labels, waiting, summary)
+    return Visited(begun.job.name, begun.folder.uri, new_labels, new - new_labels, left, summary)

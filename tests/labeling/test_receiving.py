@@ -55,7 +55,7 @@ def answer(number: int, response: Any = None, minute: int = 0, job: str = "job",
 
 def submission(number: int) -> Submission:
     row_id = f"r{number}"
-    return Submission(row_id, number + 1, task_id(number), None, "f", 0, None, ["x"], {"id": row_id})
+    return Submission(row_id, number + 1, task_id(number), None, "f", 0, 0, None, ["x"], {"id": row_id})
 
 
 class World:
@@ -69,7 +69,7 @@ class World:
 
     def record(self, first: int, end: int) -> None:
         submissions = [
-            Submission(f"r{n}", n + 1, task_id(n), None, "f", 0, None, ["x"], {"id": f"r{n}"})
+            Submission(f"r{n}", n + 1, task_id(n), None, "f", 0, 0, None, ["x"], {"id": f"r{n}"})
             for n in range(first, end)
         ]
         Ledger(self.folder, SOURCE).record(submissions)

@@ -14,9 +14,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from labeling import s3
+from labeling import lost, s3
 from labeling.errors import LimitReached, Unusable
 from labeling.job import Job
+from labeling.ledger import Ledger
 from labeling.plan import Plan
 from labeling.run import Run
 from labeling.tables import SCHEMA_VERSION
@@ -305,3 +306,41 @@ def test_an_unknown_key_ends_the_run_before_anything_is_written(
     with pytest.raises(Unusable, match="does not take the key"):
         label(the_job(tmp_path, api, scale={"url": api, "mode": "live"}))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_cap_holds_after_a_crash_though_the_list_lags(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lost, "LAG_SECONDS", 2.5)
+    with running(faults="lag=2s") as url:
+        job = the_job(tmp_path, url, submit={"max_tasks": 20})
+        write_rows(tmp_path / "manifest.jsonl", rows(20))
+        with monkeypatch.context() as crash:
+            crash.setattr(Ledger, "record", die)  # the server has the tasks, the ledger has not
+            with pytest.raises(KeyboardInterrupt):
+                label(job)
+        write_rows(tmp_path / "manifest.jsonl", [*rows(20, start=100), *rows(20)])
+        label(job)
+        label(job)
+        tasks = tasks_of(url, key)
+    assert len(tasks) == 20
+    assert set(pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")["task_id"]) == {t.task_id for t in tasks}
+
+
+def test_a_signature_that_the_manifest_gives_is_in_no_file(tmp_path: Path, api: str, key: str) -> None:
+    signed = "https://bucket.invalid/a.png?X-Amz-Expires=60&X-Amz-Signature=5ec4e7&v=2"
+    manifest = [{"id": f"r{n}", "url": signed, "text": text, "seen": [signed]} for n, text in enumerate(["ok", " "])]
+    write_rows(tmp_path / "manifest.jsonl", manifest)
+    task = {"type": "datacollection", "instruction": "{text}", "attachment_type": "image", "attachment": "{url}"}
+    fields = {"fields": {"color": "Which color?"}}
+    job = the_job(tmp_path, api, task={**task, **fields}, metadata=["url", "seen"], attachments={"check": "off"})
+    summary = label(job)
+    assert summary.rows == 2
+    files = list((tmp_path / "out").rglob("*.parquet"))
+    assert {path.parent.name for path in files} >= {"rejects", "submissions"}
+    for path in files:
+        assert "5ec4e7" not in str(pq.read_table(path).to_pylist()), path
+    assert "https://bucket.invalid/a.png?v=2" in str(pq.read_table(tmp_path / "out" / "rejects").to_pylist())

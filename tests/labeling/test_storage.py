@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from labeling import compaction
+from labeling import compaction, merging
 from labeling.compaction import compact, finish_compaction
 from labeling.errors import StoreTrouble
+from labeling.keys import Numbers
 from labeling.storage import LocalFolder
 from labeling.tables import parts, read_part, texts, to_parquet
 
 PREFIX = "labels/"
 ORDER = {f"t{number}": number for number in range(1, 13)}
+
+
+def order(tasks: Sequence[str]) -> Numbers:
+    return np.array([ORDER[task] for task in tasks], np.int64)
 
 
 def put(folder: LocalFolder, name: str, numbers: list[int]) -> None:
@@ -52,6 +59,14 @@ class Watched(LocalFolder):
         self._change()
         super().write(name, content)
 
+    def write_file(self, name: str, path: Path) -> None:
+        self._change()
+        super().write_file(name, path)
+
+    def move(self, name: str, target: str) -> None:
+        self._change()
+        super().move(name, target)
+
     def delete(self, name: str) -> None:
         self._change()
         super().delete(name)
@@ -68,7 +83,7 @@ def filled(path: Path) -> LocalFolder:
 
 def test_merged_parts_are_sorted_and_nothing_else_is_left(tmp_path: Path) -> None:
     folder = filled(tmp_path)
-    compact(folder, PREFIX, ORDER.__getitem__)
+    compact(folder, PREFIX, order)
     assert visible(folder) == list(ORDER)
     assert len(parts(folder, PREFIX)) == 1
     assert [path.name for path in (tmp_path / "_ledger").rglob("*") if path.is_file()] == []
@@ -76,28 +91,28 @@ def test_merged_parts_are_sorted_and_nothing_else_is_left(tmp_path: Path) -> Non
 
 def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     steps = Watched(str(filled(tmp_path / "whole")._root))
-    compact(steps, PREFIX, ORDER.__getitem__)
+    compact(steps, PREFIX, order)
     assert steps.changes >= 8
     for step in range(1, steps.changes + 1):
         path = tmp_path / f"crash-{step}"
         filled(path)
         with pytest.raises(Crash):
-            compact(Watched(str(path), step), PREFIX, ORDER.__getitem__)
+            compact(Watched(str(path), step), PREFIX, order)
         folder = Watched(str(path))
         finish_compaction(folder)
         assert sorted(visible(folder), key=ORDER.__getitem__) == list(ORDER), f"after a crash at step {step}"
         finish_compaction(folder)
-        compact(folder, PREFIX, ORDER.__getitem__)
+        compact(folder, PREFIX, order)
         assert visible(folder) == list(ORDER)
         assert folder.read(compaction.PLAN) is None
 
 
 def test_files_are_merged_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = filled(tmp_path)
-    size = max(file.size for file in folder.list(PREFIX))
-    monkeypatch.setattr(compaction, "FILE_BYTES", int(size * 2.5))
-    compact(folder, PREFIX, ORDER.__getitem__)
-    assert len(parts(folder, PREFIX)) == 2
+    monkeypatch.setattr(merging, "GROUP_ROWS", 3)
+    monkeypatch.setattr(merging, "FILE_BYTES", 2 * max(file.size for file in folder.list(PREFIX)) + 1)
+    compact(folder, PREFIX, order)
+    assert 1 < len(parts(folder, PREFIX)) < 4
     assert sorted(visible(folder), key=ORDER.__getitem__) == list(ORDER)
 
 
@@ -105,14 +120,14 @@ def test_one_part_is_left_as_it_is(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     put(folder, "part-a", [1, 2])
     before = (tmp_path / PREFIX / "part-a.parquet").stat()
-    compact(folder, PREFIX, ORDER.__getitem__)
+    compact(folder, PREFIX, order)
     assert (tmp_path / PREFIX / "part-a.parquet").stat() == before
 
 
 def test_other_files_are_no_parts(tmp_path: Path) -> None:
     folder = filled(tmp_path)
     folder.write(f"{PREFIX}README.txt", b"mine")
-    compact(folder, PREFIX, ORDER.__getitem__)
+    compact(folder, PREFIX, order)
     assert visible(folder) == list(ORDER)
     assert folder.read(f"{PREFIX}README.txt") == b"mine"
 
@@ -176,5 +191,5 @@ def test_a_plan_that_another_run_carries_out_meanwhile_harms_nothing(tmp_path: P
             return content
 
     filled(tmp_path)
-    compact(Overtaken(str(tmp_path)), PREFIX, ORDER.__getitem__)
+    compact(Overtaken(str(tmp_path)), PREFIX, order)
     assert visible(LocalFolder(str(tmp_path))) == list(ORDER)

@@ -222,3 +222,15 @@ def test_pages_that_come_round_again_end_with_an_error(scripted: Scripted, clien
     with pytest.raises(UnexpectedAnswer, match="again and again"):
         list(client.list_tasks())
     assert len(scripted.requests) == 4
+
+
+def test_it_goes_through_the_proxy_that_the_environment_names(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", scripted.url.replace("http://", "http://me:secret@"))
+    scripted.answer = lambda *_: (200, task(1), {})
+    with ScaleClient(KEY, "http://scale.invalid/v1", retry=FAST) as client:
+        client.get_task("a")
+    _, path, _, headers = scripted.requests[0]
+    assert path == "http://scale.invalid/v1/task/a"
+    assert headers["Proxy-Authorization"] == "Basic bWU6c2VjcmV0"

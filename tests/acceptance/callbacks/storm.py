@@ -153,7 +153,7 @@ def write_ledger(job: Job, count: int) -> None:
 
 def _submission(number: int) -> Submission:
     row_id = f"r{number}"
-    return Submission(row_id, number + 1, task_id(number), None, "f", 0, NOON, [f"text {number}"], {"id": row_id})
+    return Submission(row_id, number + 1, task_id(number), None, "f", 0, 0, NOON, [f"text {number}"], {"id": row_id})
 
 
 def collect(job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -49,6 +50,7 @@ def run_combination(dialect: str, kind: str, kills: int, command_kills: int, see
             while tally.kills.total() < kills and not tally.wrong:
                 job = _new_job(store, folder, url, tally.jobs, rate=200)
                 _label(job, lives, expected, kills=kills - tally.kills.total())
+                print(f"{dialect}, {kind}: {tally.kills.total()} of {kills} kills", file=sys.stderr, flush=True)
             while tally.command_kills < command_kills and not tally.wrong:
                 job = _new_job(store, folder, url, tally.jobs, rate=25)
                 _label(job, lives, expected, command_kills=command_kills - tally.command_kills)

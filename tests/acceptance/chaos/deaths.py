@@ -115,7 +115,7 @@ def _in_compaction(countdown: _Countdown) -> None:
     def deadly(folder: Any) -> None:
         if folder.read(compaction.PLAN) is not None:
             for kind in (LocalFolder, S3Folder):
-                for step in ("write", "delete"):
+                for step in ("write", "write_file", "move", "delete"):
                     _before(kind, step)(countdown)
         finish(folder)
 

@@ -1,0 +1,117 @@
+"""Which texts were seen, and a number for each: for millions of them, in little memory.
+
+A dictionary takes some 150 bytes for a key; this takes 24, whatever its length, for it keeps two hashes of 64 bits in
+place of the text. Of a billion texts two share both with a chance of one in 10^20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Numbers: TypeAlias = NDArray[np.int64]
+UNKNOWN = -1
+LONGEST_RUN = 1 << 17  # keys: a longer one takes too much memory to merge
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Keys in the order of their first hash, no key twice."""
+
+    first: Numbers
+    second: Numbers
+    numbers: Numbers
+
+    @classmethod
+    def of(cls, first: Numbers, second: Numbers, numbers: Numbers) -> _Run:
+        """Of a key that comes twice the later one counts."""
+        order = np.argsort(first, kind="stable")
+        first, second, numbers = first[order], second[order], numbers[order]
+        counts = np.ones(len(first), np.bool_)
+        counts[:-1] = (first[:-1] != first[1:]) | (second[:-1] != second[1:])
+        return cls(first[counts], second[counts], numbers[counts])
+
+    def merged(self, later: _Run) -> _Run:
+        """Both in one."""
+        return _Run.of(
+            np.concatenate((self.first, later.first)),
+            np.concatenate((self.second, later.second)),
+            np.concatenate((self.numbers, later.numbers)),
+        )
+
+    def find(self, first: Numbers, second: Numbers, found: Numbers) -> None:
+        """Fill in the numbers of those keys that nothing was found for yet."""
+        places = np.searchsorted(self.first, first)
+        places[places == len(self.first)] = 0
+        known = (self.first[places] == first) & (self.second[places] == second) & (found == UNKNOWN)
+        found[known] = self.numbers[places[known]]
+
+
+class Texts:
+    """A list of texts, a few bytes longer than they are."""
+
+    def __init__(self) -> None:
+        self._chunks: list[pa.Array[Any]] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._chunks))
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Append texts."""
+        if len(texts):
+            self._chunks.append(pa.array(texts, pa.string()))
+
+    def keep(self, which: Callable[[list[str]], NDArray[np.bool_]]) -> None:
+        """Drop all but those that `which` says of."""
+        self._chunks = [chunk.filter(pa.array(which(cast("list[str]", chunk.to_pylist())))) for chunk in self._chunks]
+
+
+class KeyIndex:
+    """Finds the numbers of keys, many at once; of several numbers given to a key the last one counts.
+
+    Short runs are merged as they come, so that there are few. One thread may add while others look.
+    """
+
+    def __init__(self) -> None:
+        self._runs: tuple[_Run, ...] = ()
+        self._keys = 0
+
+    def __len__(self) -> int:
+        return self._keys
+
+    def find(self, keys: Sequence[str]) -> Numbers:
+        """The number of each key, UNKNOWN where it has none."""
+        return self._find(*_hashes(keys))
+
+    def get(self, key: str) -> int:
+        """The number of one key."""
+        return int(self.find([key])[0])
+
+    def add(self, keys: Sequence[str], numbers: Numbers) -> None:
+        """Give numbers, none of them negative, to keys."""
+        if len(keys) == 0:
+            return
+        run = _Run.of(*_hashes(keys), numbers)
+        self._keys += int((self._find(run.first, run.second) == UNKNOWN).sum())
+        runs = list(self._runs)
+        while runs and len(runs[-1].first) < min(2 * len(run.first), LONGEST_RUN):
+            run = runs.pop().merged(run)
+        self._runs = (*runs, run)
+
+    def _find(self, first: Numbers, second: Numbers) -> Numbers:
+        found = np.full(len(first), UNKNOWN, np.int64)
+        for run in reversed(self._runs):
+            run.find(first, second, found)
+        return found
+
+
+def _hashes(keys: Sequence[str]) -> tuple[Numbers, Numbers]:
+    """Python's own hashes, keyed at random in each process: nobody can choose texts that share them."""
+    count = len(keys)
+    second = (hash(key + "\0") for key in keys)
+    return np.fromiter(map(hash, keys), np.int64, count), np.fromiter(second, np.int64, count)
