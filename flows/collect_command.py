@@ -8,48 +8,72 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from flows.command import exit_status, load_environment
+from flows.command import exit_status, leave, load_environment
 
 if TYPE_CHECKING:
+    from labeling.begun import Found
+    from labeling.errors import LabelingError
     from labeling.job import Job
     from labeling.visiting import Visited
 
 
 @dataclass(frozen=True, slots=True)
 class CollectCommand:
-    """A checked command line: the jobs to look after."""
+    """A checked command line: folders in which jobs lie, and jobs that were named by their configs."""
 
+    outputs: list[str]
     jobs: list[Job]
 
     def finish(self, flow: Callable[..., list[Visited]]) -> NoReturn:
         """Run the flow, print what it found, and leave with the exit status."""
         from flows import ephemeral
         from flows.display import print_visits
+        from labeling.visiting import NotAllVisited
 
         with exit_status():
             ephemeral.start()
-            print_visits(flow(jobs=self.jobs))
+            try:
+                print_visits(flow(outputs=self.outputs, jobs=self.jobs))
+            except NotAllVisited as error:
+                print_visits(error.visited)
+                raise
             sys.exit(0)
 
 
 def prepare_collect_responses(arguments: list[str] | None = None) -> CollectCommand:
-    """Parse and check everything that can be checked without Prefect."""
+    """Parse and check everything that can be checked without Prefect; leave where no job can be looked after."""
     options = _parser().parse_args(arguments)
     from flows.signals import signals
 
     signals.listen()
     with exit_status():
-        from labeling.begun import find_jobs
-        from labeling.config import is_config, load_job, read_key
+        from labeling.begun import Found, find_jobs
+        from labeling.config import is_config, load_job
         from labeling.errors import Unusable
 
         load_environment()
-        jobs = [job for path in options.configs for job in ([load_job(path)] if is_config(path) else find_jobs(path))]
-        if not jobs:
-            raise Unusable(", ".join(options.configs), "holds no job, nor do the folders in it", "name a job's output")
-        for job in jobs:
-            read_key(job)
-        return CollectCommand(jobs)
+        outputs = [path for path in options.configs if not is_config(path)]
+        jobs = [load_job(path) for path in options.configs if is_config(path)]
+        found = [*(Found(job.output, job) for job in jobs), *(one for path in outputs for one in find_jobs(path))]
+        if not found:
+            raise Unusable(", ".join(outputs), "holds no job, nor do the folders below it", "name a job's output")
+        troubles = [(one, trouble) for one in found if (trouble := _trouble_with(one))]
+        if len(troubles) == len(found):
+            messages = [f"{one.name}: {trouble}" if len(found) > 1 else str(trouble) for one, trouble in troubles]
+            leave("\n".join(messages), max(trouble.exit_status for _, trouble in troubles))
+        return CollectCommand(outputs, jobs)
+
+
+def _trouble_with(found: Found) -> LabelingError | None:
+    """Why a job cannot be looked after, as far as that shows before."""
+    from labeling.config import read_key
+    from labeling.errors import LabelingError
+
+    try:
+        read_key(found.the_job())
+    except LabelingError as error:
+        return error
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,6 +82,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Take over what people have answered: one short pass over open jobs.",
         epilog="Safe to run at any time, beside any other run.",
     )
-    text = "a job's YAML file, its output folder, or a folder of such outputs (s3:// too)"
+    text = "a job's YAML file, its output folder, or a folder below which such outputs lie (s3:// too)"
     parser.add_argument("configs", metavar="CONFIG", nargs="+", help=text)
     return parser

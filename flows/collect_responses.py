@@ -13,50 +13,64 @@ if __name__ == "__main__":  # before Prefect is imported, which takes seconds: -
 from typing import Annotated
 
 from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.prepared import stop_on_signals
-from labeling.begun import find_jobs
-from labeling.errors import Interrupted, LabelingError, Stopped
+from labeling.begun import Found, find_jobs
+from labeling.errors import LabelingError, Stopped
 from labeling.job import Job, Location
 from labeling.stopping import Stop
-from labeling.visiting import Visited
+from labeling.visiting import NotAllVisited, Visited
 from scale.errors import ScaleError
 from tasks.visit import visit_job
 
 Outputs = Annotated[list[Location], Field(examples=[["s3://my-bucket/labels"]])]
+NAMED = 3  # jobs or folders that the name of a run tells
 
 
-@flow(name="collect-responses", flow_run_name="collect", persist_result=False)
+def run_name() -> str:
+    """Names a run after its jobs and folders."""
+    parameters = flow_run.parameters
+    names = [str(output) for output in parameters.get("outputs") or ()]
+    names += [job.name if isinstance(job, Job) else str(job["name"]) for job in parameters.get("jobs") or ()]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"collect-{', '.join(names[:NAMED])}{more}"
+
+
+@flow(name="collect-responses", flow_run_name=run_name, persist_result=False)
 def collect_responses(outputs: Outputs = [], jobs: list[Job] = []) -> list[Visited]:  # noqa: B006
     """Take over what has come back of each job. One that cannot be looked after does not keep the others waiting.
 
     Args:
-        outputs: Output folders of jobs, or folders in which such lie: paths, or s3://bucket/prefix.
+        outputs: Output folders of jobs, or folders in or below which such lie: paths, or s3://bucket/prefix.
         jobs: Jobs as they stand in their configs; not needed beside `outputs`.
 
     Raises:
-        Interrupted: At the end, where a job could not be looked after.
+        NotAllVisited: At the end, where a job could not be looked after.
     """
-    found = [*jobs, *(job for output in outputs for job in find_jobs(output))]
+    found = [*(Found(job.output, job) for job in jobs), *(one for output in outputs for one in find_jobs(output))]
     get_run_logger().info("%d jobs to look after", len(found))
     return collect_all(found, stop_on_signals())
 
 
-def collect_all(jobs: list[Job], stop: Stop) -> list[Visited]:
+def collect_all(found: list[Found], stop: Stop) -> list[Visited]:
     """Visit the jobs one after another."""
     visited: list[Visited] = []
-    failed: list[str] = []
-    for job in jobs:
+    failed: dict[str, str] = {}
+    for one in found:
         try:
-            visited.append(visit_job(job, stop))
+            visited.append(visit_job(one.the_job(), stop))
         except Stopped:
             raise
         except (LabelingError, ScaleError) as error:
-            failed.append(f"{job.name}: {error}")
-            get_run_logger().error("%s: %s", job.name, error)
+            failed[one.name] = str(error)
+            get_run_logger().error("%s: %s", one.name, error)
+        except Exception as error:
+            failed[one.name] = f"a mistake of ours: {error!r}"
+            get_run_logger().exception("%s: a mistake of ours", one.name)
     if failed:
-        raise Interrupted(f"{len(failed)} of {len(jobs)} jobs could not be looked after: " + "; ".join(failed))
+        raise NotAllVisited(visited, failed)
     return visited
 
 

@@ -24,7 +24,9 @@ def load_environment() -> None:
     from dotenv import find_dotenv, load_dotenv
 
     from labeling.errors import Unusable
+    from tasks.blocks import offer_blocks
 
+    offer_blocks()
     path = find_dotenv(usecwd=True)
     try:
         load_dotenv(path)

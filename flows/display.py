@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -190,13 +190,16 @@ def print_rows(what: str, rows: list[Rejected]) -> None:
         console.print(f"… and {len(ordered) - SHOWN_ROWS:,} more", highlight=False)
 
 
-def print_visits(visited: list[Visited]) -> None:
+def print_visits(visited: Sequence[Visited]) -> None:
     """What was found at each job."""
+    if not visited:
+        return
     table = Table()
     for name in ("job", "new labels", "without one", "waiting", "pending", "output"):
         table.add_column(name, justify="left" if name in ("job", "output") else "right", overflow="fold")
     for visit in visited:
-        pending = f"{visit.summary.pending:,}" if visit.summary else "not counted yet"
+        pending = "closed" if visit.was_closed else "not counted yet"
+        pending = f"{visit.summary.pending:,}" if visit.summary else pending
         numbers = [f"{number:,}" for number in (visit.labeled, visit.errors, visit.waiting)]
         table.add_row(visit.job, *numbers, pending, visit.output)
     console.print(table)

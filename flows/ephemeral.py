@@ -15,11 +15,12 @@ _wanted = False
 def start() -> None:
     """Start it, unless Prefect is told of another server; from then on Prefect uses it, and ends it at exit."""
     global _wanted
-    from prefect.server.api.server import SubprocessASGIServer
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
+    from prefect.server.api.server import SubprocessASGIServer  # takes more than a second
+
     _wanted = True
     # Ctrl-C goes to all processes on the terminal. A server that ends before the flow cannot take down how it ended; a
     # blocked signal stays blocked in the process that is started.

@@ -62,6 +62,10 @@ def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
 
         load_environment()
         job = load_job(options.config, manifest=options.manifest, output=options.output)
+        if job.runner.is_elsewhere and not options.dry_run:
+            from flows.runners import refuse_without_api
+
+            refuse_without_api()
         relabel = Relabel(options.relabel) if options.relabel else None
         plan = Plan(job, limit=options.limit, relabel=relabel)
         if options.dry_run:

@@ -16,21 +16,20 @@ from contextlib import closing
 from typing import Annotated
 
 from prefect import flow
-from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.prepared import open_run
+from flows.runners import CHUNKS_AT_ONCE, Sent, open_runner
 from labeling.errors import LimitReached
 from labeling.job import Job
 from labeling.revisiting import Relabel
 from labeling.run import Run
 from labeling.summary import Summary
-from tasks.label import collect_answers, publish_rejects, submit_chunk, wait_and_collect, write_summary
+from tasks.label import collect_answers, publish_rejects, wait_and_collect, write_summary
 from tasks.reporting import Progress
 
 Limit = Annotated[int | None, Field(ge=1, examples=[10])]
-CHUNKS_AT_ONCE = 3  # while one chunk waits for answers, the next is being checked
 
 
 @flow(
@@ -72,22 +71,24 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
 
 def submit_all(run: Run, progress: Progress) -> None:
     """Submit the manifest chunk by chunk, a few at once, never more of them in memory."""
-    window: deque[PrefectFuture[None]] = deque()
-    try:
-        for chunk in run.chunks():
-            window.append(submit_chunk.submit(run, chunk))
-            progress.show(run.counts)
-            if len(window) > CHUNKS_AT_ONCE:
-                window[0].result()
+    with open_runner(run) as runner:
+        window: deque[Sent] = deque()
+        try:
+            for chunk in run.chunks():
+                window.append(runner.send(chunk))
+                progress.show(run.counts)
+                if len(window) > runner.at_once():
+                    window[0].finish()
+                    window.popleft()
+            while window:
+                window[0].finish()
                 window.popleft()
-        while window:
-            window[0].result()
-            window.popleft()
-    except BaseException:
-        run.stop()  # what is in the air comes down and is recorded; nothing else takes off
-        for future in window:
-            future.wait()
-        raise
+                progress.show(run.counts)
+        except BaseException:
+            run.stop()  # what is in the air comes down and is recorded; nothing else takes off
+            for sent in window:
+                sent.future.wait()
+            raise
 
 
 def collect_until_all_came_back(run: Run, progress: Progress) -> None:

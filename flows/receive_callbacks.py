@@ -32,7 +32,7 @@ def _serve(options: argparse.Namespace) -> None:
     from labeling.receiving import Receiver
 
     jobs = [load_job(config) for config in options.config]
-    server = CallbackServer(Receiver(jobs), read_callback_key(), options.host, options.port)
+    server = CallbackServer(Receiver(jobs), read_callback_key(*jobs), options.host, options.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     print(f"Receiving callbacks on {server.url}/callback for {', '.join(job.name for job in jobs)}", flush=True)

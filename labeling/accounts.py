@@ -7,6 +7,7 @@ is counted from the ledger and from what has come back. So a later look at the j
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 from pydantic import BaseModel, ValidationError
 
@@ -58,16 +59,23 @@ def read_accounts(folder: Folder, ledger: Ledger) -> ManifestAccounts | None:
 
 def waiting(ledger: Ledger, outcomes: Outcomes) -> int:
     """How many tasks have not come back yet, superseded ones left out."""
-    return sum(int(outcomes.pending(task_ids).sum()) for _, task_ids in ledger.rows())
+    return _tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes))[Outcome.PENDING]
+
+
+@lru_cache(maxsize=1)  # it goes through all tasks, and is asked for again and again while nothing changes
+def _tally(ledger: Ledger, outcomes: Outcomes, _state: tuple[int, int, int]) -> Counter[Outcome]:
+    tally: Counter[Outcome] = Counter()
+    for _, task_ids in ledger.rows():
+        tally.update(outcomes.tally(task_ids))
+    return tally
 
 
 def summarize(job: Job, accounts: ManifestAccounts, ledger: Ledger, outcomes: Outcomes) -> Summary:
     """How a job stands. What one run did, such as the tasks that it created, is for the caller to fill in."""
     gone = set(accounts.gone)
-    tally: Counter[Outcome] = Counter()
-    for row_ids, task_ids in ledger.rows():
-        there = [task_id for row_id, task_id in zip(row_ids, task_ids, strict=True) if row_id not in gone]
-        tally.update(outcomes.tally(there if gone else task_ids))
+    tally = Counter(_tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes)))
+    if gone:
+        tally.subtract(outcomes.tally([ledger.task_of(row_id) for row_id in gone]))
     price = job.submit.price_per_task
     return Summary(
         job=job.name,

@@ -45,6 +45,7 @@ class Binder:
         _require_columns(job, schema, carried, [*self._params.columns, *self._common.columns])
         self._key = hashlib.blake2b(repr([job.task, carried]).encode("utf-8", "surrogatepass"), digest_size=32).digest()
         self._used = tuple(dict.fromkeys([*carried, *self._params.columns, *self._common.columns]))
+        self._same_for_all = self._common_of_all_rows()
         self.source_type = begun_with or pa.struct(
             [pa.field(name, storable(schema.field(name).type)) for name in carried]
         )
@@ -69,9 +70,7 @@ class Binder:
         model = self._type.params.model_validate(_as_sent(plain(filled)))
         params = model.model_dump(exclude_unset=True, exclude_none=True)
         given = {key: _as_given(filled[key]) for key in ("attachment", "attachments") if key in filled}
-        called = self._job.completion.callback_url
-        common = {**({"callback_url": called} if called else {}), **plain(self._common.fill(row.values))}
-        CommonParams.model_validate(common)
+        common = self._same_for_all or self._fill_common(row.values)
         params.update(plain(given))
         return BoundRow(
             row=row,
@@ -84,6 +83,19 @@ class Binder:
             inputs=self.inputs(row),
             source=self._source(row.values),
         )
+
+    def _common_of_all_rows(self) -> dict[str, Any] | None:
+        """What each row is created with beside its own parameters; None where rows differ in it, or are at fault."""
+        try:
+            return None if self._common.columns else self._fill_common({})
+        except ValidationError:
+            return None
+
+    def _fill_common(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        called = self._job.completion.callback_url
+        common = {**({"callback_url": called} if called else {}), **plain(self._common.fill(values))}
+        CommonParams.model_validate(common)
+        return common
 
     def inputs(self, row: ManifestRow) -> int:
         """Of what a row's request is made from; quick, so that a row that has a task is seldom bound again."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
-from labeling import compaction
-from labeling.accounts import waiting
+from labeling import compaction, watermark
 from labeling.answer_files import AnswerFiles
 from labeling.answers import Answering, outcome_of, told_by, version
 from labeling.inbox import Inbox
@@ -20,11 +21,20 @@ from labeling.outcomes import ERRORS, LABELS, Outcomes
 from labeling.stages import Outcome, Submission
 from labeling.stopping import Stop
 from labeling.storage import Folder
-from scale.client import ScaleClient
+from labeling.watermark import OVERLAP, Watermark
+from labeling.windows import Filters, windows
+from scale.client import Page, ScaleClient
 from scale.contract import Task, TaskStatus, format_time
 
 LATE_WRITE_SECONDS = 2.0
-OVERLAP = timedelta(minutes=10)  # of two looks at the list: clocks differ, and listings lag
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a page brought: how many answers are new; whether it has nothing that must be looked at again."""
+
+    new: int
+    is_whole: bool
 
 
 class Collector:
@@ -44,7 +54,6 @@ class Collector:
         self._ledger = ledger
         self._folder = folder
         self._stop = stop
-        self._completed_after: datetime | None = None
         self._lease = Lease(folder, COLLECTORS, exclusive=True, longest_answer=job.scale.timeout.total_seconds())
         self._inbox = Inbox(folder, ledger)
         self._answering = Answering(job, source_type)
@@ -60,6 +69,11 @@ class Collector:
     def unknown_callbacks(self) -> int:
         """Acknowledged callbacks that wait in the output folder, for the ledger does not know their tasks."""
         return self._inbox.unknown
+
+    @property
+    def left_callbacks(self) -> list[str]:
+        """The files in which those wait."""
+        return self._inbox.left
 
     def has_callbacks(self) -> bool:
         """Whether callbacks came in that can be taken over."""
@@ -115,52 +129,81 @@ class Collector:
             self._files.flush()
 
     def _take_listed(self) -> None:
-        newest, missed = self._completed_after, False
+        """What came back since the last look at the list, whoever made it."""
+        known = watermark.read(self._folder, len(self.outcomes))
         try:
-            for tasks in self._come_back():
-                newest = max(filter(None, (newest, *(task.completed_at for task in tasks))), default=None)
-                submissions = self._ledger.find([task.task_id for task in tasks])
-                self._take([(task, its) for task, its in zip(tasks, submissions, strict=True) if its])
-                strange = [task for task, its in zip(tasks, submissions, strict=True) if its is None]
-                missed |= any(map(self._is_about_to_be_recorded, strange))
+            seen = self._take_changed(known) if self._ledger.server_knows_ids else self._take_waited_for(known)
         finally:  # a look may be broken off and made again: what it saw counts as come back
             self._files.flush()
-        if self._ledger.server_knows_ids and newest and not missed:
-            # A time that is still to come would hide the answers that come until then.
-            self._completed_after = min(newest, datetime.now(UTC)) - OVERLAP
+        seen.answers = len(self.outcomes)
+        if seen != known:
+            self._lease.check()
+            watermark.write(self._folder, seen)
+
+    def _take_changed(self, known: Watermark) -> Watermark:
+        """Contract B: all that changed since the watermark, however; which is moved if nothing has to be seen again."""
+        begun, told, is_whole = time.monotonic(), known.read_until, True
+        first = self._ledger.first_created()
+        filters = {"start_time": format_time(first - OVERLAP)} if first else {}
+        if known.since:
+            filters["updated_after"] = format_time(known.since)
+        for status in (TaskStatus.COMPLETED, TaskStatus.CANCELED, TaskStatus.ERROR):
+            for page in self._pages(status, filters):
+                is_whole &= self._take_page(page).is_whole
+                told = max(filter(None, (told, watermark.newest(page.tasks))), default=None)
+        if not is_whole or told is None:
+            return known.model_copy()
+        # A task may have changed on a page that had been read: the watermark is when the look began.
+        seen = told - timedelta(seconds=time.monotonic() - begun)
+        return Watermark(read_until=max(filter(None, (known.read_until, seen))))
+
+    def _take_waited_for(self, known: Watermark) -> Watermark:
+        """Contract A: the windows of creation in which tasks are waited for, each as far as there is something new."""
+        totals: dict[str, int] = {}
+        for status in (TaskStatus.COMPLETED, TaskStatus.CANCELED):
+            for filters in windows(self._ledger, self.outcomes):
+                name = " ".join((status, *filters.values()))
+                total = self._take_window(status, filters, known.totals.get(name))
+                if total:
+                    totals[name] = total
+            self._files.flush()  # what came back is waited for no more: the next lists are shorter
+        return Watermark(totals=totals, counted_at=known.counted_at or datetime.now(UTC))
+
+    def _take_window(self, status: TaskStatus, filters: Filters, before: int | None) -> int | None:
+        """Read a list until nothing in it can be new; `before`: how many tasks it had when it was last read.
+
+        Returns how many it has now, None where it has to be read to its end again.
+        """
+        total, new, is_whole = None, 0, True
+        for page in self._pages(status, filters):
+            total = page.total if total is None else total
+            taken = self._take_page(page)
+            new, is_whole = new + taken.new, is_whole and taken.is_whole
+            if before and before <= total <= before + new:
+                break
+        return total if is_whole else None
+
+    def _take_page(self, page: Page) -> _Taken:
+        submissions = self._ledger.find([task.task_id for task in page.tasks])
+        new = self._take([(task, its) for task, its in zip(page.tasks, submissions, strict=True) if its])
+        strange = [task for task, its in zip(page.tasks, submissions, strict=True) if its is None]
+        return _Taken(new, is_whole=not page.unreadable and not any(map(self._is_about_to_be_recorded, strange)))
 
     def _is_about_to_be_recorded(self, task: Task) -> bool:
         """Whether another process has created a task that the ledger does not know."""
         return task.metadata.get("job") == self._job.name and not self._ledger.has_task(task.task_id)
 
-    def _take(self, answered: Sequence[tuple[Task, Submission]]) -> None:
-        """A task that is pending again keeps its answer until there is another one."""
+    def _take(self, answered: Sequence[tuple[Task, Submission]]) -> int:
+        """A task that is pending again keeps its answer until there is another one. Returns how many are new."""
         come_back = [(task, its) for task, its in answered if outcome_of(task) is not Outcome.PENDING]
         known = self._files.versions([task.task_id for task, _ in come_back])
         for (task, submission), before in zip(come_back, known, strict=True):
             if before is None or version(task) > before:
                 self._files.add(self._answering.answer(task, submission))
+        return known.count(None)
 
-    def _come_back(self) -> Iterator[list[Task]]:
-        """Tasks of the job's type that are no longer pending, other jobs' among them; a page at once."""
-        first = self._ledger.first_created()
-        since = {"start_time": format_time(first - OVERLAP)} if first else {}
-        if not waiting(self._ledger, self.outcomes):
-            yield from self._answered_anew(since)
-            return
-        window = {"completed_after": format_time(self._completed_after)} if self._completed_after else {}
-        yield from self._list(TaskStatus.COMPLETED, {**since, **window})
-        yield from self._list(TaskStatus.CANCELED, since)
-        if self._ledger.server_knows_ids:
-            yield from self._list(TaskStatus.ERROR, since)
-
-    def _answered_anew(self, since: dict[str, str]) -> Iterator[list[Task]]:
-        """Where nothing is waited for: tasks that were recalled and answered again since the last answer of all."""
-        last = self.outcomes.last_completed
-        if self._ledger.server_knows_ids and last:
-            yield from self._list(TaskStatus.COMPLETED, {**since, "completed_after": format_time(last - OVERLAP)})
-
-    def _list(self, status: TaskStatus, filters: dict[str, str]) -> Iterator[list[Task]]:
+    def _pages(self, status: TaskStatus, filters: Filters) -> Iterator[Page]:
+        """Tasks of the job's type, other jobs' among them."""
         for page in self._client.list_pages(type=self._job.task_type, status=status.value, **filters):
             self._stop.check()
-            yield page.tasks
+            yield page

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from labeling.errors import Unusable
 from labeling.job import Job
+from labeling.secrets import read_secret
 from labeling.templates import compile_template
 from scale.contract import Mode
 from scale.problems import Problem, one_line, problems, shown
@@ -65,13 +66,10 @@ def is_config(path: str) -> bool:
 def read_key(job: Job) -> str:
     """The API key, from where the job says. Raises Unusable where it is missing, or for the other mode."""
     name = job.scale.key.removeprefix("env:")
-    key = (os.environ.get("SCALE_API_KEY") or os.environ.get(name) or "").strip()
+    key = (os.environ.get("SCALE_API_KEY") or "").strip() or read_secret(job.scale.key)
     if not key:
-        raise Unusable(
-            "scale.key",
-            f"the environment holds no {name}",
-            f"set {name} (a .env file will do) to your API key",
-        )
+        where = "Prefect has no" if name.startswith("block:") else "the environment holds no"
+        raise Unusable("scale.key", f"{where} {name}", f"set {name} (a .env file will do) to your API key")
     if not key.isascii() or any(character.isspace() for character in key):
         raise Unusable("scale.key", f"{name} is no API key: it holds white space or odd characters", "copy it again")
     # A key that does not say that it is for tests is taken for one that costs money.
@@ -85,13 +83,17 @@ def read_key(job: Job) -> str:
     return key
 
 
-def read_callback_key() -> str:
-    """The account's callback auth key. Raises Unusable where it is missing."""
+def read_callback_key(*jobs: Job) -> str:
+    """The callback auth key of the jobs' account. Raises Unusable where it is missing, or where they have several."""
     key = os.environ.get(CALLBACK_KEY, "").strip()
-    if not key:
+    keys = {key} if key else {read_secret(job.completion.auth_key) or "" for job in jobs}
+    if len(keys) > 1:
+        raise Unusable("completion.auth_key", "names several keys", "serve the jobs of one account")
+    found = next(iter(keys), "")
+    if not found:
         fix = f"set {CALLBACK_KEY} (a .env file will do) to the callback auth key of your Scale account"
         raise Unusable(CALLBACK_KEY, "the environment does not hold it", fix)
-    return key
+    return found
 
 
 def check_task(task: dict[str, Any]) -> list[Problem]:

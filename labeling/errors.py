@@ -26,6 +26,10 @@ class Unusable(LabelingError):
 
     def __init__(self, where: str, reason: str, fix: str) -> None:
         super().__init__(f"{where}: {reason}; {fix}")
+        self._told = where, reason, fix
+
+    def __reduce__(self) -> tuple[type[Unusable], tuple[str, str, str]]:
+        return type(self), self._told
 
 
 class Stopped(LabelingError):

@@ -29,6 +29,11 @@ class Inbox:
         """Callbacks of tasks that the ledger does not know."""
         return sum(map(len, self._left.values()))
 
+    @property
+    def left(self) -> list[str]:
+        """The files that such callbacks are in."""
+        return list(self._left)
+
     def look(self) -> bool:
         """Whether there is something to take over."""
         names = [file.name for file in self._folder.list(CALLBACKS)]

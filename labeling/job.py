@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from labeling.attachments import CheckLevel
+from labeling.secrets import check_block, check_reference
 from scale.contract import LIVE_URL, Mode
 from scale.problems import shown, wrong
 from scale.task_types.base import check_url
@@ -51,12 +52,6 @@ def _share(value: Any) -> Any:
     if is_share or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise wrong(f"was {shown(value)}", "write a number of rows (20), or a share of them (5%)")
-
-
-def _secret_name(value: str) -> str:
-    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*", value):
-        raise wrong("does not name a secret", "name where the key is found: env:SCALE_API_KEY, never the key")
-    return value
 
 
 def _job_name(value: str) -> str:
@@ -180,6 +175,10 @@ class CompletionSection(Section):
     callback_url: Annotated[str, AfterValidator(_url)] | None = Field(
         default=None, description="Public address under which Scale reaches the receiver of callbacks."
     )
+    auth_key: Annotated[str, AfterValidator(check_reference)] = Field(
+        default="env:SCALE_CALLBACK_AUTH_KEY",
+        description="Where the callback auth key is found: env:NAME, or block:NAME of a Prefect Secret block.",
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that the receiver listens on.")
     port: int = Field(default=8900, ge=1, le=65535, description="Port that the receiver listens on.")
     every: Annotated[Duration, within(LONGEST, "use a pause like 30s")] = Field(
@@ -203,13 +202,47 @@ class ScaleSection(Section):
     """Where the API is, and with which key. SCALE_API_URL and SCALE_API_KEY override it."""
 
     url: Annotated[str, AfterValidator(_url)] = LIVE_URL
-    key: Annotated[str, AfterValidator(_secret_name)] = Field(
-        default="env:SCALE_API_KEY", description="Where the key is found; never the key itself."
+    key: Annotated[str, AfterValidator(check_reference)] = Field(
+        default="env:SCALE_API_KEY",
+        description="Where the key is found, never the key: env:NAME, or block:NAME of a Prefect Secret block.",
+        examples=["env:SCALE_API_KEY", "block:scale-api-key"],
     )
     mode: Mode = Field(default=Mode.TEST, description="test or live; must be what the key is for.")
     timeout: Annotated[Duration, ANSWERED] = Field(
         default=timedelta(seconds=20), description="How long an answer may take before the request is given up."
     )
+
+
+class S3Section(Section):
+    """How S3 is reached, where that is not by the environment."""
+
+    credentials: Annotated[str, AfterValidator(check_block)] | None = Field(
+        default=None, description="block:NAME of a Prefect AwsCredentials block; none: boto3's own chain."
+    )
+
+
+class RunnerSection(Section):
+    """What creates the tasks: the threads of one process, or the workers of a Dask cluster."""
+
+    type: Literal["threads", "dask"] = Field(
+        default="threads",
+        description="threads: of this process; dask: of many processes. The others need a Prefect API.",
+    )
+    scheduler: str | None = Field(
+        default=None,
+        description="Address of a Dask scheduler, like tcp://10.0.0.1:8786; none starts a cluster here.",
+        pattern=r"^[a-z]+://.+$",
+    )
+    workers: int = Field(default=2, ge=1, le=256, description="Worker processes of a cluster that is started here.")
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether other processes create the tasks."""
+        return self.type != "threads"
+
+
+def _runner(value: Any) -> Any:
+    return {"type": value} if isinstance(value, str) else value
 
 
 class Job(Section):
@@ -226,8 +259,12 @@ class Job(Section):
     attachments: AttachmentsSection = AttachmentsSection()
     submit: SubmitSection = SubmitSection()
     completion: CompletionSection = CompletionSection()
+    runner: Annotated[RunnerSection, BeforeValidator(_runner)] = Field(
+        default=RunnerSection(), description="threads, or dask for many processes."
+    )
     output: Location = Field(description="Folder or s3:// prefix for everything that the job writes.")
     scale: ScaleSection = ScaleSection()
+    s3: S3Section = S3Section()
     max_rejected: Share = Field(
         default=0.05, description="Rows that may stay without a label: a number (20) or a share (5%)."
     )

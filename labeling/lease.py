@@ -21,13 +21,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
-from labeling.errors import Interrupted, StoreTrouble
+from labeling.errors import Interrupted, Stopped, StoreTrouble
+from labeling.stopping import Stop
 from labeling.storage import Folder
 from scale.retry import Pause
 
 RUNS, COLLECTORS = "_ledger/runs/", "_ledger/collectors/"
 BEAT_SECONDS = 3.0
 SAFE_SECONDS = 30.0  # without a heartbeat that was written: from then on the holder itself does nothing more
+LOOK_SECONDS = 1.0  # between two looks of a tenant at the lease that it works under
 LANDING_SECONDS = 10.0  # for what was in the air at that moment, on top of the time that an answer may take
 
 
@@ -45,12 +47,14 @@ class Holder(BaseModel):
     machine: str = Field(default_factory=lambda: _machine())
     pid: int = Field(default_factory=os.getpid)
     seconds: float  # that it lasts without a heartbeat
+    spread: bool = False  # processes elsewhere work for it, and may outlive this one by a while
+    stopping: bool = False  # they are to stop
     beat: int = 0
     ended: bool = False  # it left, and left the file as a mark
 
     def is_gone(self) -> bool:
         """Whether it is sure to be at work no more."""
-        return self.ended or (self.machine == _machine() and not _is_running(self.pid))
+        return self.ended or (not self.spread and self.machine == _machine() and not _is_running(self.pid))
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
@@ -60,14 +64,19 @@ class Lease:
     """A lease on a folder: an exclusive one keeps out all others, another one keeps out exclusive ones.
 
     longest_answer: seconds that a request of the holder's may be in the air.
+    stop: where processes elsewhere work under this lease (see `Tenant`), what they are to stop for, too.
     left_behind: the holders that ended without giving their lease back, as of when this one was taken.
     """
 
-    def __init__(self, folder: Folder, prefix: str, *, exclusive: bool, longest_answer: float) -> None:
+    def __init__(
+        self, folder: Folder, prefix: str, *, exclusive: bool, longest_answer: float, stop: Stop | None = None
+    ) -> None:
         self.left_behind: list[Holder] = []
+        self._stop = stop
         self._folder = folder
         self._prefix = prefix
-        self._mine = Holder(exclusive=exclusive, seconds=SAFE_SECONDS + longest_answer + LANDING_SECONDS)
+        seconds = SAFE_SECONDS + longest_answer + LANDING_SECONDS
+        self._mine = Holder(exclusive=exclusive, seconds=seconds, spread=stop is not None)
         self._seen: dict[str, tuple[int, float]] = {}  # id → heartbeat, and when it was first seen
         self._heart: threading.Thread | None = None
         self._released = threading.Event()
@@ -78,6 +87,11 @@ class Lease:
     def is_exclusive(self) -> bool:
         """Whether it keeps out all others."""
         return self._mine.exclusive
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return self._file(self._mine)
 
     def try_take(self) -> Holder | None:
         """Take it. Returns the holder who keeps us out, None where it is ours now."""
@@ -152,7 +166,8 @@ class Lease:
         if current is None or current.ended:
             self._lost = True
             return
-        self._mine = self._mine.model_copy(update={"beat": self._mine.beat + 1})
+        stopping = self._stop is not None and self._stop.is_set
+        self._mine = self._mine.model_copy(update={"beat": self._mine.beat + 1, "stopping": stopping})
         self._write(self._mine)
         self._renewed_at = begun
 
@@ -175,14 +190,54 @@ class Lease:
         return f"{self._prefix}{holder.id}.json"
 
     def _read(self, name: str) -> Holder | None:
-        content = self._folder.read(name)
-        try:
-            return Holder.model_validate_json(content) if content else None
-        except ValidationError:
-            raise Interrupted(f"{self._folder.uri}/{name} is damaged; remove it when no run is at work") from None
+        return read_holder(self._folder, name)
 
     def _write(self, holder: Holder) -> None:
         self._folder.write(self._file(holder), holder.model_dump_json().encode())
+
+
+class Tenant:
+    """A process elsewhere, at work under the lease of another one. Threads may share it.
+
+    It stops when the lease is given up, when it is told to, or when the holder's heart has stood still for too long.
+    """
+
+    def __init__(self, folder: Folder, file: str) -> None:
+        self._folder = folder
+        self._file = file
+        self._lock = threading.Lock()
+        self._beat = -1
+        self._beat_at = self._looked_at = float("-inf")
+        self._holder: Holder | None = None
+
+    def check(self) -> None:
+        """Raises Stopped or LeaseLost where nothing more may be sent."""
+        with self._lock:
+            if _now() - self._looked_at >= LOOK_SECONDS:
+                self._look()
+            holder, silence = self._holder, _now() - self._beat_at
+        if holder and holder.stopping:
+            raise Stopped("stopped")
+        if holder is None or holder.ended or silence > SAFE_SECONDS:
+            raise LeaseLost(f"{self._folder.uri}: the run that this process works for is gone; run the job to go on")
+
+    def _look(self) -> None:
+        begun = self._looked_at = _now()
+        try:
+            self._holder = read_holder(self._folder, self._file)
+        except StoreTrouble:
+            return  # it is the silence that tells when it has been too long
+        if self._holder and self._holder.beat != self._beat:
+            self._beat, self._beat_at = self._holder.beat, begun
+
+
+def read_holder(folder: Folder, name: str) -> Holder | None:
+    """The holder whose file that is; None where it is gone."""
+    content = folder.read(name)
+    try:
+        return Holder.model_validate_json(content) if content else None
+    except ValidationError:
+        raise Interrupted(f"{folder.uri}/{name} is damaged; remove it when no run is at work") from None
 
 
 def _machine() -> str:

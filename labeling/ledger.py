@@ -50,6 +50,7 @@ class _Part:
     rows: Numbers
     inputs: Numbers
     generations: Numbers
+    created: Numbers  # milliseconds since 1970, UNKNOWN where the server did not say
     is_latest: NDArray[np.bool_]  # whether the row has no later task
     first_created: datetime | None
     has_unique_ids: bool
@@ -64,6 +65,7 @@ class _Part:
             rows=table["row"].to_numpy(),
             inputs=table["inputs"].to_numpy(),
             generations=table["generation"].to_numpy().astype(np.int64),
+            created=_milliseconds(table["created_at"]),
             is_latest=np.ones(len(table), np.bool_),
             first_created=pc.min(table["created_at"]).as_py(),
             has_unique_ids=table["unique_id"].null_count < len(table),
@@ -80,7 +82,7 @@ class Ledger:
 
     def __init__(self, folder: Folder, source_type: pa.StructType) -> None:
         self._folder = folder
-        self._schema = submission_schema(source_type)
+        self._source_type = source_type
         self._lock = threading.Lock()
         self._known: set[str] = set()  # names of the parts
         self._parts: list[_Part] = []
@@ -114,9 +116,7 @@ class Ledger:
         """Write down tasks that were created. On return they are on lasting storage."""
         if not submissions:
             return
-        table = pa.Table.from_pylist([_as_row(submission) for submission in submissions], schema=self._schema)
-        name = part_name(SUBMISSIONS, digest_of(table))
-        self._folder.write(name, to_parquet(table))
+        name, table = write_submissions(self._folder, self._source_type, submissions)
         self._remember({name: table})
         with self._lock:
             self._keep(name, table)
@@ -139,6 +139,11 @@ class Ledger:
         for part in tuple(self._parts):
             latest = pa.array(part.is_latest)
             yield _texts(part.row_ids.filter(latest)), _texts(part.task_ids.filter(latest))
+
+    def created(self) -> Iterator[tuple[list[str], Numbers]]:
+        """The latest task of every row, and when it was created: milliseconds since 1970, UNKNOWN where that is."""
+        for part in tuple(self._parts):
+            yield _texts(part.task_ids.filter(pa.array(part.is_latest))), part.created[part.is_latest]
 
     def all_tasks(self) -> Iterator[tuple[str, str]]:
         """The row_id and the task_id of every task, superseded ones among them."""
@@ -247,7 +252,7 @@ class Ledger:
     def _take(self, places: Numbers) -> pa.Table:
         """The submissions at these places, in this order."""
         if not len(places):
-            return self._schema.empty_table()
+            return submission_schema(self._source_type).empty_table()
         order = np.argsort(places, kind="stable")
         taken = [
             self._whole(part).take(places[order[start:stop]] - part.start)
@@ -287,6 +292,17 @@ class Ledger:
     def _is_latest(self, place: int) -> bool:
         part, row = self._at(place)
         return bool(part.is_latest[row])
+
+
+def write_submissions(
+    folder: Folder, source_type: pa.StructType, submissions: Sequence[Submission]
+) -> tuple[str, pa.Table]:
+    """Write tasks down as a part of a ledger: on return it is on lasting storage. Gives its name and its content."""
+    schema = submission_schema(source_type)
+    table = pa.Table.from_pylist([_as_row(submission) for submission in submissions], schema=schema)
+    name = part_name(SUBMISSIONS, digest_of(table))
+    folder.write(name, to_parquet(table))
+    return name, table
 
 
 def recorded_source(folder: Folder, job: Job) -> pa.StructType | None:
@@ -359,6 +375,11 @@ def _label_columns(job: Job) -> dict[str, str]:
 
 def _texts(column: pa.ChunkedArray[Any]) -> list[str]:
     return cast("list[str]", column.to_pylist())
+
+
+def _milliseconds(times: pa.ChunkedArray[Any]) -> Numbers:
+    """Since 1970, UNKNOWN for a time that is null."""
+    return np.maximum(times.to_numpy().astype("datetime64[ms]").astype(np.int64), UNKNOWN)
 
 
 def _as_row(submission: Submission) -> dict[str, Any]:

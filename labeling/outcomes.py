@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import cast
 
 import numpy as np
@@ -36,6 +35,7 @@ class Outcomes:
         self._versions = np.zeros(0, np.int64)
         self._files = np.zeros(0, np.int32)
         self._names: list[str] = []  # of the files
+        self.changes = 0  # how often something else became known
         self._numbers: dict[str, int] = {}  # the same, by name
         self.refresh()
 
@@ -46,12 +46,6 @@ class Outcomes:
     def labeled(self) -> int:
         """How many came back with a label."""
         return int(np.count_nonzero(self._codes == _LABELED))
-
-    @property
-    def last_completed(self) -> datetime | None:
-        """About when the last of all answers came (UTC), None where no answer says."""
-        newest = int(self._versions[self._codes != _PENDING].max(initial=0))
-        return datetime.fromtimestamp(newest / 1000, UTC) if newest else None
 
     def of(self, task_id: str) -> Outcome:
         """Where a task stands."""
@@ -102,10 +96,12 @@ class Outcomes:
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """Take note of answers that were removed."""
+        self.changes += 1
         slots = self._index.find(task_ids)
         self._codes[slots[slots != UNKNOWN]] = _PENDING
 
     def _note(self, file: str, task_ids: Sequence[str], codes: NDArray[np.int8], versions: Numbers) -> None:
+        self.changes += 1
         slots = self._slots(task_ids)
         self._codes[slots], self._versions[slots], self._files[slots] = codes, versions, self._number(file)
 
@@ -146,6 +142,7 @@ class Outcomes:
     def _forget_files(self, files: set[str]) -> None:
         numbers = [self._numbers[file] for file in files if file in self._numbers]
         if numbers:
+            self.changes += 1
             self._codes[np.isin(self._files, numbers)] = _PENDING
 
 

@@ -24,6 +24,7 @@ from labeling.manifests import Manifest, open_manifest
 from labeling.outcomes import Outcomes
 from labeling.rejecting import REJECTS
 from labeling.revisiting import Relabel, Revisitor
+from labeling.secrets import use_s3_credentials
 from labeling.stages import BoundRow, ManifestRow, Outcome, Rejected
 from labeling.stopping import Stop
 from labeling.storage import Folder, open_output
@@ -90,6 +91,7 @@ class Plan:
 
     def _open(self) -> None:
         job = self.job
+        use_s3_credentials(job.s3.credentials)
         self.folder: Folder = open_output(job.output)
         begun_with = ledger.recorded_source(self.folder, job)
         self.is_new = begun_with is None

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _SIGNATURE_KEYS = (
     "X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Amz-Date|X-Amz-Expires|X-Amz-Algorithm|"
@@ -37,11 +40,15 @@ def without_signatures(value: Any) -> Any:
     return value
 
 
-@contextmanager
-def clean_errors() -> Iterator[None]:
-    """What is raised inside carries no signature in its words, whoever writes them down."""
-    try:
-        yield
-    except Exception as error:
-        error.args = tuple(without_signature(arg) if isinstance(arg, str) else arg for arg in error.args)
-        raise
+def clean_errors(function: Callable[P, T]) -> Callable[P, T]:
+    """What the function raises carries no signature in its words, whoever writes them down."""
+
+    @wraps(function)
+    def clean(*args: P.args, **options: P.kwargs) -> T:
+        try:
+            return function(*args, **options)
+        except Exception as error:
+            error.args = tuple(without_signature(arg) if isinstance(arg, str) else arg for arg in error.args)
+            raise
+
+    return clean

@@ -11,6 +11,7 @@ from labeling import ledger, lost, rejecting
 from labeling.accounts import ManifestAccounts, summarize, waiting
 from labeling.collecting import Collector
 from labeling.config import read_callback_key, read_key
+from labeling.elsewhere import Errand
 from labeling.errors import Interrupted, StoreTrouble, Unusable
 from labeling.job import Job
 from labeling.lease import RUNS, Lease
@@ -43,6 +44,8 @@ class Run:
         job, stop = plan.job, plan.stop
         key = read_key(job)
         self._knows_ids = greet(job, key)
+        if job.runner.is_elsewhere:
+            refuse_elsewhere(plan, self._knows_ids)
         self.plan = plan
         self.counts = plan.counts
         self.finished: Summary | None = None  # how the job stands, once the run is through
@@ -52,7 +55,12 @@ class Run:
         # books know (the cap, which rows are relabeled) does not.
         alone = not self._knows_ids or capped or plan.relabel is not None
         timeout = job.scale.timeout.total_seconds()
-        self._lease = Lease(plan.folder, RUNS, exclusive=alone, longest_answer=timeout)
+        spread = plan.stop if job.runner.is_elsewhere else None
+        self._lease = Lease(plan.folder, RUNS, exclusive=alone, longest_answer=timeout, stop=spread)
+        self._away = 0  # errands of which no report has come
+        self._unsettled = False
+        self._gone_rows: list[str] = []
+        self._gone_at: tuple[int, int, int] | None = None
         self._client = ScaleClient(
             key,
             job.scale.url,
@@ -95,11 +103,12 @@ class Run:
         if plan.relabel is Relabel.ERRORS:
             self.collect()
         allowed = plan.allowance()
+        self._allowance = Allowance(None if allowed is None else max(0, allowed - len(unrecorded)))
+        self._unrecorded = unrecorded
         return Submitter(
             plan.job,
             self._client,
-            plan.ledger,
-            Allowance(None if allowed is None else max(0, allowed - len(unrecorded))),
+            plan.ledger.record,
             plan.stop,
             plan.counts,
             unrecorded,
@@ -118,11 +127,46 @@ class Run:
         """
         bound, rejected = self.plan.check(chunk)
         self.plan.refuse_too_many_rejects()
-        report = self._submitter.submit(bound)
+        report = self._submitter.submit(bound, self._allowance)
         self.plan.turn_down(report.rejected)
         self.plan.leave(report.held_back, report.unsettled)
         self.counts.add(submitted=report.not_asked_anew)
         return replace(report, rejected=[*rejected, *report.rejected])
+
+    def errand(self, chunk: Chunk, workers: int) -> Errand:
+        """A chunk of rows for one of so many workers elsewhere. Raises LimitReached, as `submit` does."""
+        self.plan.refuse_too_many_rejects()
+        self._away += 1
+        rate, wanted = self.plan.job.submit.rate, {self.plan.binder.row_id(row)[0] for row in chunk.rows}
+        return Errand(
+            self.plan.job,
+            chunk,
+            schema=self.plan.manifest.schema,
+            source_type=self.plan.binder.source_type,
+            lease=self._lease.file,
+            rate=rate and rate / workers,
+            tasks=self._allowance.take(len(chunk.rows)),
+            unrecorded={key: task for key, task in self._unrecorded.items() if key[0] in wanted},
+        )
+
+    def take_over(self, errand: Errand, report: ChunkReport) -> None:
+        """Take note of what became of an errand."""
+        self._away -= 1
+        self._allowance.give_back(report.unspent)
+        if not report.unsettled:
+            for key in errand.unrecorded:
+                self._unrecorded.pop(key, None)
+        self._unsettled |= bool(report.unsettled)
+        self.counts.not_understood = self.counts.not_understood or report.not_understood
+        self.plan.turn_down(report.rejected)
+        self.plan.leave(report.held_back, report.unsettled)
+        made = report.created + report.adopted
+        self.counts.add(checked=len(errand.chunk.rows), submitted=made, created=report.created, adopted=report.adopted)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether every task that there may be is in the ledger."""
+        return self._submitter.settled and not self._away and not self._unsettled
 
     def finish_submission(self) -> None:
         """Publish the rejects of this run. Every task is recorded now, or the next run looks for it."""
@@ -132,9 +176,9 @@ class Run:
             rejecting.publish(self.plan.folder, self.plan.rejected, self.plan.manifest.schema)
         if self.plan.is_walked:
             self._accounts().write(self.plan.folder)
-        if self._submitter.settled:
+        if self._is_settled:
             self._lease.forget_left_behind()
-        self._lease.release(mark=not self._submitter.settled)
+        self._lease.release(mark=not self._is_settled)
 
     def collect(self) -> int:
         """One look at what has come back. Returns the number of tasks that are new."""
@@ -193,9 +237,17 @@ class Run:
             beyond_limit=len(plan.beyond_limit),
             unsettled=len(plan.unsettled),
             changed=plan.counts.changed,
-            gone=[row_id for row_ids, _ in self._ledger.rows() for row_id in plan.lacks(row_ids)],
+            gone=self._gone(),
             recorded=len(self._ledger),
         )
+
+    def _gone(self) -> list[str]:
+        """The rows that have a task and are not in the manifest; it takes a while to find them among a million."""
+        state = self.counts.read, len(self._ledger), self._ledger.tasks
+        if self._gone_at != state:
+            lacking = [self.plan.lacks(row_ids) for row_ids, _ in self._ledger.rows()]
+            self._gone_rows, self._gone_at = [row_id for some in lacking for row_id in some], state
+        return self._gone_rows
 
     def stop(self) -> None:
         """Send nothing more; what is under way is waited for and recorded by its own step."""
@@ -224,6 +276,16 @@ class Run:
         self._lease.check()
 
 
+def refuse_elsewhere(plan: Plan, knows_ids: bool) -> None:
+    """Raises Unusable where no other process may submit: a worker that dies leaves its rows to another one."""
+    fix = "use runner: threads"
+    if not knows_ids:
+        reason = f"{plan.job.scale.url} does not know unique_id, which keeps second tasks out where a worker dies"
+        raise Unusable("runner", reason, fix)
+    if plan.relabel is not None:
+        raise Unusable("runner", "rows are relabeled by one process only", fix)
+
+
 def receive_callbacks(job: Job) -> CallbackServer | None:
     """A receiver for this run, where the job waits for callbacks. Raises Unusable where it cannot listen."""
     completion = job.completion
@@ -232,7 +294,7 @@ def receive_callbacks(job: Job) -> CallbackServer | None:
     from labeling.callback_server import CallbackServer  # a web server, which takes its time to import
     from labeling.receiving import Receiver
 
-    server = CallbackServer(Receiver([job]), read_callback_key(), completion.host, completion.port)
+    server = CallbackServer(Receiver([job]), read_callback_key(job), completion.host, completion.port)
     server.start()
     return server
 

@@ -96,3 +96,5 @@ class ChunkReport:
     unsettled: list[str]  # sent, and no answer says whether a task was made
     not_asked_anew: int  # held back or unsettled too, but of rows that have a task from before
     rejected: list[Rejected]
+    unspent: int | None = None  # of the tasks that might have been created; None where nothing limits them
+    not_understood: str | None = None  # an answer to a creation that was no task, in words

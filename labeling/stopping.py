@@ -29,6 +29,11 @@ class Stop:
             self._event.set()
 
     @property
+    def is_set(self) -> bool:
+        """Whether everything was asked to stop."""
+        return self._event.is_set()
+
+    @property
     def reason(self) -> Exception:
         """What checks raise once it is set."""
         return self._reason

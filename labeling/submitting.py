@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from labeling import s3
@@ -16,7 +17,6 @@ from labeling.binding import plain
 from labeling.counts import Counts
 from labeling.errors import StoreTrouble
 from labeling.job import Job
-from labeling.ledger import Ledger
 from labeling.lost import LostTasks, Unrecorded, is_for
 from labeling.redaction import without_signature
 from labeling.revisiting import at_generation, changed
@@ -32,26 +32,30 @@ _HOLDER = re.compile(r"\(([0-9a-f]{24})\)")
 
 
 class Allowance:
-    """How many tasks may still be created under the job's cap; shared by threads."""
+    """How many tasks may still be created under the job's cap, None where nothing limits it; shared by threads."""
 
     def __init__(self, tasks: int | None) -> None:
         self._left = tasks
         self._lock = threading.Lock()
 
-    def take(self) -> bool:
-        """Whether one more task may be created."""
+    def take(self, tasks: int = 1) -> int | None:
+        """How many of these may be created: all of them, or what is left. None where nothing limits it."""
         with self._lock:
             if self._left is None:
-                return True
-            granted = self._left > 0
+                return None
+            granted = min(self._left, tasks)
             self._left -= granted
             return granted
 
-    def give_back(self) -> None:
-        """The task that was granted was not created, and never will be."""
+    def give_back(self, tasks: int | None = 1) -> None:
+        """Tasks that were granted were not created, and never will be."""
         with self._lock:
             if self._left is not None:
-                self._left += 1
+                self._left += tasks or 0
+
+    def drain(self) -> int | None:
+        """Take what is left."""
+        return self.take(1 << 62)
 
 
 class Left(Enum):
@@ -78,6 +82,7 @@ class Submitter:
 
     A task is created once per row, whatever breaks: see docs/architecture.md, "Exactly once".
 
+    record: writes tasks down; on return they are on lasting storage.
     unrecorded: tasks of runs that broke off, which are not in the ledger; see `unrecorded_tasks`.
     relabel_changed: whether a row that differs from what its task was made from gets a new one.
     check: asked before each row; raises where nothing more may be sent.
@@ -87,8 +92,7 @@ class Submitter:
         self,
         job: Job,
         client: ScaleClient,
-        ledger: Ledger,
-        allowance: Allowance,
+        record: Callable[[Sequence[Submission]], object],
         stop: Stop,
         counts: Counts,
         unrecorded: Unrecorded,
@@ -97,8 +101,7 @@ class Submitter:
     ) -> None:
         self._job = job
         self._client = client
-        self._ledger = ledger
-        self._allowance = allowance
+        self._record = record
         self._stop = stop
         self._counts = counts
         self._unrecorded = unrecorded
@@ -118,32 +121,43 @@ class Submitter:
         """End the threads."""
         self._threads.close()
 
-    def submit(self, rows: Sequence[BoundRow]) -> ChunkReport:
-        """Create the rows' tasks, and record them. What was created is recorded even if this raises."""
-        futures = [self._threads.submit(self._submit_row, row) for row in rows]
+    def submit(self, rows: Sequence[BoundRow], allowance: Allowance) -> ChunkReport:
+        """Create the rows' tasks, and record them. What was created is recorded even if this raises.
+
+        allowance: what may be created goes to the first of the rows, so that the same rows get it if they come again.
+        """
+        granted = zip(rows, self._granted(rows, allowance), strict=True)
+        futures = [self._threads.submit(self._submit_row, row, may, allowance) for row, may in granted]
         results, failure = gather(futures, self._stop)
         created = [result for result in results if isinstance(result, Created)]
-        self._ledger.record([submission for result in created for submission in (*result.older, result.submission)])
+        self._record([submission for result in created for submission in (*result.older, result.submission)])
         if failure:
             raise failure
         adopted = sum(result.adopted for result in created)
-        left = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, Left)]
+        unmade = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, Left)]
         return ChunkReport(
             created=len(created) - adopted,
             adopted=adopted,
-            held_back=[row.row_id for row, why in left if why is Left.HELD_BACK and not row.generation],
-            unsettled=[row.row_id for row, why in left if why is Left.UNSETTLED and not row.generation],
-            not_asked_anew=sum(row.generation > 0 for row, _ in left),
+            held_back=[row.row_id for row, why in unmade if why is Left.HELD_BACK and not row.generation],
+            unsettled=[row.row_id for row, why in unmade if why is Left.UNSETTLED and not row.generation],
+            not_asked_anew=sum(row.generation > 0 for row, _ in unmade),
             rejected=[result for result in results if isinstance(result, Rejected)],
         )
 
-    def _submit_row(self, row: BoundRow) -> Result:
+    def _granted(self, rows: Sequence[BoundRow], allowance: Allowance) -> list[bool]:
+        """For which rows a task may be created; those that are known to have one need no grant."""
+        needs = [(row.row_id, row.generation) not in self._unrecorded for row in rows]
+        granted = allowance.take(sum(needs))
+        counted = zip(needs, accumulate(needs), strict=True)
+        return [granted is None or not need or count <= granted for need, count in counted]
+
+    def _submit_row(self, row: BoundRow, may: bool, allowance: Allowance) -> Result:
         """What becomes of the row. The first failure ends all rows."""
         if self._failure:
             raise self._failure
         try:
             self._check()
-            result = self._create(row)
+            result = self._create(row, may, allowance)
         except Exception as error:
             self._failure = self._failure or error
             self._stop.set(error)
@@ -152,19 +166,19 @@ class Submitter:
             self._counts.add(submitted=1, **{"adopted" if result.adopted else "created": 1})
         return result
 
-    def _create(self, row: BoundRow) -> Result:
+    def _create(self, row: BoundRow, may: bool, allowance: Allowance) -> Result:
         unrecorded = self._unrecorded.get((row.row_id, row.generation))
         if unrecorded is not None:
-            return self._adopt(row, unrecorded)
-        if not self._allowance.take():
+            return self._adopt(row, unrecorded, allowance)
+        if not may:
             return Left.HELD_BACK
         find = partial(self._lost.find, row, datetime.now(UTC))
         try:
             task = self._client.create_task(self._job.task_type, self._body(row), find)
         except Duplicate as error:
-            return self._take_over(row, error)
+            return self._take_over(row, error, allowance)
         except InvalidRequest as error:
-            self._allowance.give_back()
+            allowance.give_back()
             return Rejected(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "correct it"))
         except UnexpectedAnswer as error:
             self._counts.not_understood = self._counts.not_understood or error.message
@@ -173,7 +187,7 @@ class Submitter:
         self._lost.server_knows_ids = task.unique_id == row.unique_id
         return Created(_submission(row, task), adopted=False)
 
-    def _take_over(self, row: BoundRow, error: Duplicate) -> Result:
+    def _take_over(self, row: BoundRow, error: Duplicate, allowance: Allowance) -> Result:
         """A task holds the row's unique_id: ours from before, unless it asks something else."""
         self._lost.server_knows_ids = True
         try:
@@ -184,7 +198,7 @@ class Submitter:
         if task is None:
             self._unsettled = True
             return Left.UNSETTLED
-        return self._adopt(row, task)
+        return self._adopt(row, task, allowance)
 
     def _holder(self, row: BoundRow, error: Duplicate) -> Task | None:
         named = _HOLDER.search(error.message)
@@ -195,14 +209,15 @@ class Submitter:
                 pass
         return self._lost.find_holder(row.unique_id)
 
-    def _adopt(self, row: BoundRow, task: Task) -> Result:
+    def _adopt(self, row: BoundRow, task: Task, allowance: Allowance) -> Result:
         is_ours = is_for(task, self._job.name, row.row_id)
         if is_ours and task.metadata.get("fingerprint") == row.fingerprint:
             self._unrecorded.pop((row.row_id, row.generation), None)
             return Created(_submission(row, task), adopted=True)
         if not is_ours or not self._relabel_changed:
             return changed(row.row, row.row_id, task.task_id)
-        result = self._create(at_generation(row, self._job.name, row.generation + 1))
+        may = allowance.take() != 0
+        result = self._create(at_generation(row, self._job.name, row.generation + 1), may, allowance)
         if not isinstance(result, Created):
             return result
         self._unrecorded.pop((row.row_id, row.generation), None)

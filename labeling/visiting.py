@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from labeling import closed
 from labeling.accounts import read_accounts, summarize, waiting
 from labeling.begun import BegunJob
 from labeling.collecting import Collector
+from labeling.errors import Interrupted
+from labeling.job import Job
+from labeling.storage import Folder
 from labeling.summary import Summary
 
 
@@ -14,7 +19,9 @@ from labeling.summary import Summary
 class Visited:
     """What a visit found. Numbers of tasks; `waiting` have not come back yet.
 
-    summary: None where a labeling run is under way, or broke off before it had gone through the manifest.
+    summary: None where a labeling run is under way, or broke off before it had gone through the manifest; and for a
+    closed job, which was left alone.
+    mark: what was there before; see `labeling.closed`. Empty for a closed job.
     """
 
     job: str
@@ -23,15 +30,36 @@ class Visited:
     errors: int  # new ones, canceled tasks among them
     waiting: int
     summary: Summary | None
+    mark: str = ""
 
     @property
     def is_through(self) -> bool:
         """Whether every row has ended."""
         return self.summary is not None and self.summary.pending == 0
 
+    @property
+    def was_closed(self) -> bool:
+        """Whether it was left alone, for every row had ended before."""
+        return not self.mark
+
+
+class NotAllVisited(Interrupted):
+    """Some jobs could not be looked after; the others were."""
+
+    def __init__(self, visited: Sequence[Visited], failed: Mapping[str, str]) -> None:
+        reasons = "".join(f"\n{name}: {reason}" for name, reason in failed.items())
+        number = len(visited) + len(failed)
+        super().__init__(f"{len(failed)} of {number} jobs could not be looked after:{reasons}")
+        self.visited = visited
+        self.failed = failed
+
+    def __reduce__(self) -> tuple[type[NotAllVisited], tuple[Sequence[Visited], Mapping[str, str]]]:
+        return type(self), (self.visited, self.failed)
+
 
 def visit(begun: BegunJob) -> Visited:
     """Take over what people have answered. Once nothing is waited for, the files are made large."""
+    recorded = closed.recorded(begun.folder)  # before anything is read: what comes later is for the next visit
     collector = Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop)
     outcomes = collector.outcomes
     labeled, all_before = outcomes.labeled, len(outcomes)
@@ -46,4 +74,10 @@ def visit(begun: BegunJob) -> Visited:
         summary = replace(summary, unknown_callbacks=collector.unknown_callbacks)
         summary.write(begun.folder)
         summary.check()
-    return Visited(begun.job.name, begun.folder.uri, new_labels, new - new_labels, left, summary)
+    mark = closed.mark(recorded, collector.left_callbacks)
+    return Visited(begun.job.name, begun.folder.uri, new_labels, new - new_labels, left, summary, mark)
+
+
+def left_alone(job: Job, folder: Folder) -> Visited:
+    """The visit that a closed job does not get."""
+    return Visited(job.name, folder.uri, 0, 0, 0, None)

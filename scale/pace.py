@@ -36,6 +36,12 @@ class Pace:
         if start > now:
             self._pause(start - now)
 
+    def limit(self, rate: float | None) -> None:
+        """From now on so many requests a second at most."""
+        with self._lock:
+            if rate != self._limit:
+                self._limit = self._rate = rate
+
     def slow_down(self, retry_after: float | None) -> None:
         """The server said 429: hold everything for as long as it asked, then go on at half the rate."""
         with self._lock:

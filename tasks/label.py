@@ -11,34 +11,52 @@ import time
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from labeling.elsewhere import Errand, carry_out
 from labeling.plan import Chunk
 from labeling.redaction import clean_errors
 from labeling.run import Run
+from labeling.stages import ChunkReport
 from labeling.summary import Summary
+from tasks.blocks import offer_blocks
 from tasks.reporting import report_summary, tell_landed
+
+offer_blocks()
 
 
 @task(task_run_name="submit-chunk", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors()
+@clean_errors
 def submit_chunk(run: Run, chunk: Chunk) -> None:
     """Check the rows of a chunk, and create their tasks."""
     begun = time.monotonic()
-    report = run.submit(chunk)
-    rate = len(chunk.rows) / max(time.monotonic() - begun, 1e-3)
+    _log_rate(len(chunk.rows), begun, run.submit(chunk))
+
+
+@task(task_run_name="submit-chunk-elsewhere", cache_policy=NO_CACHE, persist_result=False)
+@clean_errors
+def carry_out_errand(errand: Errand) -> ChunkReport:
+    """Check the rows of a chunk, and create their tasks: in another process than the run."""
+    begun = time.monotonic()
+    report = carry_out(errand)
+    _log_rate(len(errand.chunk.rows), begun, report)
+    return report
+
+
+def _log_rate(rows: int, begun: float, report: ChunkReport) -> None:
+    rate = rows / max(time.monotonic() - begun, 1e-3)
     message = "%d rows at %.0f/s: %d tasks created, %d found made already, %d rejected, %d held back"
     numbers = (report.created, report.adopted, len(report.rejected), len(report.held_back))
-    get_run_logger().info(message, len(chunk.rows), rate, *numbers)
+    get_run_logger().info(message, rows, rate, *numbers)
 
 
 @task(task_run_name="publish-rejects", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors()
+@clean_errors
 def publish_rejects(run: Run) -> None:
     """Write the rows that were not submitted, with the reasons."""
     run.finish_submission()
 
 
 @task(task_run_name="collect-answers", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors()
+@clean_errors
 def collect_answers(run: Run) -> int:
     """Take over what people have answered since the last look."""
     before = run.counts.labeled
@@ -48,7 +66,7 @@ def collect_answers(run: Run) -> int:
 
 
 @task(task_run_name="wait-and-collect", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors()
+@clean_errors
 def wait_and_collect(run: Run) -> int:
     """Take over what people have answered since the last look; an API that is gone is borne for a while."""
     before = run.counts.labeled
@@ -60,7 +78,7 @@ def wait_and_collect(run: Run) -> int:
 
 
 @task(task_run_name="write-summary", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors()
+@clean_errors
 def write_summary(run: Run) -> Summary:
     """Account for every row."""
     summary = run.finish()

@@ -1,28 +1,36 @@
 """What Prefect's UI shows of a job, and the events that automations can start from.
 
 labelflow.labels.landed   new rows are in labels/; payload: labeled, errors, waiting, output
-labelflow.job.through     every row has ended; payload: the numbers of summary.json, output
+labelflow.job.through     every row has ended, once for each time that a job is closed; payload: the numbers of
+                          summary.json, output
 """
 
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, cast
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import (
+    Artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
 from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
 
+from labeling import closed
 from labeling.counts import Counts
 from labeling.job import Job
 from labeling.outcomes import ERRORS, LABELS
@@ -33,7 +41,11 @@ from labeling.storage import Folder
 from labeling.summary import FILE, Summary
 from labeling.visiting import Visited
 
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import Artifact as ArtifactResponse
+
 PROGRESS_EVERY = 5.0  # seconds
+SENT_WITHIN = 10.0  # seconds
 LABELS_LANDED, JOB_THROUGH = "labelflow.labels.landed", "labelflow.job.through"
 
 
@@ -56,11 +68,13 @@ class Progress:
 
     @beside_the_work()
     def show(self, counts: Counts) -> None:
-        """Show how far it is."""
-        if time.monotonic() < self._next:
+        """Show how far it is; the end is always shown."""
+        ended = counts.answered + counts.rejected
+        is_the_end = 0 < counts.total <= ended
+        if time.monotonic() < self._next and not is_the_end:
             return
         self._next = time.monotonic() + PROGRESS_EVERY
-        percent = 100.0 * (counts.answered + counts.rejected) / max(1, counts.total or counts.read)
+        percent = 100.0 * ended / max(1, counts.total or counts.read)
         words = f"{self._job}: {counts.read:,} rows read, {counts.submitted:,} submitted, {counts.labeled:,} labeled"
         if self._artifact is None:
             made = create_progress_artifact(percent, f"{artifact_key(self._job)}-progress", words)
@@ -70,18 +84,42 @@ class Progress:
 
 
 def report_visit(job: Job, folder: Folder, visited: Visited) -> None:
-    """Tell of what a visit found; of nothing where it found nothing."""
-    if not visited.labeled and not visited.errors:
-        return
-    tell_landed(job, folder, visited.labeled, visited.errors, visited.waiting)
-    if visited.summary:
-        report_summary(folder, visited.summary)
+    """Tell of what a visit found, of nothing where it found nothing; close a job of which every row has ended."""
+    if visited.labeled or visited.errors:
+        tell_landed(job, folder, visited.labeled, visited.errors, visited.waiting)
+        if visited.summary:
+            show_summary(folder, visited.summary)
+    if visited.summary and visited.is_through:
+        close(folder, visited.summary, visited.mark)
+
+
+def report_summary(folder: Folder, summary: Summary) -> None:
+    """Show how a job stands at the end of a run; close it where every row has ended."""
+    show_summary(folder, summary)
+    if summary.pending == 0:
+        left = closed.waiting_callbacks(folder) if summary.unknown_callbacks else []
+        close(folder, summary, closed.mark(closed.recorded(folder), left))
 
 
 @beside_the_work()
-def report_summary(folder: Folder, summary: Summary) -> None:
-    """Show the counts, and some of the rows without a label; where every row has ended, tell so."""
+def close(folder: Folder, summary: Summary, mark: str) -> None:
+    """Tell that every row has ended, unless that was told, and note it then: so it is told at least once.
+
+    mark: of what was there before; see `labeling.closed`.
+    """
+    before = closed.read_closed(folder)
+    if before is None or before.mark != mark:
+        numbers = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
+        _tell(JOB_THROUGH, summary.job, {**numbers, "output": folder.uri})
+        _wait_until_sent()
+    closed.close(folder, summary, mark)
+
+
+@beside_the_work()
+def show_summary(folder: Folder, summary: Summary) -> None:
+    """Show the progress, the counts, where the files are, and some of the rows without a label."""
     key = artifact_key(summary.job)
+    _show_progress(f"{key}-progress", summary)
     create_table_artifact(
         key=f"{key}-counts", table=[_counts(summary)], description=f"{summary.job}: where the rows are"
     )
@@ -90,11 +128,25 @@ def report_summary(folder: Folder, summary: Summary) -> None:
         ended = summary.unlabeled
         description = f"{summary.job}: {len(rows):,} of the {ended:,} rows that ended without a label, and why"
         create_table_artifact(key=f"{key}-unlabeled", table=rows, description=description)
-    files = "\n".join(f"- `{folder.uri}/{name}`" for name in (LABELS, REJECTS, ERRORS, FILE))
+    files = "\n".join(f"- {link(f'{folder.uri}/{name}')}" for name in (LABELS, REJECTS, ERRORS, FILE))
     create_markdown_artifact(files, key=f"{key}-files", description=f"{summary.job}: the files")
-    if summary.pending == 0:
-        numbers = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
-        _tell(JOB_THROUGH, summary.job, {**numbers, "output": folder.uri})
+
+
+def _show_progress(key: str, summary: Summary) -> None:
+    """In the bar that the labeling run began, so that it goes on when that run has left."""
+    percent = 100.0 * (summary.rows - summary.pending) / max(1, summary.rows)
+    words = f"{summary.job}: {summary.labeled:,} of {summary.rows:,} rows labeled, {summary.pending:,} pending"
+    begun = cast("ArtifactResponse | None", Artifact.get(key))
+    if begun:
+        update_progress_artifact(begun.id, percent, words)
+    else:
+        create_progress_artifact(percent, key, words)
+
+
+def link(location: str) -> str:
+    """A path or URI as a link in Markdown."""
+    uri = location if "://" in location else f"file://{Path(location).absolute()}" + "/" * location.endswith("/")
+    return f"[`{location}`]({quote(uri, safe=':/')})"
 
 
 @beside_the_work()
@@ -105,8 +157,18 @@ def tell_landed(job: Job, folder: Folder, labeled: int, errors: int, waiting: in
 
 
 def artifact_key(job: str) -> str:
-    """A job's name as Prefect takes it for a key: small letters, digits and dashes."""
-    return "label-" + re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")
+    """A job's name as Prefect takes it for a key: small letters, digits and dashes; each name has one of its own."""
+    plain = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")
+    return f"label-{plain}" if plain == job else f"label-{plain}-{sha256(job.encode()).hexdigest()[:8]}"
+
+
+def _wait_until_sent() -> None:
+    """Events leave by a thread of Prefect's. Raises TimeoutError where it does not get rid of them."""
+    waiting = threading.Thread(target=EventsWorker.instance().wait_until_empty, name="events", daemon=True)
+    waiting.start()
+    waiting.join(SENT_WITHIN)
+    if waiting.is_alive():
+        raise TimeoutError("the events were not sent")
 
 
 def _counts(summary: Summary) -> dict[str, Any]:
@@ -116,4 +178,5 @@ def _counts(summary: Summary) -> dict[str, Any]:
 
 def _tell(event: str, job: str, payload: dict[str, Any]) -> None:
     resource = {"prefect.resource.id": f"labelflow.job.{job}", "prefect.resource.name": job}
-    emit_event(event, resource=resource, payload=payload)
+    if emit_event(event, resource=resource, payload=payload) is None:
+        raise RuntimeError(f"{event} was not sent")

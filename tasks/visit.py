@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from contextlib import closing
+from datetime import UTC, datetime
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from labeling import closed
 from labeling.begun import BegunJob
 from labeling.canceling import Cancellation, cancel
 from labeling.job import Job
 from labeling.redaction import clean_errors
 from labeling.stopping import Stop
-from labeling.visiting import Visited, visit
+from labeling.storage import open_output
+from labeling.visiting import Visited, left_alone, visit
+from tasks.blocks import offer_blocks
 from tasks.reporting import report_visit
+
+offer_blocks()
 
 
 @task(task_run_name="visit-{job.name}", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors()
+@clean_errors
 def visit_job(job: Job, stop: Stop | None = None) -> Visited:
-    """Take over what people have answered since the last look, and tell of it."""
+    """Take over what people have answered since the last look, and tell of it. A closed job is left alone."""
+    folder, begun_at = open_output(job.output), time.monotonic()
+    before = closed.read_closed(folder)
+    if before and before.rests(closed.mark_now(folder), datetime.now(UTC)):
+        get_run_logger().info("%s: closed since %s", job.name, f"{before.closed_at:%Y-%m-%d %H:%M} UTC")
+        return left_alone(job, folder)
     with closing(BegunJob(job, stop)) as begun:
         visited = visit(begun)
-        message = "%s: %d new labels, %d tasks without one, %d wait"
-        get_run_logger().info(message, visited.job, visited.labeled, visited.errors, visited.waiting)
-        report_visit(job, begun.folder, visited)
-        return visited
+    rate = (visited.labeled + visited.errors) / max(time.monotonic() - begun_at, 1e-3)
+    message = "%s: %d new labels, %d tasks without one, at %.0f/s; %d wait"
+    get_run_logger().info(message, visited.job, visited.labeled, visited.errors, rate, visited.waiting)
+    report_visit(job, folder, visited)
+    if before and not visited.is_through:
+        closed.reopen(folder)
+    return visited
 
 
 @task(task_run_name="cancel-{job.name}", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors()
+@clean_errors
 def cancel_pending(job: Job, row_ids: Collection[str] | None = None, stop: Stop | None = None) -> Cancellation:
     """Take back what people have not done yet."""
     with closing(BegunJob(job, stop)) as begun:

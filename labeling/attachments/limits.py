@@ -42,7 +42,7 @@ def _kinds(seen: Seen) -> set[str]:
     declared: str = kind_of_content_type(seen.content_type)
     if _SOUND_OR_PICTURE.match(seen.head):
         return {declared} if declared in ("audio", "video") else {"audio", "video"}
-    by_bytes = kind_of_bytes(seen.head)
+    by_bytes = kind_of_bytes(seen.head) if seen.head else "unknown"
     if by_bytes != "unknown":
         return {by_bytes}
     if declared != "unknown":

@@ -3,7 +3,8 @@
 Listing pays where the wanted keys lie close together. A page that answers few of them is hardly better than
 asking for each, for pages come one after another and questions many at once: so after a few poor pages the
 rest is left to the caller. Each page answers one key at least, so that this never costs more requests than
-a question for each key. Pages are remembered: the next rows often continue the same listing.
+a question for each key; and it is tried ever more seldom where it did not pay. Pages are remembered: the next rows
+often continue the same listing.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from labeling import s3
 
 REMEMBERED = 200_000  # keys, some 60 MB
 PAGE_COST = 50  # keys: what a page takes beside its own
-LEAST_PER_PAGE = 8  # wanted keys: fewer are answered sooner by asking for each, many at once
+PAGE_KEYS, PROBE_KEYS = 1000, 100  # in a page; in one that only tells whether listing pays
+LEAST_PER_PAGE, LEAST_PER_PROBE = 8, 2  # wanted keys: fewer are answered sooner by asking for each, many at once
 POOR_PAGES = 3  # in a row, before listing is given up
+LONGEST_REST = 64  # look-ups that are made without it then
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 _CANNOT_LIST = (*s3.DENIED, "NotImplemented", "MethodNotAllowed")
 
@@ -60,10 +63,31 @@ class Page:
         return {key: self.objects.get(key) for key in keys[start:stop] if key.startswith(self.prefix)}
 
 
+class Yield:
+    """Whether listing has paid in a bucket of late. Where it has not, it is tried ever more seldom."""
+
+    def __init__(self) -> None:
+        self.is_good = True
+        self._left_out = 0  # look-ups for which it is not tried
+        self._next = 1
+
+    def is_worth_a_try(self) -> bool:
+        """Whether to list this time."""
+        self._left_out -= self._left_out > 0
+        return self._left_out == 0
+
+    def note(self, paid: bool) -> None:
+        """What came of it."""
+        self.is_good = paid
+        self._next = 1 if paid else min(2 * self._next, LONGEST_REST)
+        self._left_out = 0 if paid else self._next
+
+
 class Listings:
     """Answers keys from listings, and remembers their pages. Many threads may share one."""
 
     def __init__(self) -> None:
+        self._yields: dict[str, Yield] = {}  # by bucket
         self._pages: deque[Page] = deque()
         self._remembered = 0
         self._closed: set[tuple[str, str]] = set()  # buckets and prefixes that cannot be listed
@@ -76,15 +100,21 @@ class Listings:
         """
         answers = self._recall(bucket, keys)
         left = [key for key in keys if key not in answers]
+        earned = self._yields.setdefault(bucket, Yield())
+        if not earned.is_worth_a_try():
+            return answers
         prefix, poor = _folder(left), 0
+        size = PAGE_KEYS if earned.is_good else PROBE_KEYS
         while len(left) > 1 and poor < POOR_PAGES:
-            page = self._list(bucket, prefix, _just_before(left[0]))
+            page = self._list(bucket, prefix, _just_before(left[0]), size)
             found = page.answers(left) if page else {}
             if not found:
                 break
             answers |= found
             left = left[len(found) :]
-            poor = poor + 1 if len(found) < LEAST_PER_PAGE else 0
+            is_poor = len(found) < (LEAST_PER_PAGE if size == PAGE_KEYS else LEAST_PER_PROBE)
+            poor, size = (poor + 1, PROBE_KEYS) if is_poor else (0, PAGE_KEYS)
+        earned.note(poor < POOR_PAGES)
         return answers
 
     def _recall(self, bucket: str, keys: Sequence[str]) -> Answers:
@@ -95,11 +125,11 @@ class Listings:
             answers |= page.answers(keys)
         return answers
 
-    def _list(self, bucket: str, prefix: str, after: str) -> Page | None:
+    def _list(self, bucket: str, prefix: str, after: str, keys: int) -> Page | None:
         """One page of a listing; None where the bucket cannot be listed so."""
         if (bucket, prefix) in self._closed:
             return None
-        page = _ask(bucket, prefix, after)
+        page = _ask(bucket, prefix, after, keys)
         if page is None:
             self._closed.add((bucket, prefix))
         else:
@@ -114,11 +144,11 @@ class Listings:
                 self._remembered -= len(self._pages.popleft().objects) + PAGE_COST
 
 
-def _ask(bucket: str, prefix: str, after: str) -> Page | None:
+def _ask(bucket: str, prefix: str, after: str, keys: int) -> Page | None:
     """The page after a key; None where listing is refused, or tells nothing about what is missing."""
     try:
         answer = s3.client().list_objects_v2(
-            Bucket=bucket, Prefix=prefix, StartAfter=after, OptionalObjectAttributes=["RestoreStatus"]
+            Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=keys, OptionalObjectAttributes=["RestoreStatus"]
         )
     except s3.errors() as error:
         if s3.error_code(error) in _CANNOT_LIST:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from labeling import answer_files, compaction
+from labeling import answer_files, compaction, watermark
 from labeling.errors import Unusable
 from labeling.job import Job
 from labeling.ledger import Ledger, begin, recorded_source
@@ -23,6 +23,7 @@ from labeling.run import Run
 from labeling.stages import Submission
 from labeling.storage import LocalFolder
 from labeling.tables import parts
+from scale import client
 from tests.conftest import Scripted
 from tests.labeling.driver import label
 from tests.labeling.jobs import make_job
@@ -32,18 +33,20 @@ ROWS = 12
 
 
 class People:
-    """An API whose tasks stay pending until `end` is called; it heeds `status`, `start_time` and `completed_after`."""
+    """An API whose tasks stay pending until `end` is called; it heeds `status`, `start_time` and `updated_after`."""
 
     def __init__(self, scripted: Scripted, knows_ids: bool = True) -> None:
         self.tasks: dict[str, dict[str, Any]] = {}  # by row_id
+        self.changed: dict[str, str] = {}  # when each task came back, or last changed
         self.knows_ids = knows_ids
         self.created_at = NOON
         self.queries: list[dict[str, list[str]]] = []
         scripted.answer = self.answer
 
     def end(self, row_id: str, status: str = "completed", minutes: float | None = 0, response: Any = None) -> None:
-        """A task comes back, so many minutes after noon (None: the server does not say when)."""
+        """A task comes back, so many minutes after noon (None: at midnight, and the server does not say when)."""
         at = None if minutes is None else (NOON + timedelta(minutes=minutes)).isoformat()
+        self.changed[row_id] = at or (NOON + timedelta(hours=12)).isoformat()
         response = {"category": "a"} if response is None and status == "completed" else response
         self.tasks[row_id].update(status=status, completed_at=at, response=response)
 
@@ -65,16 +68,17 @@ class People:
         if "status" in query:
             self.queries.append(query)
         docs = [task for task in reversed(self.tasks.values()) if self._matches(task, query)]
-        return 200, {"docs": docs, "total": len(docs), "has_more": False}, {}
+        offset, limit = (int(query.get(name, ["0"])[0]) for name in ("offset", "limit"))
+        page = docs[offset : offset + limit]
+        return 200, {"docs": page, "total": len(docs), "has_more": offset + len(page) < len(docs)}, {}
 
     def _matches(self, task: dict[str, Any], query: dict[str, list[str]]) -> bool:
         if query.get("status", [task["status"]])[0] != task["status"]:
             return False
         if "start_time" in query and not task["created_at"] > moment(query["start_time"][0]):
             return False
-        return "completed_after" not in query or bool(
-            task.get("completed_at") and task["completed_at"] > moment(query["completed_after"][0])
-        )
+        changed = self.changed.get(str(task["metadata"].get("row_id")), task["created_at"])
+        return "updated_after" not in query or changed > moment(query["updated_after"][0])
 
 
 def moment(text: str) -> str:
@@ -132,20 +136,22 @@ def test_an_answer_that_is_listed_late_is_not_missed(scripted: Scripted, the_job
         assert run.collect() == 1
 
 
-def test_a_later_look_asks_for_what_is_new_only_and_for_all_the_canceled(
+def test_a_later_look_asks_for_what_has_changed_only_whoever_makes_it(
     scripted: Scripted, the_job: Callable[..., Job]
 ) -> None:
     people = People(scripted)
     with closing(submitted(the_job())) as run:
         people.end("r0", minutes=60)
         run.collect()
-        people.queries.clear()
-        people.end("r1", "canceled", minutes=None)
-        people.end("r2", "error", minutes=None, response={"error": "gone"})
+    people.queries.clear()
+    people.end("r1", "canceled", minutes=None)
+    people.end("r2", "error", minutes=None, response={"error": "gone"})
+    with closing(submitted(the_job())) as run:
         assert run.collect() == 2
         summary = run.summary()
     assert (summary.labeled, summary.canceled, summary.error) == (1, 1, 1)
-    assert [query["status"][0] for query in people.queries if "completed_after" in query] == ["completed"]
+    since = {(query["status"][0], query["updated_after"][0][:16]) for query in people.queries}
+    assert since == {(status, "2026-11-23T12:49") for status in ("completed", "canceled", "error")}, since
     assert all(query["type"] == ["categorization"] for query in people.queries)
 
 
@@ -168,8 +174,47 @@ def test_a_server_of_2017_is_not_asked_for_what_it_does_not_know(
         run.collect()
         people.end("r1", minutes=1)
         assert run.collect() == 1
-    assert not any("completed_after" in query for query in people.queries)
+    assert not any("updated_after" in query for query in people.queries)
     assert not any(query["status"] == ["error"] for query in people.queries)
+
+
+def test_on_2017_a_list_is_read_until_nothing_in_it_can_be_new(
+    scripted: Scripted, the_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE_LIMIT", 2)
+    people = People(scripted, knows_ids=False)
+
+    def look() -> tuple[int, list[str]]:
+        people.queries.clear()
+        with closing(submitted(the_job(submit={"concurrency": 1}))) as run:  # created in the order of the manifest
+            return run.collect(), [query["status"][0] for query in people.queries]
+
+    look()
+    for number in range(1, 7):
+        people.end(f"r{number}")
+    assert look() == (6, ["completed"] * 3 + ["canceled"])
+    assert look() == (0, ["completed", "canceled"])
+    people.end("r8")
+    people.end("r9")
+    people.end("r10", "canceled", minutes=None)
+    assert look() == (3, ["completed", "canceled"])
+    people.tasks["r99"] = {**people.tasks["r1"], "task_id": "f" * 24, "metadata": {"job": "another"}}
+    assert look() == (0, ["completed"] * 5 + ["canceled"])  # one is new, and is another job's
+    assert look() == (0, ["completed", "canceled"])
+
+
+def test_on_2017_a_list_is_read_whole_again_after_a_task_that_is_not_recorded_yet(
+    scripted: Scripted, the_job: Callable[..., Job]
+) -> None:
+    people = People(scripted, knows_ids=False)
+    with closing(submitted(the_job())) as run:
+        people.end("r0")
+        people.tasks["r99"] = {**people.tasks["r0"], "task_id": "f" * 24, "metadata": {"job": "job", "row_id": "r99"}}
+        run.collect()
+        assert watermark.read(run.plan.folder, 99).totals == {}
+        del people.tasks["r99"]
+        run.collect()
+        assert list(watermark.read(run.plan.folder, 99).totals.values()) == [1]
 
 
 def test_errors_are_written_once_over_many_runs_and_merged_in_order(

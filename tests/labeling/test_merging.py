@@ -16,7 +16,7 @@ from labeling import merging
 from labeling.keys import Numbers
 from labeling.merging import Merged
 from labeling.storage import LocalFolder
-from labeling.tables import to_parquet
+from labeling.tables import texts, to_parquet
 
 ROWS, PART_ROWS = 4000, 100
 
@@ -59,7 +59,7 @@ def test_rows_come_in_the_order_of_the_manifest_and_no_task_twice(
     folder = LocalFolder(str(tmp_path))
     names = parts_of(folder, [*shuffled(), 3, 1, 2])
     (path,) = merge(folder, names, tmp_path / "merged")
-    assert order(pq.read_table(path)["task_id"].to_pylist()).tolist() == list(range(ROWS))
+    assert order(texts(pq.read_table(path), "task_id")).tolist() == list(range(ROWS))
     assert pq.ParquetFile(path).num_row_groups == ROWS // 500 + 1
 
 
@@ -72,7 +72,7 @@ def test_files_are_cut_by_size_and_the_order_goes_on_in_the_next(
     paths = merge(folder, parts_of(folder, shuffled()), tmp_path / "merged")
     assert len(paths) > 2
     assert all(path.stat().st_size >= 4_000 for path in paths[:-1])
-    task_ids = [task_id for path in paths for task_id in pq.read_table(path)["task_id"].to_pylist()]
+    task_ids = [task_id for path in paths for task_id in texts(pq.read_table(path), "task_id")]
     assert order(task_ids).tolist() == list(range(ROWS))
 
 
@@ -89,7 +89,7 @@ def test_one_row_is_found_by_its_id_in_one_row_group(tmp_path: Path, monkeypatch
     folder = LocalFolder(str(tmp_path))
     (path,) = merge(folder, parts_of(folder, shuffled()), tmp_path / "merged")
     row_id = pq.read_table(path)["row_id"][ROWS // 2].as_py()
-    told = duckdb.sql(f"EXPLAIN ANALYZE SELECT * FROM '{path}' WHERE row_id = '{row_id}'").fetchall()[0][1]
+    told = duckdb.execute(f"EXPLAIN ANALYZE SELECT * FROM '{path}' WHERE row_id = '{row_id}'").fetchall()[0][1]
     assert f"Row Groups Scanned: 1 / {ROWS // 200}" in told, told
 
 

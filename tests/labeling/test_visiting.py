@@ -6,18 +6,19 @@ import json
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from labeling import ledger, s3
+from labeling import begun, ledger, s3
 from labeling.begun import BegunJob, find_jobs, the_job_in
-from labeling.errors import Unusable
+from labeling.errors import Interrupted, Unusable
 from labeling.job import Job
 from labeling.storage import open_folder
 from labeling.visiting import Visited, visit
 from sandbox.server import running
-from tests.labeling.conftest import Bucket
+from tests.labeling.conftest import Bucket, Counter
 from tests.labeling.driver import label
 from tests.labeling.jobs import make_job
 
@@ -33,8 +34,8 @@ def the_job(folder: Path, url: str, name: str = "job", output: str | None = None
 
 
 def look(job: Job) -> Visited:
-    with closing(BegunJob(job)) as begun:
-        return visit(begun)
+    with closing(BegunJob(job)) as opened:
+        return visit(opened)
 
 
 def until_through(job: Job) -> Visited:
@@ -54,8 +55,7 @@ def test_a_job_is_finished_without_its_manifest_and_its_config(
         submitted = label(the_job(tmp_path, url), wait=False)
         assert submitted.pending == ROWS - 1
         (tmp_path / "manifest.jsonl").unlink()
-        [job] = find_jobs(str(tmp_path / "out"))
-        seen = until_through(job)
+        seen = until_through(the_job_in(str(tmp_path / "out")))
     assert seen.summary
     assert (seen.summary.rows, seen.summary.labeled, seen.summary.rejected) == (ROWS, ROWS - 1, 1)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == ROWS - 1
@@ -72,7 +72,7 @@ def test_the_jobs_below_a_folder_are_found_on_disk_and_in_s3(
         for root in (str(tmp_path / "out"), bucket.uri("labels")):
             for name in ("one", "two"):
                 label(the_job(tmp_path, url, name, f"{root}/{name}"), wait=False)
-            found = list(find_jobs(root))
+            found = [one.the_job() for one in find_jobs(root)]
             assert [job.name for job in found] == ["one", "two"]
             assert [job.output for job in found] == [f"{root}/one", f"{root}/two"]
             assert list(find_jobs(f"{root}/nowhere")) == []
@@ -104,3 +104,55 @@ def test_a_job_reads_back_as_it_was_kept(tmp_path: Path) -> None:
     folder = open_folder(job.output)
     ledger.keep_config(folder, job)
     assert ledger.kept_config(folder) == job
+
+
+def begun_job(folder: Path, root: str, name: str, **changes: Any) -> Job:
+    """A job whose config is kept in its output, as a run does."""
+    job = make_job(folder, name=name.rpartition("/")[2], output=f"{root}/{name}", **changes)
+    ledger.keep_config(open_folder(job.output), job)
+    return job
+
+
+def test_jobs_are_found_at_any_depth_and_not_within_a_job(tmp_path: Path, bucket: Bucket) -> None:
+    for root in (str(tmp_path / "root"), bucket.uri("root")):
+        for name in ("a", "team/b", "team/2026/11/c", "a/within", "1/2/3/4/too-deep/d/e"):
+            begun_job(tmp_path, root, name)
+        assert [one.output for one in find_jobs(root)] == [
+            f"{root}/{name}" for name in ("a", "team/b", "team/2026/11/c")
+        ]
+
+
+def test_looking_for_jobs_costs_two_requests_a_folder_and_none_within_a_job(
+    tmp_path: Path, bucket: Bucket, s3_requests: Counter
+) -> None:
+    begun_job(tmp_path, bucket.uri("root"), "team/job")
+    bucket.fill([f"root/team/job/labels/part-{number}.parquet" for number in range(1500)])
+    before = s3_requests.count()
+    assert len(list(find_jobs(bucket.uri("root")))) == 1
+    assert s3_requests.count() - before == 5  # of root and team what it is and what it holds, of the job what it is
+
+
+def test_a_root_of_too_many_folders_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(begun, "MOST_FOLDERS", 10)
+    begun_job(tmp_path, str(tmp_path / "root"), "job")
+    for number in range(12):
+        (tmp_path / "root" / f"other-{number}").mkdir()
+    job, rest = find_jobs(str(tmp_path / "root"))
+    assert job.the_job().name == "job"
+    with pytest.raises(Unusable, match="more than 10 folders lie below it; name folders that are nearer"):
+        rest.the_job()
+
+
+def test_a_damaged_job_hides_no_other(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("a", "b", "c"):
+        begun_job(tmp_path, str(root), name)
+    (root / "b" / "_ledger" / "config.json").write_text("{")
+    (root / "d" / "_ledger").mkdir(parents=True)
+    (root / "d" / "_ledger" / "config.json").mkdir()
+    found = list(find_jobs(str(root)))
+    assert [one.job.name if one.job else one.output for one in found] == ["a", str(root / "b"), "c", str(root / "d")]
+    with pytest.raises(Interrupted, match=r"b/_ledger/config.json is damaged; run label_dataset"):
+        found[1].the_job()
+    with pytest.raises(Interrupted, match=r"d/_ledger/config.json: "):
+        found[3].the_job()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
+from functools import lru_cache
 from mimetypes import MimeTypes
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 from labeling import s3
 from labeling.attachments.attachment import (
@@ -108,7 +109,12 @@ def _verdict(stored: Stored | None, uri: str) -> Seen | Refused:
 
 def _declared(uri: str) -> str | None:
     """The type that the key's suffix stands for: listings do not tell another."""
-    return _TYPES.guess_type("x" + PurePosixPath(uri).suffix, strict=False)[0]
+    return _type_of(splitext(uri)[1])
+
+
+@lru_cache(maxsize=1000)
+def _type_of(suffix: str) -> str | None:
+    return _TYPES.guess_type("x" + suffix, strict=False)[0]
 
 
 def _refused(error: Exception, uri: str) -> Refused:

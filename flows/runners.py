@@ -1,0 +1,116 @@
+"""Where chunks are submitted: by threads of this process, or by the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_API_URL
+
+from labeling.errors import Unusable
+from labeling.job import RunnerSection
+from labeling.plan import Chunk
+from labeling.run import Run
+from tasks.label import carry_out_errand, submit_chunk
+
+if TYPE_CHECKING:
+    from prefect_dask.task_runners import DaskTaskRunner
+
+CHUNKS_AT_ONCE = 3  # while one chunk waits for answers, the next is being checked
+CHUNKS_A_WORKER = 2
+SECONDS_TO_JOIN = 60.0  # for the first worker of a cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A chunk that is being submitted. `finish` waits for it, and takes note of what became of it."""
+
+    future: PrefectFuture[Any]
+    finish: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Submits chunks, so many at once."""
+
+    at_once: Callable[[], int]
+    send: Callable[[Chunk], Sent]
+
+
+@contextmanager
+def open_runner(run: Run) -> Iterator[Runner]:
+    """The runner that the job names. Raises Unusable where there is none."""
+    if not run.plan.job.runner.is_elsewhere:
+        yield Runner(lambda: CHUNKS_AT_ONCE, lambda chunk: _by_threads(run, chunk))
+        return
+    refuse_without_api()
+    with _dask(run.plan.job.runner) as dask:
+        yield Runner(lambda: CHUNKS_A_WORKER * _workers(dask), lambda chunk: _by_dask(run, chunk, dask))
+
+
+def refuse_without_api() -> None:
+    """Raises Unusable where workers elsewhere would each start a Prefect server of their own."""
+    if not PREFECT_API_URL.value():
+        reason = "dask needs a Prefect server that all its workers reach, and none is named"
+        raise Unusable("runner", reason, "set PREFECT_API_URL, or use runner: threads")
+
+
+def _by_threads(run: Run, chunk: Chunk) -> Sent:
+    future = submit_chunk.submit(run, chunk)
+    return Sent(future, future.result)
+
+
+def _by_dask(run: Run, chunk: Chunk, dask: DaskTaskRunner) -> Sent:
+    errand = run.errand(chunk, workers=_workers(dask))
+    future = dask.submit(carry_out_errand, {"errand": errand})
+    return Sent(future, lambda: run.take_over(errand, future.result()))
+
+
+@contextmanager
+def _dask(section: RunnerSection) -> Iterator[DaskTaskRunner]:
+    try:
+        from distributed import LocalCluster
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ImportError:
+        raise Unusable("runner", "dask is not installed", "pip install 'labelflow[dask]'") from None
+
+    if section.scheduler:
+        try:
+            with DaskTaskRunner(address=section.scheduler, client_kwargs={"timeout": SECONDS_TO_JOIN}) as dask:
+                _wait_for_a_worker(dask, section.scheduler)
+                yield dask
+        except (OSError, TimeoutError) as error:
+            raise Unusable("runner.scheduler", str(error), "start a Dask scheduler there, and workers for it") from None
+        return
+    with _without_ctrl_c():
+        cluster = LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=section.workers, threads_per_worker=CHUNKS_A_WORKER, host="127.0.0.1", dashboard_address=None
+        )
+    with cluster, DaskTaskRunner(cluster=cluster) as dask:
+        yield dask
+
+
+def _wait_for_a_worker(dask: DaskTaskRunner, scheduler: str) -> None:
+    try:
+        dask.client.wait_for_workers(1, timeout=SECONDS_TO_JOIN)
+    except TimeoutError:
+        raise TimeoutError(f"no worker has joined {scheduler} within {SECONDS_TO_JOIN:.0f} s") from None
+
+
+def _workers(dask: DaskTaskRunner) -> int:
+    """How many worker processes there are at this moment."""
+    return max(1, len(dask.client.scheduler_info(n_workers=-1)["workers"]))
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Processes that are started in here do not hear Ctrl-C, which goes to all on a terminal: the run tells them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,59 @@
+"""Keys that only a Prefect server has: in a Secret block, and in an AwsCredentials block."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.server import running
+from tests.acceptance.chaos.stores import open_store
+from tests.acceptance.commands import ROOT, environment, made, run, write_manifest
+from tests.acceptance.prefect_server import prefect_server
+from tests.labeling.jobs import write_config
+
+SAVE = """
+import sys
+from prefect.blocks.system import Secret
+from prefect_aws import AwsCredentials
+key, access, secret, endpoint = sys.argv[1:]
+Secret(value=key).save("scale-api-key")
+AwsCredentials(
+    aws_access_key_id=access, aws_secret_access_key=secret, region_name="us-east-1",
+    aws_client_parameters={"endpoint_url": endpoint},
+).save("labels-bucket")
+"""
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as url:
+        yield url
+
+
+def test_a_job_runs_with_keys_that_only_blocks_hold(tmp_path: Path, api: str) -> None:
+    home = tmp_path / "home"
+    write_manifest(tmp_path, 20)
+    with running() as url, open_store("s3", tmp_path / "store") as store:
+        given = store.environment
+        keys = [given[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")]
+        save = [sys.executable, "-c", SAVE, "test_command", *keys]
+        subprocess.run(save, cwd=ROOT, env=environment(home, PREFECT_API_URL=api), check=True, timeout=120)
+        job = {
+            "scale": {"url": url, "key": "block:scale-api-key"},
+            "s3": {"credentials": "block:labels-bucket"},
+            "output": store.output("job"),
+        }
+        config = write_config(tmp_path, **job)
+        outcome = run(config, home=home, PREFECT_API_URL=api, SCALE_API_KEY="")
+        assert outcome.returncode == 0, outcome.stderr
+        assert len(made(url)) == 20
+        secret = keys[1]
+        assert secret not in outcome.stdout + outcome.stderr
+        missing = write_config(tmp_path, **{**job, "scale": {"url": url, "key": "block:nowhere"}})
+        refused = run(missing, home=home, PREFECT_API_URL=api, SCALE_API_KEY="")
+        assert refused.returncode == 2
+        assert "block:nowhere: the Prefect server has no Secret block of that name; create it" in refused.stderr
