@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos properties callbacks check format clean
+.PHONY: demo test chaos properties callbacks ways mutations bench check format clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -30,10 +30,28 @@ CASES ?= 10000
 properties: .venv/ready
 	PROPERTY_CASES=$(CASES) $(BIN)/pytest tests/properties $(if $(SEED),--hypothesis-seed=$(SEED))
 
-# Sends so many callbacks, forged and broken ones among them, to a receiver that is killed meanwhile.
+# Sends so many callbacks, forged and broken ones among them, to a receiver that is killed KILLS times meanwhile; then the
+# sandbox sends those of SENT tasks. CORE=1: the receiver may use that core only.
 COUNT ?= 3000
+callbacks: KILLS = 5
 callbacks: .venv/ready
-	$(BIN)/python -m tests.acceptance.callbacks --count $(COUNT)
+	$(BIN)/python -m tests.acceptance.callbacks --count $(COUNT) --kills $(KILLS) \
+		$(if $(SENT),--sent $(SENT)) $(if $(CORE),--core $(CORE)) $(if $(SEED),--seed $(SEED))
+
+# Labels so many rows through callbacks alone, and by polling alone: they must end alike. TURNAROUND: seconds that people take.
+ROWS ?= 1000
+TURNAROUND ?= 30-300
+ways: .venv/ready
+	$(BIN)/python -m tests.acceptance.callbacks.ways --rows $(ROWS) --turnaround $(TURNAROUND) \
+		$(if $(DIALECT),--dialect $(DIALECT))
+
+# Breaks the product on purpose, in copies of this folder, and sees that the proofs notice. NAME="no fingerprint": only that.
+mutations: .venv/ready
+	$(BIN)/python -m tests.acceptance.mutations $(if $(NAME),--name "$(NAME)")
+
+# Measures what is claimed about speed and memory, and writes docs/benchmarks.md. NAMES="dry_run labels": only those.
+bench: .venv/ready
+	$(BIN)/python -m benchmarks $(NAMES)
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

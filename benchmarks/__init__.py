@@ -1,1 +1,1 @@
-"""What is claimed about speed, measured. Each module is a command: python -m benchmarks.NAME."""
+"""What is claimed about speed and memory, measured: `make bench`. See docs/benchmarks.md."""

@@ -1,0 +1,81 @@
+"""Checking that attachments in S3 are there."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from benchmarks.bench import Bench, Side
+from benchmarks.comparison import COUNTED, Comparison, Target, of, times
+from benchmarks.figures import Lines, Measured
+from benchmarks.processes import Server
+from benchmarks.work import write_manifest
+
+ROWS = 10_000
+URIS = {"shared": "s3://shared/street/{number:08}.jpg", "scattered": "s3://scattered/{number:08}/500.jpg"}
+OURS, HEAD = "ours", "head"
+NAMES = {OURS: "labelflow", HEAD: "(e) head_object for each row"}
+ACCESS = {
+    "AWS_ACCESS_KEY_ID": "benchmark",
+    "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+ABOUT = """\
+10,000 objects, looked up with `attachments: {check: exists}`: first in one folder, then one in each of 10,000 folders
+that hold a thousand. The server is a stub that makes its listings out of arithmetic, for moto's would be the limit of
+both sides."""
+
+
+def sides(manifests: Path, rows: int, server: Server) -> dict[str, Side]:
+    """Both, for both buckets."""
+    environment = {**ACCESS, "AWS_ENDPOINT_URL": server.url}
+    found: dict[str, Side] = {}
+    for bucket, uri in URIS.items():
+        manifest = write_manifest(manifests / f"{bucket}.jsonl", rows, uri)
+        arguments: list[object] = ["--rows", rows, "--manifest", manifest]
+        for side, module in ((OURS, "ours.attachments"), (HEAD, "peers.head_each")):
+            given = arguments if side == OURS else [*arguments, "--url", server.url]
+            name = f"{NAMES[side]}, {bucket}"
+            found[f"{side} {bucket}"] = Side(name, rows, module, partial(_constant, given), environment)
+    return found
+
+
+def _constant(arguments: list[object], _: Path) -> list[object]:
+    return arguments
+
+
+def measure(bench: Bench) -> Lines:
+    """All against one S3."""
+    rows = bench.rows(ROWS)
+    with bench.s3(rows) as server, tempfile.TemporaryDirectory() as folder:
+        return bench.in_turn(sides(Path(folder), rows, server), server)
+
+
+def requests_per_thousand(run: Measured) -> float:
+    """Requests for a thousand objects."""
+    return 1000 * (run.requests or 0) / run.rows
+
+
+COMPARISON = Comparison(
+    title="Attachments in S3",
+    about=ABOUT,
+    measure=measure,
+    columns=COUNTED,
+    targets=(
+        Target(
+            "requests for 1,000 objects in one folder: at most 2", of(f"{OURS} shared", requests_per_thousand), most=2
+        ),
+        Target(
+            "objects/s in one folder, times those of (e): at least 30",
+            times(f"{OURS} shared", f"{HEAD} shared"),
+            least=30,
+        ),
+        Target(
+            "objects/s in scattered folders, times those of (e): at least 1",
+            times(f"{OURS} scattered", f"{HEAD} scattered"),
+            least=1,
+        ),
+    ),
+)
