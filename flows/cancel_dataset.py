@@ -18,7 +18,7 @@ from pydantic import Field
 from flows.prepared import stop_on_signals
 from labeling.begun import the_job_in
 from labeling.canceling import Cancellation, read_row_ids
-from labeling.job import Location
+from labeling.values import Location
 from tasks.visit import cancel_pending, visit_job
 
 Output = Annotated[Location, Field(examples=["s3://my-bucket/labels/street-boxes"])]

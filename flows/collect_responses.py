@@ -19,8 +19,9 @@ from pydantic import Field
 from flows.prepared import stop_on_signals
 from labeling.begun import Found, find_jobs
 from labeling.errors import LabelingError, Stopped
-from labeling.job import Job, Location
+from labeling.job import Job
 from labeling.stopping import Stop
+from labeling.values import Location
 from labeling.visiting import NotAllVisited, Visited
 from scale.errors import ScaleError
 from tasks.visit import visit_job

@@ -20,7 +20,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.prepared import open_run
-from flows.runners import CHUNKS_AT_ONCE, Sent, open_runner
+from flows.runners import CHUNKS_AT_ONCE, Runner, Sent, open_runner
 from labeling.errors import LimitReached
 from labeling.job import Job
 from labeling.revisiting import Relabel
@@ -53,8 +53,8 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
     with closing(open_run(job, limit, relabel)) as run:
         progress = Progress(job.name)
         try:
-            with run.counts.timing("submit"):
-                submit_all(run, progress)
+            with open_runner(run) as runner, run.counts.timing("submit"):
+                submit_all(run, runner, progress)
         except LimitReached:
             publish_rejects(run)  # they say why
             raise
@@ -69,26 +69,25 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
         return summary
 
 
-def submit_all(run: Run, progress: Progress) -> None:
+def submit_all(run: Run, runner: Runner, progress: Progress) -> None:
     """Submit the manifest chunk by chunk, a few at once, never more of them in memory."""
-    with open_runner(run) as runner:
-        window: deque[Sent] = deque()
-        try:
-            for chunk in run.chunks():
-                window.append(runner.send(chunk))
-                progress.show(run.counts)
-                if len(window) > runner.at_once():
-                    window[0].finish()
-                    window.popleft()
-            while window:
+    window: deque[Sent] = deque()
+    try:
+        for chunk in run.chunks():
+            window.append(runner.send(chunk))
+            progress.show(run.counts)
+            if len(window) > runner.at_once():
                 window[0].finish()
                 window.popleft()
-                progress.show(run.counts)
-        except BaseException:
-            run.stop()  # what is in the air comes down and is recorded; nothing else takes off
-            for sent in window:
-                sent.future.wait()
-            raise
+        while window:
+            window[0].finish()
+            window.popleft()
+            progress.show(run.counts)
+    except BaseException:
+        run.stop()  # what is in the air comes down and is recorded; nothing else takes off
+        for sent in window:
+            sent.future.wait()
+        raise
 
 
 def collect_until_all_came_back(run: Run, progress: Progress) -> None:

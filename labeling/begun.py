@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labeling import ledger
+from labeling import founding
 from labeling.config import read_key, with_environment
 from labeling.errors import LabelingError, StoreTrouble, Unusable
 from labeling.job import Job
@@ -30,7 +30,7 @@ class BegunJob:
         use_s3_credentials(job.s3.credentials)
         try:
             self.folder: Folder = open_output(job.output)
-            source_type = ledger.recorded_source(self.folder, job)
+            source_type = founding.recorded_source(self.folder, job)
             if source_type is None:
                 raise Unusable(f"output {job.output}", "holds no job", "run label_dataset first")
             self.source_type = source_type
@@ -107,7 +107,7 @@ def _look_into(uri: str) -> Found | list[str]:
     """The job of a folder, or the folders right below it."""
     try:
         folder = open_output(uri)
-        job = ledger.kept_config(folder)
+        job = founding.kept_config(folder)
         if job is None:
             return [f"{folder.uri.rstrip('/')}/{name}" for name in folder.subfolders()]
     except LabelingError as error:

@@ -2,120 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from labeling.attachments import CheckLevel
 from labeling.secrets import check_block, check_reference
+from labeling.values import (
+    ANSWERED,
+    LONGEST,
+    SIGNED,
+    Duration,
+    Location,
+    Rate,
+    Share,
+    check_address,
+    check_job_name,
+    check_not_reserved,
+    within,
+)
 from scale.contract import LIVE_URL, Mode
-from scale.problems import shown, wrong
-from scale.task_types.base import check_url
+from scale.problems import wrong
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-RESERVED_METADATA = ("job", "row_id", "manifest", "fingerprint", "generation")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value.strip())):
-        return timedelta(seconds=min(float(match[1]) * _UNITS[match[2]], 1e9))
-    if isinstance(value, timedelta) or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    raise wrong(f"was {shown(value)}", "write a number and a unit: 30s, 5m, 2h or 7d")
-
-
-def _rate(value: Any) -> Any:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([smh])", value.strip())):
-        return float(match[1]) / _UNITS[match[2]]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    raise wrong(f"was {shown(value)}", "write requests per second or minute: 50/s, or 600/m")
-
-
-def _share(value: Any) -> Any:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip())):
-        value = float(match[1]) / 100
-    is_share = isinstance(value, float) and 0 <= value <= 1
-    if is_share or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return value
-    raise wrong(f"was {shown(value)}", "write a number of rows (20), or a share of them (5%)")
-
-
-def _job_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise wrong(f"was {shown(value)}", "use up to 80 letters, digits, dots, dashes and underscores")
-    return value
-
-
-def _location(value: str) -> str:
-    if not value.strip() or not value.isprintable():
-        raise wrong(f"was {shown(value)}", "write a path, or a URI like s3://bucket/prefix")
-    return value
-
-
-def _url(value: str) -> str:
-    check_url(value)
-    try:
-        urlsplit(value).port  # noqa: B018  raises for what is no port
-    except ValueError:
-        raise wrong(f"was {shown(value)}", "use a port up to 65535") from None
-    return value
-
-
-def _not_reserved(columns: list[str]) -> list[str]:
-    for column in columns:
-        if column in RESERVED_METADATA:
-            raise wrong(
-                f"names {column!r}, a key under which each task carries something of ours",
-                f"leave it out, or rename the column ({', '.join(RESERVED_METADATA)} are taken)",
-            )
-    return columns
-
-
-def _written_as(pattern: str, *examples: str | int) -> WithJsonSchema:
-    """What Prefect's form and editors take: a text with a unit, or a bare number."""
-    text = {"type": "string", "pattern": f"^\\s*{pattern}\\s*$"}
-    return WithJsonSchema({"anyOf": [text, {"type": "number", "minimum": 0}], "examples": list(examples)})
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    PlainSerializer(lambda d: f"{d.total_seconds():g}s", when_used="json"),
-    _written_as(r"\d+(\.\d+)?\s*[smhd]", "30s", "7d"),
-]
-LONGEST = timedelta(days=365)
-
-
-def within(most: timedelta, words: str, least: timedelta = timedelta(milliseconds=1)) -> AfterValidator:
-    """Refuses a shorter or a longer duration."""
-
-    def check(value: timedelta) -> timedelta:
-        if not least <= value <= most:
-            raise wrong(f"was {value.total_seconds():g} seconds", words)
-        return value
-
-    return AfterValidator(check)
-
-
-SIGNED = within(timedelta(days=7), "use a minute to 7 days: no signature lives longer", timedelta(minutes=1))
-ANSWERED = within(timedelta(minutes=5), "use a second to 5 minutes, like 20s", timedelta(seconds=1))
-Location = Annotated[str, AfterValidator(_location)]
-Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0), _written_as(r"\d+(\.\d+)?\s*/\s*[smh]", "50/s", "600/m")]
-Share = Annotated[int | float, BeforeValidator(_share), _written_as(r"\d+(\.\d+)?\s*%", "5%", 20)]
+MOST_TASKS, MOST_MONEY = 1_000_000_000, 1e9  # beyond that it is a slip of the hand
 
 
 class Section(BaseModel):
@@ -127,8 +37,11 @@ class Section(BaseModel):
 class ManifestSection(Section):
     """The data set: one row of it becomes one task."""
 
-    uri: Location = Field(description="Path or s3:// URI of a .jsonl, .csv or .parquet file.")
-    row_id: str = Field(description="Column that names a row: unique, never null.", min_length=1)
+    uri: Location = Field(
+        description="Path or s3:// URI of a .jsonl, .csv or .parquet file.",
+        examples=["s3://my-bucket/street/manifest.jsonl"],
+    )
+    row_id: str = Field(description="Column that names a row: unique, never null.", min_length=1, examples=["image_id"])
 
 
 class AttachmentsSection(Section):
@@ -143,14 +56,19 @@ class AttachmentsSection(Section):
     )
 
 
+Money = Annotated[float, Field(ge=0, le=MOST_MONEY, allow_inf_nan=False)]
+
+
 class SubmitSection(Section):
     """How fast, and how much at most."""
 
     concurrency: int = Field(default=16, ge=1, le=256, description="Requests under way at once.")
     rate: Rate | None = Field(default=None, description="Tasks created a second at most, like 50/s.")
-    max_tasks: int | None = Field(default=None, ge=0, description="Tasks that the job may have, ever.")
-    price_per_task: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="From your rate card.")
-    max_cost: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="What the job may cost, ever.")
+    max_tasks: int | None = Field(
+        default=None, ge=0, le=MOST_TASKS, description="Tasks that the job may have, ever.", examples=[5000]
+    )
+    price_per_task: Money | None = Field(default=None, description="From your rate card.", examples=[0.08])
+    max_cost: Money | None = Field(default=None, description="What the job may cost, ever.", examples=[400])
 
     @model_validator(mode="after")
     def _cost_needs_price(self) -> SubmitSection:
@@ -172,8 +90,10 @@ class CompletionSection(Section):
     wait: Literal["poll", "callback"] = Field(
         default="poll", description="poll: ask the API for completed tasks; callback: have them sent here."
     )
-    callback_url: Annotated[str, AfterValidator(_url)] | None = Field(
-        default=None, description="Public address under which Scale reaches the receiver of callbacks."
+    callback_url: Annotated[str, AfterValidator(check_address)] | None = Field(
+        default=None,
+        description="Public address under which Scale reaches the receiver of callbacks.",
+        examples=["https://labels.example.com/callback"],
     )
     auth_key: Annotated[str, AfterValidator(check_reference)] = Field(
         default="env:SCALE_CALLBACK_AUTH_KEY",
@@ -201,7 +121,9 @@ class CompletionSection(Section):
 class ScaleSection(Section):
     """Where the API is, and with which key. SCALE_API_URL and SCALE_API_KEY override it."""
 
-    url: Annotated[str, AfterValidator(_url)] = LIVE_URL
+    url: Annotated[str, AfterValidator(check_address)] = Field(
+        default=LIVE_URL, description="Where the API is: Scale's, or a sandbox; it ends in /v1."
+    )
     key: Annotated[str, AfterValidator(check_reference)] = Field(
         default="env:SCALE_API_KEY",
         description="Where the key is found, never the key: env:NAME, or block:NAME of a Prefect Secret block.",
@@ -226,7 +148,7 @@ class RunnerSection(Section):
 
     type: Literal["threads", "dask"] = Field(
         default="threads",
-        description="threads: of this process; dask: of many processes. The others need a Prefect API.",
+        description="threads: of this process; dask: many processes, which need a Prefect server that all reach.",
     )
     scheduler: str | None = Field(
         default=None,
@@ -248,13 +170,18 @@ def _runner(value: Any) -> Any:
 class Job(Section):
     """A labeling job."""
 
-    name: Annotated[str, AfterValidator(_job_name)] = Field(
-        description="Names the job for ever: a row's task is known by it."
+    name: Annotated[str, AfterValidator(check_job_name)] = Field(
+        description="Names the job for ever: a row's task is known by it.", examples=["street-boxes"]
     )
     manifest: ManifestSection
-    task: dict[str, Any] = Field(description="`type`, and the type's parameters; {column} takes the row's value.")
-    metadata: Annotated[list[str], AfterValidator(_not_reserved)] = Field(
-        default=[], description="Columns that each task and each label carries along."
+    task: dict[str, Any] = Field(
+        description="`type`, and the type's parameters; {column} takes the row's value.",
+        examples=[{"type": "annotation", "attachment": "{image_uri}", "objects_to_annotate": ["car", "truck"]}],
+    )
+    metadata: Annotated[list[str], AfterValidator(check_not_reserved)] = Field(
+        default=[],
+        description="Columns that each task and each label carries along.",
+        examples=[["camera", "captured_at"]],
     )
     attachments: AttachmentsSection = AttachmentsSection()
     submit: SubmitSection = SubmitSection()
@@ -262,7 +189,10 @@ class Job(Section):
     runner: Annotated[RunnerSection, BeforeValidator(_runner)] = Field(
         default=RunnerSection(), description="threads, or dask for many processes."
     )
-    output: Location = Field(description="Folder or s3:// prefix for everything that the job writes.")
+    output: Location = Field(
+        description="Folder or s3:// prefix for everything that the job writes.",
+        examples=["s3://my-bucket/labels/street-boxes"],
+    )
     scale: ScaleSection = ScaleSection()
     s3: S3Section = S3Section()
     max_rejected: Share = Field(

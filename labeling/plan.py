@@ -11,7 +11,7 @@ from itertools import islice
 
 import numpy as np
 
-from labeling import ledger
+from labeling import founding
 from labeling.attachments import AttachmentChecker
 from labeling.binding import Binder
 from labeling.checking import check_rows
@@ -93,7 +93,7 @@ class Plan:
         job = self.job
         use_s3_credentials(job.s3.credentials)
         self.folder: Folder = open_output(job.output)
-        begun_with = ledger.recorded_source(self.folder, job)
+        begun_with = founding.recorded_source(self.folder, job)
         self.is_new = begun_with is None
         self.manifest: Manifest = open_manifest(job.manifest.uri)
         self.binder = Binder(job, self.manifest.schema, begun_with)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 from labeling.callbacks import CALLBACKS, SET_ASIDE, Callback, parse_callback, store
 from labeling.errors import StoreTrouble, Unusable
+from labeling.founding import recorded_source
 from labeling.job import Job
-from labeling.ledger import SUBMISSIONS, recorded_source
+from labeling.ledger import SUBMISSIONS
 from labeling.storage import Folder, open_output
 from labeling.tables import parts, read_part, texts
 

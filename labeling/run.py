@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labeling import ledger, lost, rejecting
+from labeling import founding, lost, rejecting
 from labeling.accounts import ManifestAccounts, summarize, waiting
 from labeling.collecting import Collector
 from labeling.config import read_callback_key, read_key
@@ -77,8 +77,8 @@ class Run:
         self._receiver: CallbackServer | None = None
         try:
             if plan.is_new:
-                ledger.begin(plan.folder, job, plan.binder.source_type)
-            ledger.keep_config(plan.folder, job)
+                founding.begin(plan.folder, job, plan.binder.source_type)
+            founding.keep_config(plan.folder, job)
             self._lease.take(stop.pause)
         except StoreTrouble as error:
             raise Unusable(f"output {job.output}", str(error), "correct the job's output") from None

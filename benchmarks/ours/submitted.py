@@ -14,7 +14,7 @@ from itertools import count
 
 from benchmarks.measuring import tell
 from benchmarks.stub import created_at, task_id
-from labeling import ledger
+from labeling import founding
 from labeling.config import load_job
 from labeling.plan import Plan
 from labeling.stages import BoundRow, Submission
@@ -46,8 +46,8 @@ def main() -> None:
     job = load_job(given.config, output=given.output)
     begun, numbers = time.monotonic(), count()
     with closing(Plan(job)) as plan:
-        ledger.begin(plan.folder, job, plan.binder.source_type)
-        ledger.keep_config(plan.folder, job)
+        founding.begin(plan.folder, job, plan.binder.source_type)
+        founding.keep_config(plan.folder, job)
         for chunk in plan.chunks():
             bound, _ = plan.check(chunk)
             plan.ledger.record([submission(row, next(numbers)) for row in bound])

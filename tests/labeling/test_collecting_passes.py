@@ -16,8 +16,9 @@ import pytest
 
 from labeling import answer_files, compaction, watermark
 from labeling.errors import Unusable
+from labeling.founding import begin, recorded_source
 from labeling.job import Job
-from labeling.ledger import Ledger, begin, recorded_source
+from labeling.ledger import Ledger
 from labeling.plan import Plan
 from labeling.run import Run
 from labeling.stages import Submission

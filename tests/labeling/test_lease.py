@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from labeling import lease as leases
-from labeling.errors import Interrupted
-from labeling.lease import RUNS, Holder, Lease, LeaseLost
+from labeling.errors import Interrupted, Stopped
+from labeling.lease import RUNS, Holder, Lease, LeaseLost, Tenant
+from labeling.stopping import Stop
 from labeling.storage import Folder, LocalFolder, open_folder
 from tests.labeling.conftest import Bucket
 
@@ -202,3 +203,56 @@ def test_a_damaged_file_is_named(folder: Folder) -> None:
     folder.write(RUNS + "x.json", b"{")
     with pytest.raises(Interrupted, match=r"runs/x\.json is damaged"):
         exclusive(folder).try_take()
+
+
+@pytest.fixture
+def looking_often(monkeypatch: pytest.MonkeyPatch, hurried: None) -> None:
+    monkeypatch.setattr(leases, "LOOK_SECONDS", 0.0)
+
+
+def check_for(tenant: Tenant, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        tenant.check()
+
+
+@pytest.mark.usefixtures("looking_often")
+def test_a_tenant_works_as_long_as_the_lease_is_held(folder: Folder) -> None:
+    holder = exclusive(folder)
+    holder.try_take()
+    tenant = Tenant(folder, holder.file)
+    tenant.check()
+    holder.release()
+    with pytest.raises(LeaseLost, match="the run that this process works for is gone"):
+        tenant.check()
+
+
+@pytest.mark.usefixtures("looking_often")
+def test_a_tenant_stops_when_the_run_does(folder: Folder) -> None:
+    stop = Stop()
+    holder = Lease(folder, RUNS, exclusive=False, longest_answer=20, stop=stop)
+    holder.try_take()
+    tenant = Tenant(folder, holder.file)
+    tenant.check()
+    stop.set()
+    with pytest.raises(Stopped):
+        check_for(tenant, seconds=10)
+    holder.release(mark=True)
+
+
+@pytest.mark.usefixtures("looking_often")
+def test_a_tenant_stops_when_the_heart_of_the_run_stands_still(folder: Folder) -> None:
+    silent = Holder(exclusive=True, seconds=60, spread=True)
+    folder.write(f"{RUNS}{silent.id}.json", silent.model_dump_json().encode())
+    tenant = Tenant(folder, f"{RUNS}{silent.id}.json")
+    tenant.check()
+    time.sleep(0.5)
+    with pytest.raises(LeaseLost):
+        tenant.check()
+
+
+def test_a_run_that_is_spread_is_not_gone_with_its_process() -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    gone = Holder(exclusive=True, seconds=60, pid=int(ended.stdout))
+    assert gone.is_gone()
+    assert not gone.model_copy(update={"spread": True}).is_gone()

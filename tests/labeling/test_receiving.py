@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from labeling import callback_server, inbox, ledger, receiving
+from labeling import callback_server, founding, inbox, receiving
 from labeling.callback_server import CallbackServer
 from labeling.callbacks import CALLBACKS, SET_ASIDE, NoCallback, parse_callback, read_stored, store
 from labeling.collecting import Collector
@@ -64,7 +64,7 @@ class World:
     def __init__(self, job: Job, tasks: int) -> None:
         self.job = job
         self.folder = open_folder(job.output)
-        ledger.begin(self.folder, job, SOURCE)
+        founding.begin(self.folder, job, SOURCE)
         self.record(0, tasks)
 
     def record(self, first: int, end: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from labeling import begun, ledger, s3
+from labeling import begun, founding, s3
 from labeling.begun import BegunJob, find_jobs, the_job_in
 from labeling.errors import Interrupted, Unusable
 from labeling.job import Job
@@ -102,14 +102,14 @@ def test_a_submission_that_broke_off_leaves_the_summary_to_the_next_run(
 def test_a_job_reads_back_as_it_was_kept(tmp_path: Path) -> None:
     job = make_job(tmp_path, submit={"rate": "600/m", "max_tasks": 7}, completion={"every": "90s"}, max_rejected="3%")
     folder = open_folder(job.output)
-    ledger.keep_config(folder, job)
-    assert ledger.kept_config(folder) == job
+    founding.keep_config(folder, job)
+    assert founding.kept_config(folder) == job
 
 
 def begun_job(folder: Path, root: str, name: str, **changes: Any) -> Job:
     """A job whose config is kept in its output, as a run does."""
     job = make_job(folder, name=name.rpartition("/")[2], output=f"{root}/{name}", **changes)
-    ledger.keep_config(open_folder(job.output), job)
+    founding.keep_config(open_folder(job.output), job)
     return job
 
 

@@ -1,14 +1,21 @@
-"""A storm of callbacks upon a receiver that is killed again and again, while a collector takes over what it stored."""
+"""A storm of callbacks upon a receiver that is killed again and again. What it stored is collected in the end.
+
+`python -m tests.acceptance.callbacks.storm CONFIG` collects again and again, until its stdin ends: a process of its
+own, for a test that wants the collector to be at work meanwhile.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
-import threading
+import select
+import subprocess
+import sys
 import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,16 +24,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labeling import ledger
+from labeling import founding
 from labeling.callbacks import SET_ASIDE
 from labeling.collecting import Collector
+from labeling.config import load_job
 from labeling.job import Job
 from labeling.ledger import Ledger
 from labeling.stages import Submission
 from labeling.stopping import Stop
 from labeling.storage import LocalFolder
 from scale.client import ScaleClient
-from tests.acceptance.callbacks.service import KEY, Service, serving
+from tests.acceptance.callbacks.service import KEY, ROOT, Service, serving
 from tests.labeling.jobs import make_job, write_config
 
 CONNECTIONS = 64
@@ -34,12 +42,15 @@ PATIENCE = 120.0  # seconds for one callback to be acknowledged, over all restar
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DUPLICATES, FORGED, MALFORMED = 0.10, 0.05, 0.01
 FORGED_CATEGORY = "b"  # every true answer is "a"
+RIGHT = {"good": 200, "duplicate": 200, "foreign": 200, "forged": 401, "malformed": 400}  # answers, by what was sent
 
 
 @dataclass
 class Tally:
-    """What became of a storm."""
+    """What became of a storm of so many tasks' callbacks, with so many kills wanted."""
 
+    count: int
+    kills_wanted: int
     acknowledged: set[str] = field(default_factory=set)
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)  # by what was sent, and the answer
     labels: list[dict[str, Any]] = field(default_factory=list)
@@ -53,6 +64,26 @@ class Tally:
     def rate(self) -> float:
         """Acknowledged callbacks a second, restarts among them."""
         return self.stored / self.seconds
+
+    @property
+    def wrong(self) -> list[str]:
+        """The promises that were broken."""
+        labeled = Counter(str(row["task_id"]) for row in self.labels)
+        numbers = {
+            "acknowledged and not labeled": len(self.acknowledged - set(labeled) - {""}),
+            "labeled and not sent": len(set(labeled) - {task_id(number) for number in range(self.count)}),
+            "not labeled": self.count - len(labeled),
+            "labeled twice": labeled.total() - len(labeled),
+            "labeled as the forged callbacks said": sum(row["category"] == [FORGED_CATEGORY] for row in self.labels),
+            "kills too few": self.kills_wanted - self.kills,
+            "times the key in the receiver's log": self.said.count(KEY),
+        }
+        odd = {
+            f"{what} answered {status}": number
+            for (what, status), number in self.statuses.items()
+            if status != RIGHT[what]
+        }
+        return [f"{number:,} {what}" for what, number in {**numbers, **odd}.items() if number]
 
     @property
     def stored(self) -> int:
@@ -118,21 +149,21 @@ def posts(count: int, rng: random.Random) -> list[Post]:
     return made
 
 
-def storm(folder: Path, count: int, kills: int, seed: int, prefix: tuple[str, ...] = ()) -> Tally:
-    """So many tasks, told of by callbacks; prefix: of the receiver's command line."""
+def storm(
+    folder: Path, count: int, kills: int, seed: int, prefix: tuple[str, ...] = (), collect_meanwhile: bool = False
+) -> Tally:
+    """So many tasks, told of by callbacks; prefix: of the receiver's command line.
+
+    collect_meanwhile: have a collector at work beside the receiver, which takes its share of the machine.
+    """
     rng = random.Random(seed)
-    job = make_job(folder)
+    job, config = make_job(folder), write_config(folder)
     write_ledger(job, count)
-    tally = Tally()
-    with serving(write_config(folder), prefix=prefix) as service:
-        done = threading.Event()
-        collector = threading.Thread(target=_collect_again_and_again, args=(job, done))
-        collector.start()
-        try:
-            asyncio.run(_send_all(service, posts(count, rng), kills, rng, tally))
-        finally:
-            done.set()
-            collector.join()
+    tally = Tally(count, kills)
+    queue = posts(count, rng)
+    with serving(config, prefix=prefix) as service:
+        with _collecting(config if collect_meanwhile else None):
+            asyncio.run(_send_all(service, queue, kills, rng, tally))
         service.stop()
     tally.cpu_seconds = service.cpu_seconds
     tally.said, tally.kills = service.said, service.kills
@@ -145,7 +176,7 @@ def storm(folder: Path, count: int, kills: int, seed: int, prefix: tuple[str, ..
 def write_ledger(job: Job, count: int) -> None:
     """As a run leaves it that has created a task for each row."""
     folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
-    ledger.begin(folder, job, kind)
+    founding.begin(folder, job, kind)
     books = Ledger(folder, kind)
     for first in range(0, count, 1000):
         books.record([_submission(number) for number in range(first, min(first + 1000, count))])
@@ -163,8 +194,23 @@ def collect(job: Job) -> None:
         Collector(job, client, Ledger(folder, kind), folder, kind, Stop()).collect(poll=False)
 
 
-def _collect_again_and_again(job: Job, done: threading.Event) -> None:
-    while not done.wait(1.0):
+@contextmanager
+def _collecting(config: Path | None) -> Iterator[None]:
+    """A collector beside what is done meanwhile, where a job is named."""
+    if config is None:
+        yield
+        return
+    command = [sys.executable, "-m", "tests.acceptance.callbacks.storm", str(config)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
+        yield
+        process.communicate(timeout=60)
+    assert process.returncode == 0, "the collector failed"
+
+
+def main() -> None:
+    """Collect, again and again."""
+    job = load_job(sys.argv[1])
+    while not select.select([sys.stdin], [], [], 0.5)[0]:
         collect(job)
 
 
@@ -214,3 +260,7 @@ async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
     await reader.readexactly(length)
     return int(head[9:12]), b"connection: close" not in head
+
+
+if __name__ == "__main__":
+    main()
