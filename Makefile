@@ -16,7 +16,7 @@ demo: .venv/ready
 	$(BIN)/python -m demo
 
 test: .venv/ready
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 # Kills so many runs with -9, in each combination of API dialect and output store, and counts what became of the rows.
 KILLS ?= 30

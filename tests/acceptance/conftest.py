@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.fixture(scope="session")
 def demo_s3() -> Iterator[dict[str, str]]:
     """The environment that leads boto3 to an S3 server with the samples in it."""
-    make_samples(SAMPLES)
+    with (ROOT / "pyproject.toml").open() as lock:  # several processes run tests at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        make_samples(SAMPLES)
     with s3_server() as url:
         upload(url)
         yield s3_access(url)

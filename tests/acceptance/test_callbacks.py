@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from labeling.begun import BegunJob
-from labeling.collecting import Collector
-from labeling.job import Job
 from sandbox.server import running
 from scale.client import ScaleClient
 from scale.contract import Task
+from tests.acceptance.callbacks.sent import API_KEY, send, take_callbacks
 from tests.acceptance.callbacks.service import COMMAND, KEY, ROOT, environment, free_port, serving
-from tests.acceptance.callbacks.storm import FORGED_CATEGORY, storm
-from tests.acceptance.commands import run, until, write_manifest
+from tests.acceptance.callbacks.storm import RIGHT, storm
+from tests.acceptance.callbacks.ways import go_both
+from tests.acceptance.commands import run, write_manifest
 from tests.labeling.driver import label
 from tests.labeling.jobs import make_job, write_config
-from tests.labeling.media_server import MediaServer, file, picture
 
-API_KEY = "live_callbacks"
 ROWS = 150
 DAY = 20  # seconds that the day of callback retries takes
 
@@ -36,13 +32,6 @@ DAY = 20  # seconds that the day of callback retries takes
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", API_KEY)
     monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", KEY)
-
-
-@pytest.fixture
-def media() -> Iterator[MediaServer]:
-    server = MediaServer()
-    yield server
-    server.close()
 
 
 def rows(folder: Path, name: str = "labels") -> list[dict[str, Any]]:
@@ -57,100 +46,33 @@ def tasks(url: str) -> list[Task]:
         return sorted(client.list_tasks(), key=lambda task: str(task.metadata["row_id"]))
 
 
-def take_callbacks(job: Job) -> None:
-    """A look at the callbacks alone: the API is not asked."""
-    with closing(BegunJob(job)) as begun:
-        Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop).collect(
-            poll=False
-        )
-
-
 def test_what_was_acknowledged_is_labeled_whatever_is_killed_and_nothing_forged_is(tmp_path: Path) -> None:
-    tally = storm(tmp_path, count=3000, kills=5, seed=20_261_124)
-    assert tally.kills == 5
-    answered = {(what, status) for what, status in tally.statuses}
-    assert answered == {
-        ("good", 200),
-        ("duplicate", 200),
-        ("foreign", 200),
-        ("forged", 401),
-        ("malformed", 400),
-    }
-    assert sorted(row["row_id"] for row in tally.labels) == sorted(f"r{number}" for number in range(3000))
-    assert not any(row["category"] == [FORGED_CATEGORY] for row in tally.labels)
+    tally = storm(tmp_path, count=3000, kills=5, seed=20_261_124, collect_meanwhile=True)
+    assert tally.wrong == []
+    assert {what for what, _ in tally.statuses} == set(RIGHT)
     assert tally.set_aside > 0
-    assert not list((tmp_path / "out" / "_ledger" / "callbacks").iterdir()), "all of them were taken over"
-    assert KEY not in tally.said
+    left = list((tmp_path / "out" / "_ledger" / "callbacks").glob("[!.]*"))  # a killed writer leaves a hidden one
+    assert left == [], "all of them were taken over"
 
 
 def test_what_the_sandbox_saw_acknowledged_is_labeled(tmp_path: Path) -> None:
-    write_manifest(tmp_path, 200)
-    faults = "seed=3, duplicate-callback=10%:1s, late-callback=5%:1s"
-    with running(turnaround="1-12", callback_day=DAY, faults=faults) as url:
-        config = write_config(tmp_path, scale={"url": url, "mode": "live"})
-        with serving(config) as service:
-            job = make_job(
-                tmp_path,
-                scale={"url": url, "mode": "live"},
-                completion={"callback_url": f"{service.url}/callback"},
-            )
-            label(job, wait=False)
-            for _ in range(5):
-                time.sleep(0.7)
-                service.kill_and_restart()
-            until(lambda: all("callback_succeeded" in task.raw for task in tasks(url)))
-            take_callbacks(job)
-            seen = {task.task_id for task in tasks(url) if task.raw["callback_succeeded"]}
-    assert len(seen) == 200, "retries reach a receiver that is up again"
-    assert seen == {row["task_id"] for row in rows(tmp_path)}
+    sent = send(tmp_path, count=200, kills=4, seconds=10)
+    assert sent.wrong == [], "retries reach a receiver that is up again"
+    assert (sent.kills, len(sent.succeeded)) == (4, 200)
+    assert set(sent.labeled) == sent.succeeded
 
 
 @pytest.mark.parametrize("dialect", ["today", "2017"])
 def test_callbacks_alone_and_polling_alone_label_alike(
-    tmp_path: Path, dialect: str, media: MediaServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bad attachments among them: in the dialect of 2017 their callback comes without the task."""
-    media.serve("/cat.png", file(picture(31, 17), "image/png"))
-    write_image_manifest(tmp_path, media.url, ROWS)
-    port = free_port()
-    callback: dict[str, Any] = {"wait": "callback", "callback_url": f"http://127.0.0.1:{port}/callback", "port": port}
-    found = {}
-    with running(turnaround="0.5-4", dialect=dialect, faults="seed=5, error=5%") as url:
-        for completion in ({**callback, "every": "1h"}, {"every": "0.5s"}):
-            way = completion.get("wait", "poll")
-            monkeypatch.setenv("SCALE_API_KEY", f"live_{way}")
-            job = image_job(tmp_path, url, way, completion)
-            summary = label(job)
-            assert summary.labeled + summary.error == summary.rows == ROWS
-            found[way] = [[told(row) for row in rows(tmp_path / way, name)] for name in ("labels", "errors")]
-    assert found["callback"] == found["poll"]
-    reasons = {row["reason"] for row in found["callback"][1]}
-    assert f"One or more attachments could not be downloaded. (HTTP 404: {media.url}/gone.png)" in reasons
+    """`make ways` has more rows, and slower people."""
+    monkeypatch.delenv("SCALE_API_KEY")  # each way has one of its own
+    ways = go_both(tmp_path, ROWS, turnaround="0.5-4", dialect=dialect)
+    assert ways.wrong == []
+    reasons = {re.sub(":[0-9]+/", "/", row["reason"]) for row in ways.outcomes["callback"].errors}
+    assert "One or more attachments could not be downloaded. (HTTP 404: http://127.0.0.1/gone.png)" in reasons
     assert len(reasons) == 2
-
-
-def write_image_manifest(folder: Path, url: str, count: int) -> None:
-    pictures = [f"{url}/{'gone' if number % 20 == 7 else 'cat'}.png?sig=5ec2e7" for number in range(count)]
-    lines = [json.dumps({"id": f"r{number}", "picture": picture}) for number, picture in enumerate(pictures)]
-    (folder / "manifest.jsonl").write_text("\n".join(lines))
-
-
-def image_job(folder: Path, url: str, name: str, completion: dict[str, Any]) -> Job:
-    task = {"attachment_type": "image", "attachment": "{picture}", "type": "categorization"}
-    return make_job(
-        folder,
-        task={**task, "instruction": "Which is it?", "categories": ["a", "b"]},
-        output=str(folder / name / "out"),
-        attachments={"check": "off"},
-        scale={"url": url, "mode": "live"},
-        completion=completion,
-    )
-
-
-def told(row: dict[str, Any]) -> dict[str, Any]:
-    """What is the same in two runs: all but ids and times."""
-    differs = ("task_id", "unique_id", "created_at", "completed_at", "updated_at")
-    return {name: value for name, value in row.items() if name not in differs}
 
 
 def test_recalled_duplicate_late_and_overtaken_answers_end_as_the_server_has_them(tmp_path: Path) -> None:

@@ -20,4 +20,10 @@ def test_one_task_per_row_and_no_row_lost_whatever_is_killed(
     print("\n".join(tally.lines()))
     assert tally.kills.total() >= kills
     assert tally.command_kills >= command_kills
+    assert sum(tally.outages.values()) > 0
+    assert 0 < tally.capped < tally.jobs, "some of the jobs have a cap"
+    assert tally.pairs > 0
+    assert tally.refused > 0, "a cap needs the folder for itself, and so does the contract of 2017"
+    assert tally.command_kills_at_work > 0
+    assert min(tally.faults[name] for name in ("429-wait", "recall", "lag", "dropped")) > 0
     assert tally.is_clean, "\n".join(tally.lines())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pty
-import shlex
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +17,12 @@ import pytest
 
 from sandbox.server import running
 from scale.client import ScaleClient
-from tests.acceptance.commands import until
-from tests.labeling.jobs import write_config
+from tests.acceptance.commands import COMMAND, ROOT, made, run, started, until
+from tests.acceptance.prefect_server import prefect_server
+from tests.labeling.driver import label
+from tests.labeling.jobs import make_job, write_config
 
-ROOT = Path(__file__).parent.parent.parent
+COLLECT, CANCEL = ([sys.executable, "-m", f"flows.{name}"] for name in ("collect_responses", "cancel_dataset"))
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +37,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("prefect")
 
 
-def start(*arguments: object, home: Path, **environment: str) -> subprocess.Popen[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SCALE_", "AWS_"))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.label_dataset", *map(str, arguments)],
-        cwd=ROOT,
-        env={**kept, "PREFECT_HOME": str(home), "SCALE_API_KEY": "test_command", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def run(*arguments: object, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    with start(*arguments, home=home, **environment) as process:
-        output, errors = process.communicate(timeout=150)
-    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+@pytest.fixture(scope="module")
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of Prefect's that several commands use."""
+    with prefect_server(tmp_path_factory.mktemp("server")) as url:
+        yield url
 
 
 def write_manifest(folder: Path, count: int) -> None:
@@ -81,7 +72,7 @@ def test_ctrl_c_records_what_was_created_and_says_how_to_go_on(tmp_path: Path, a
     write_manifest(tmp_path, 2500)
     scale = {"url": api}
     config = write_config(tmp_path, name="stopped", max_rejected="1%", scale=scale, submit={"rate": "300/s"})
-    with start(config, home=home) as process:
+    with started(config, home=home) as process:
         with ScaleClient("test_command", api) as client:
             until(lambda: any(task.metadata["job"] == "stopped" for task in client.list_tasks()))
         process.send_signal(signal.SIGINT)
@@ -97,6 +88,95 @@ def test_ctrl_c_records_what_was_created_and_says_how_to_go_on(tmp_path: Path, a
         assert run(config, home=home).returncode == 0
         assert sum(task.metadata["job"] == "stopped" for task in client.list_tasks()) == 2499
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 2499
+
+
+def read_rows(folder: Path, name: str) -> list[str]:
+    """The row ids below labels/ or errors/."""
+    path = folder / name
+    return sorted(pd.read_parquet(path)["row_id"]) if path.exists() and list(path.glob("*.parquet")) else []
+
+
+def test_jobs_that_were_left_are_collected_by_their_config_and_by_the_folder_of_their_outputs(
+    tmp_path: Path, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "live_collected"
+    monkeypatch.setenv("SCALE_API_KEY", key)
+    write_manifest(tmp_path, 20)
+    outputs = {name: tmp_path / "outputs" / name for name in ("one", "two")}
+    environment = {"PREFECT_API_URL": prefect, "SCALE_API_KEY": key}
+    with running(turnaround=2) as url:
+        scale = {"url": url, "mode": "live"}
+        for name, output in outputs.items():
+            label(make_job(tmp_path, name=name, output=str(output), scale=scale), wait=False)
+        with ScaleClient(key, url) as client:
+            until(lambda: all(task.status == "completed" for task in client.list_tasks()))
+        config = write_config(tmp_path, name="one", output=str(outputs["one"]), scale=scale)
+        by_config = run(config, home=home, command=COLLECT, **environment)
+        assert by_config.returncode == 0, by_config.stderr
+        assert [len(read_rows(output, "labels")) for output in outputs.values()] == [19, 0]
+        by_folder = run(tmp_path / "outputs", home=home, command=COLLECT, **environment)
+        assert by_folder.returncode == 0, by_folder.stderr
+    assert [len(read_rows(output, "labels")) for output in outputs.values()] == [19, 19]
+    summaries = [json.loads((output / "summary.json").read_text()) for output in outputs.values()]
+    assert [(numbers["labeled"], numbers["rejected"], numbers["pending"]) for numbers in summaries] == [(19, 1, 0)] * 2
+
+
+def test_a_folder_without_a_job_is_said_in_one_line(tmp_path: Path) -> None:
+    for command in (COLLECT, CANCEL):
+        outcome = run(tmp_path, home=tmp_path / "prefect", command=command)
+        assert outcome.returncode == 2
+        assert str(tmp_path) in outcome.stderr
+        assert len(outcome.stderr.splitlines()) == 1
+        assert not (tmp_path / "prefect").exists(), "Prefect was not imported"
+
+
+def test_some_rows_are_canceled_and_then_all(
+    tmp_path: Path, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "live_canceled"
+    monkeypatch.setenv("SCALE_API_KEY", key)
+    write_manifest(tmp_path, 20)
+    (tmp_path / "withdrawn.txt").write_text("r3\nr4\nnowhere\n")
+    environment = {"PREFECT_API_URL": prefect, "SCALE_API_KEY": key}
+    with running(turnaround=3600) as url, ScaleClient(key, url) as client:
+        config = write_config(tmp_path, scale={"url": url, "mode": "live"})
+        label(make_job(tmp_path, scale={"url": url, "mode": "live"}), wait=False)
+        rows = ["--rows", tmp_path / "withdrawn.txt"]
+        some = run(config, *rows, "--yes", home=home, command=CANCEL, **environment)
+        assert some.returncode == 0, some.stderr
+        assert "2 tasks canceled" in some.stdout
+        assert "without a task: nowhere" in some.stdout
+        assert read_rows(tmp_path / "out", "errors") == ["r3", "r4"]
+        rest = run(tmp_path / "out", "--yes", home=home, command=CANCEL, **environment)
+        assert rest.returncode == 0, rest.stderr
+        assert "17 tasks canceled, 2 had come back before" in rest.stdout
+        assert {task.status for task in client.list_tasks()} == {"canceled"}
+    numbers = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (numbers["canceled"], numbers["rejected"], numbers["pending"]) == (19, 1, 0)
+
+
+def test_changed_rows_are_labeled_anew_where_the_command_is_told_to(
+    tmp_path: Path, api: str, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "test_relabeled"
+    monkeypatch.setenv("SCALE_API_KEY", key)
+    write_manifest(tmp_path, 20)
+    label(make_job(tmp_path, scale={"url": api}))
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text(manifest.read_text().replace('"text 5"', '"another text"'))
+    config = write_config(tmp_path, scale={"url": api})
+    relabel = [config, "--relabel", "changed"]
+    preview = run(*relabel, "--dry-run", home=home, SCALE_API_KEY=key)
+    assert "have a task" in preview.stdout
+    assert len(made(api, key)) == 19
+    outcome = run(*relabel, home=home, PREFECT_API_URL=prefect, SCALE_API_KEY=key)
+    assert outcome.returncode == 0, outcome.stderr
+    assert "1 tasks created" in outcome.stdout
+    assert Counter(made(api, key))["r5"] == 2
+    labels = pd.read_parquet(tmp_path / "out" / "labels").set_index("row_id")
+    assert len(labels) == 19
+    assert labels.loc["r5", "unique_id"] == "job/r5#1"
+    assert labels.loc["r5", "attachment"] == "another text"
 
 
 def test_a_dry_run_sends_nothing_and_needs_no_key_and_no_server(tmp_path: Path) -> None:
@@ -128,7 +208,7 @@ def test_bad_input_is_one_message_and_status_2(
     write_manifest(tmp_path, 3)
     aws = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
     config = write_config(tmp_path, **{"scale__url": api, **changes})
-    outcome = run(config, home=tmp_path / "prefect", **{**aws, **environment})
+    outcome = run(config, home=tmp_path / "prefect", command=COMMAND, **{**aws, **environment})
     assert outcome.returncode == 2
     assert words in outcome.stderr
     assert "Traceback" not in outcome.stderr
@@ -172,19 +252,3 @@ def test_a_live_key_needs_a_yes_on_a_terminal(tmp_path: Path, api: str, answer: 
     assert ("7 at most" in process.stdout) is asked
     assert process.returncode == 2
     assert process.stderr.startswith("scale.url: no connection" if answer in ("y", None) else "Nothing was sent.")
-
-
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
-def test_the_commands_in_the_docs_exist(page: Path, tmp_path: Path) -> None:
-    """Every `python -m` and `make` line of a page names a module, options and targets that are there."""
-    targets = {line.split(":")[0] for line in (ROOT / "Makefile").read_text().splitlines() if ":" in line}
-    for line in page.read_text().splitlines():
-        is_command = line.startswith(("$ ", "python", "make "))
-        words = shlex.split(line.removeprefix("$ "), comments=True) if is_command else []
-        if words[:2] == ["python", "-m"]:
-            known = subprocess.run([sys.executable, "-m", words[2], "--help"], cwd=ROOT, capture_output=True, text=True)
-            assert known.returncode == 0, line
-            for option in [word.strip("[]") for word in words[3:] if word.strip("[]").startswith("--")]:
-                assert option in known.stdout, line
-        elif words[:1] == ["make"]:
-            assert words[1] in targets, line

@@ -21,6 +21,10 @@ import pandas as pd
 import pytest
 import requests
 import yaml
+from prefect.cli.deploy._models import PrefectYamlModel
+from prefect.client.schemas.objects import ConcurrencyOptions
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.utilities.schema_tools import validate
 
 from sandbox.server import running
 from tests.acceptance.commands import ROOT, environment, made, until
@@ -197,6 +201,29 @@ def test_a_worker_is_killed_in_the_middle_and_another_one_goes_on(prefect: Insta
     assert len(pd.read_parquet(output / "killed" / "labels")) == rows - 1
 
 
+def test_a_run_is_canceled_in_prefect_and_then_its_tasks_are(prefect: Installation, tmp_path: Path) -> None:
+    output, rows = tmp_path / "out", 1500
+    with running(turnaround=3600) as url, prefect.worker():
+        prefect.trigger(
+            "label-dataset/label", job=job(tmp_path, "withdrawn", url, output, rows, submit={"rate": "30/s"})
+        )
+        until(lambda: len(made(url, KEY)) > 40, 90)
+        (run,) = prefect.ask("/flow_runs/filter", flow_runs={"name": {"any_": ["label-withdrawn"]}})
+        prefect.prefect("flow-run", "cancel", run["id"])
+        until(lambda: prefect.states("label-dataset")["CANCELLED"] == 1, 90)
+        marks = output / "withdrawn" / "_ledger" / "runs"
+        until(lambda: all(json.loads(mark.read_text())["ended"] for mark in marks.glob("*.json")), 30)
+        created = made(url, KEY)
+        assert 40 < len(created) < rows - 1, "canceled in the middle"
+        recorded = pd.read_parquet(output / "withdrawn" / "_ledger" / "submissions")["row_id"]
+        assert sorted(created) == sorted(recorded)
+        prefect.trigger("cancel-dataset/cancel", output=str(output / "withdrawn"))
+        until(lambda: prefect.states("cancel-dataset")["COMPLETED"] == 1, 90)
+        assert len(made(url, KEY)) == len(created)
+    errors = pd.read_parquet(output / "withdrawn" / "errors")
+    assert sorted(errors["row_id"]) == sorted(created)
+
+
 def test_a_job_that_passes_its_limits_is_failed_with_the_reason(prefect: Installation, tmp_path: Path) -> None:
     with running(turnaround=0) as url, prefect.worker():
         given = job(tmp_path, "limited", url, tmp_path / "out", 20, max_rejected=0)
@@ -213,27 +240,48 @@ def test_a_bad_job_is_refused_by_the_form(prefect: Installation, tmp_path: Path)
         prefect.trigger("label-dataset/label", job=given)
 
 
-def test_prefect_yaml_says_nothing_that_prefect_ignores() -> None:
-    """Unknown keys are silently ignored by Prefect: so they are looked for here."""
+@pytest.fixture(scope="module")
+def deployments() -> dict[str, dict[str, Any]]:
+    """Those of prefect.yaml, by name."""
     document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    assert set(document) <= {"name", "prefect-version", "definitions", "deployments", "build", "push", "pull"}
-    known = {
-        "": {"name", "entrypoint", "description", "tags", "parameters", "schedules", "concurrency_limit", "work_pool"},
-        "schedules": {"cron", "interval", "rrule", "timezone", "slug", "active"},
-        "concurrency_limit": {"limit", "collision_strategy"},
-        "work_pool": {"name", "job_variables"},
-    }
-    for deployment in document["deployments"]:
-        assert set(deployment) <= known[""]
+    return {str(deployment["name"]): deployment for deployment in document["deployments"]}
+
+
+def flow_of(deployment: dict[str, Any]) -> Any:
+    module, _, name = deployment["entrypoint"].rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def test_prefect_yaml_says_nothing_that_prefect_ignores() -> None:
+    """Unknown keys are silently ignored by Prefect: what its own model has taken in must be all that is there."""
+    document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    del document["definitions"]  # for YAML's anchors only
+    understood = PrefectYamlModel.model_validate(document)
+    assert understood.model_dump(by_alias=True, exclude_unset=True) == document
+
+
+def test_prefect_yaml_has_values_that_prefect_takes(deployments: dict[str, dict[str, Any]]) -> None:
+    assert set(deployments) == {"label", "collect", "cancel"}
+    for deployment in deployments.values():
+        flow = flow_of(deployment)
         assert deployment["description"]
-        for schedule in deployment.get("schedules", []):
-            assert set(schedule) <= known["schedules"]
-        for section in ("concurrency_limit", "work_pool"):
-            assert set(deployment.get(section, {})) <= known[section]
-        module, _, name = deployment["entrypoint"].rpartition(".")
-        flow = getattr(importlib.import_module(module), name)
+        assert deployment["work_pool"] == {"name": "local-process"}
         assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
+        schema = flow.parameters.model_dump_for_openapi()
+        validate(deployment.get("parameters", {}), schema, raise_on_error=True, ignore_required=True)
         for parameter, described in flow.parameters.properties.items():
             named = str(described.get("$ref", "")).rpartition("/")[2]  # a model says for itself what it is
             described = flow.parameters.definitions.get(named, described)
-            assert described.get("description"), f"{name}({parameter}) has no description in the form"
+            assert described.get("description"), f"{flow.name}({parameter}) has no description in the form"
+
+
+def test_the_collector_comes_every_quarter_of_an_hour_and_never_twice_at_once(
+    deployments: dict[str, dict[str, Any]],
+) -> None:
+    (schedule,) = deployments["collect"]["schedules"]
+    assert schedule["active"] is True
+    assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]).cron == "*/15 * * * *"
+    limit = dict(deployments["collect"]["concurrency_limit"])
+    assert limit.pop("limit") == 1
+    assert ConcurrencyOptions.model_validate(limit).collision_strategy == "CANCEL_NEW"
+    assert not any("schedules" in deployments[name] for name in ("label", "cancel"))

@@ -27,7 +27,8 @@ from tests.acceptance.commands import (
     until,
     write_manifest,
 )
-from tests.labeling.jobs import write_config
+from tests.labeling.driver import label
+from tests.labeling.jobs import make_job, write_config
 
 SECONDS_TO_STOP = 25
 ROWS = 1200
@@ -116,10 +117,10 @@ def test_ctrl_c_on_a_terminal_while_people_are_waited_for(tmp_path: Path, api: s
     assert not prefect_servers(home)
 
 
-def hanging(url: str) -> int:
-    """How many requests a sandbox never answers: asked where it has no faults."""
+def hit(url: str, fault: str) -> int:
+    """How many requests have met a fault of a sandbox: asked where it has no faults."""
     counted: dict[str, int] = requests.get(f"{url.removesuffix('/v1')}/sandbox/faults", timeout=5).json()
-    return counted["never"]
+    return counted[fault]
 
 
 def read(terminal: int, shown: bytearray) -> bool:
@@ -139,7 +140,7 @@ def test_answers_that_never_come_hold_up_no_stop(tmp_path: Path, home: Path, pre
     with running(faults="seed=1, never=10%") as url:
         config = config_of(tmp_path, url, timeout="5m")
         with started(config, home=home) as process:
-            until(lambda: hanging(url) >= 5)
+            until(lambda: hit(url, "never") >= 5)
             process.send_signal(signal.SIGINT)
             if presses == 2:
                 time.sleep(1)
@@ -153,6 +154,38 @@ def test_answers_that_never_come_hold_up_no_stop(tmp_path: Path, home: Path, pre
         assert list((tmp_path / "out" / "_ledger" / "runs").iterdir()), (
             "the next run looks for the tasks whose answers did not come"
         )
+
+
+@pytest.mark.parametrize("flow", ["collect_responses", "cancel_dataset"])
+def test_sigterm_while_a_job_is_looked_after(
+    tmp_path: Path, home: Path, flow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer takes seconds by then; what came of those that were asked for is taken over by the next look."""
+    key, database = key_of(tmp_path, "live"), tmp_path / "tasks.db"
+    monkeypatch.setenv("SCALE_API_KEY", key)
+    write_manifest(tmp_path, 250)
+    with running(db=database, turnaround=3600) as url:
+        job = make_job(tmp_path, scale={"url": url, "mode": "live"}, submit={"concurrency": 4})
+        label(job, wait=False)
+    command = [sys.executable, "-m", f"flows.{flow}", str(tmp_path / "out")]
+    with running(db=database, turnaround=3600, faults="slow=100%:2s") as url:
+        there = {"SCALE_API_KEY": key, "SCALE_API_URL": url}
+        with started(home=home, command=command, **there) as process:
+            until(lambda: hit(url, "slow") >= 1)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=SECONDS_TO_STOP)
+    assert process.returncode == 143, errors
+    assert errors.startswith("Stopped.")
+    assert errors.endswith(f"go on with: python -m flows.{flow} {tmp_path / 'out'}\n")
+    assert len(errors.splitlines()) == 1
+    assert not prefect_servers(home)
+    with running(db=database, turnaround=3600) as url:
+        rows = made(url, key)
+        summary = label(make_job(tmp_path, scale={"url": url, "mode": "live"}), wait=False)
+    assert sorted(rows) == recorded(tmp_path)
+    assert summary.canceled + summary.pending == summary.rows == 250
+    assert summary.canceled < 50, "nothing more was asked for"
+    assert (summary.canceled > 0) is (flow == "cancel_dataset")
 
 
 def test_a_signal_while_the_summary_is_written(tmp_path: Path, api: str, home: Path) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import time
 
 import pyarrow.parquet as pq
 
 from labeling.storage import open_folder
-from scale.client import ScaleClient
-from tests.acceptance.chaos.lives import KEY, Job
+from tests.acceptance.chaos.counting import all_tasks_of
+from tests.acceptance.chaos.lives import Job
 
 MOST = 5  # rows that are changed in a job
-LAG_SECONDS = 1.2  # until the sandbox's list shows a task for sure
 
 
 def change_unrecorded_rows(job: Job) -> set[str]:
@@ -21,20 +19,13 @@ def change_unrecorded_rows(job: Job) -> set[str]:
 
     No run may be at work.
     """
-    time.sleep(LAG_SECONDS)
-    chosen = set(sorted(_made(job) - _recorded(job))[:MOST])
+    chosen = set(sorted(set(all_tasks_of(job)) - _recorded(job))[:MOST])
     rows = [json.loads(line) for line in job.manifest.read_text().splitlines()]
     for row in rows:
         if row["id"] in chosen:
             row["text"] += ", which is another one now"
     job.manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return chosen
-
-
-def _made(job: Job) -> set[str]:
-    with ScaleClient(KEY, job.url, timeout=(2.0, 2.0)) as client:
-        tasks = list(client.list_tasks(start_time=job.begun_at))
-    return {str(task.metadata["row_id"]) for task in tasks if task.metadata["job"] == job.name}
 
 
 def _recorded(job: Job) -> set[str]:

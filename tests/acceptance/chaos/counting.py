@@ -5,17 +5,24 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labeling.storage import Folder, open_folder
-from tests.acceptance.chaos.lives import Job
+from scale.client import ScaleClient
 from tests.acceptance.chaos.tally import Tally
 
+if TYPE_CHECKING:
+    from tests.acceptance.chaos.lives import Job
+
+KEY = "test_chaos"
+LAG_SECONDS = 1.2  # until the sandbox's list shows a task for sure
 OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
 ROW_ID = {"labels/": "row_id", "errors/": "row_id", "rejects/": "id", "_ledger/submissions/": "row_id"}
 
@@ -39,6 +46,28 @@ def check_output(job: Job, good: set[str], bad: set[str], tally: Tally) -> None:
         tally.wrong.append(f"{job.name}: {places['labels/'].total()} labels, and {summary}")
     tally.jobs += 1
     tally.rows += len(good) + len(bad)
+
+
+def tasks_of(job: Job) -> list[str]:
+    """The rows of the tasks of a job that the sandbox shows at this moment, one for each task."""
+    with ScaleClient(KEY, job.url, timeout=(2.0, 2.0)) as client:
+        tasks = list(client.list_tasks(start_time=job.begun_at))
+    return [str(task.metadata["row_id"]) for task in tasks if task.metadata["job"] == job.name]
+
+
+def all_tasks_of(job: Job) -> list[str]:
+    """The same, once it shows those that were created by now."""
+    time.sleep(LAG_SECONDS)
+    return tasks_of(job)
+
+
+def check_cap(job: Job, tally: Tally) -> None:
+    """A job whose runs came to an end under a cap: it has as many tasks as it may have, none more."""
+    created = len(all_tasks_of(job))
+    tally.capped += 1
+    tally.over_cap += max(0, created - (job.cap or 0))
+    if created != job.cap:
+        tally.wrong.append(f"{job.name}: {created} tasks under a cap of {job.cap}")
 
 
 def _row_ids(folder: Folder, prefix: str, tally: Tally) -> Counter[str]:

@@ -15,6 +15,7 @@ class Tally:
     seed: int
     kills: Counter[str] = field(default_factory=Counter)  # by where it hit
     command_kills: int = 0
+    command_kills_at_work: int = 0  # of runs that had created a task
     outages: Counter[str] = field(default_factory=Counter)
     pairs: int = 0  # two runs of a job at once
     refused: int = 0  # of those, runs that were refused by the lease of the other
@@ -22,6 +23,8 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter)
     jobs: int = 0
     rows: int = 0
+    capped: int = 0  # jobs that came to an end under a cap, before they went on without it
+    over_cap: int = 0  # tasks that they had more than their caps allowed
     changed: int = 0  # of these, rows that became others while their task was in no ledger
     created: int = 0  # tasks that the sandbox has
     duplicates: int = 0  # rows that have more than one of them
@@ -37,18 +40,20 @@ class Tally:
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.duplicates or self.lost or self.unreadable or self.seen_twice or self.wrong)
+        return not (self.duplicates or self.over_cap or self.lost or self.unreadable or self.seen_twice or self.wrong)
 
     def lines(self) -> list[str]:
         """The counts, for people."""
         listed = {
-            "kills": f"{self.kills.total():,} ({_listed(self.kills)}), and {self.command_kills:,} of the whole command",
+            "kills": f"{self.kills.total():,} ({_listed(self.kills)})",
+            "of the whole command": f"{self.command_kills:,}, {self.command_kills_at_work:,} after its first POST",
             "faults": f"{self.faults.total():,} ({_listed(self.faults)})",
             "outages of the store": f"{self.outages.total():,} ({_listed(self.outages)})",
             "two runs at once": f"{self.pairs:,}, {self.refused:,} of them refused",
             "runs that ended early": f"{self.ended_early:,}",
             "jobs, rows": f"{self.jobs:,}, {self.rows:,}, {self.changed:,} of them changed behind our back",
             "tasks created": f"{self.created:,}",
+            "under a cap": f"{self.capped:,} jobs, {self.over_cap:,} tasks too many",
             "duplicates": f"{self.duplicates:,}",
             "rows lost": f"{self.lost:,}",
             "files unreadable": f"{self.unreadable:,}",

@@ -1,0 +1,167 @@
+"""Break the product on purpose, one promise at a time, and see that its proofs notice: make mutations [NAME=...]
+
+Each mutation is made in a copy of the tree. The proofs must pass on an unchanged copy, and fail on each changed one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = (".git", ".venv", "out", "docs", "benchmarks", "__pycache__", ".*_cache", "*.egg-info")
+EVIDENCE = re.compile(
+    r"(WRONG: .*|FAILED .*|(duplicates|rows lost|files unreadable|rows seen twice) +[1-9].*)", re.MULTILINE
+)
+FAILED = 1  # the exit status of pytest, and of the chaos, where a promise was broken; other trouble has others
+LONGEST = 1200.0  # seconds that a proof may take
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A promise that is broken: what stands in a file, and what is put in its stead; the proofs that must notice."""
+
+    name: str
+    file: str
+    changes: dict[str, str]
+    proofs: tuple[tuple[str, ...], ...]
+
+
+def chaos(kills: int, dialect: str = "today", seed: int = 20_261_124) -> tuple[str, ...]:
+    """A storm of so many kills."""
+    options = ["--kills", str(kills), "--command-kills", "0", "--dialect", dialect, "--store", "disk"]
+    return ("tests.acceptance.chaos", *options, "--seed", str(seed))
+
+
+VANISHING = (
+    "pytest",
+    "-x",
+    "tests/acceptance/test_giving_up.py::test_a_server_that_vanishes_during_submission_ends_the_run_and_the_next_goes_on",
+)
+
+MUTATIONS = (
+    Mutation(
+        "no unique_id",
+        "labeling/submitting.py",
+        {
+            'return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}': (
+                'return {**params, **row.common, "metadata": metadata}'
+            )
+        },
+        (chaos(8),),
+    ),
+    Mutation(
+        "the ledger is written before the POST",
+        "labeling/submitting.py",
+        {
+            "            task = self._client.create_task(self._job.task_type, self._body(row), find)\n": (
+                "            made_up = Task.parse({'task_id': row.unique_id, 'status': 'pending', 'type': 'x'})\n"
+                "            self._record([replace(_submission(row, made_up), created_at=datetime.now(UTC))])\n"
+                "            task = self._client.create_task(self._job.task_type, self._body(row), find)\n"
+            )
+        },
+        (VANISHING, chaos(3)),
+    ),
+    Mutation(
+        "no fingerprint",
+        "labeling/submitting.py",
+        {'if is_ours and task.metadata.get("fingerprint") == row.fingerprint:': "if is_ours:"},
+        (chaos(3), chaos(3, "2017")),
+    ),
+    Mutation(
+        "a plain write instead of a rename",
+        "labeling/storage.py",
+        {
+            'temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"': "temporary = target",
+            'with temporary.open("xb") as file:': 'with temporary.open("wb") as file:',
+            "                temporary.replace(target)\n": "",
+        },
+        (chaos(30),),
+    ),
+)
+
+
+def main() -> int:
+    """Try all of them, or the one that is named; 1 where one goes unnoticed, or a proof fails without one."""
+    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.mutations", description=__doc__)
+    parser.add_argument("--name", help="only the mutation that is called so", choices=[one.name for one in MUTATIONS])
+    wanted = parser.parse_args().name
+    chosen = [one for one in MUTATIONS if wanted in (None, one.name)]
+    for one in chosen:
+        mutated(one)  # before the first run: a string that is gone is told at once
+    proofs = dict.fromkeys(proof for one in chosen for proof in one.proofs)
+    sound = [passes(proof) for proof in proofs]
+    noticed = [notices(one, proof) for one in chosen for proof in one.proofs]
+    return 0 if all(sound) and all(noticed) else 1
+
+
+def passes(proof: tuple[str, ...]) -> bool:
+    """Whether a proof holds for the product as it is."""
+    status, said = run(proof, {})
+    print(
+        f"{'sound' if status == 0 else 'FAILS'}: {shown(proof)}: {evidence(said) if status else 'nothing wrong'}",
+        flush=True,
+    )
+    return status == 0
+
+
+def notices(mutation: Mutation, proof: tuple[str, ...]) -> bool:
+    """Whether a proof fails for the product with a mutation."""
+    status, said = run(proof, {mutation.file: mutated(mutation)})
+    is_noticed = status == FAILED and EVIDENCE.search(said) is not None
+    print(
+        f"{'noticed' if is_noticed else 'UNNOTICED'}: {mutation.name}, by {shown(proof)}: {evidence(said)}", flush=True
+    )
+    return is_noticed
+
+
+def mutated(mutation: Mutation) -> str:
+    """The changed file. Raises ValueError where what is to be changed does not stand there exactly once."""
+    content = (ROOT / mutation.file).read_text()
+    for before, after in mutation.changes.items():
+        if content.count(before) != 1:
+            raise ValueError(f"{mutation.name}: {mutation.file} has {before!r} {content.count(before)} times, not once")
+        content = content.replace(before, after)
+    return content
+
+
+def run(proof: tuple[str, ...], files: dict[str, str]) -> tuple[int, str]:
+    """The exit status of a proof in a copy of the tree with other files, and all that it said."""
+    with tempfile.TemporaryDirectory(prefix="mutation-") as made:
+        tree = Path(made) / "tree"
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        for name, content in files.items():
+            (tree / name).write_text(content)
+        environment = {**os.environ, "PYTHONPATH": str(tree)}
+        done = subprocess.run(
+            [sys.executable, "-m", *proof],
+            cwd=tree,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LONGEST,
+        )
+    return done.returncode, done.stdout
+
+
+def shown(proof: tuple[str, ...]) -> str:
+    """A proof, for people."""
+    return " ".join(proof).removesuffix(" --seed 20261124")
+
+
+def evidence(said: str) -> str:
+    """What a proof saw."""
+    found = EVIDENCE.search(said)
+    return found[0][:200] if found else said[-300:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
