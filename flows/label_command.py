@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -40,6 +41,7 @@ class LabelCommand:
             try:
                 with showing(self.run.counts):
                     ephemeral.start()
+                    gc.freeze()  # what was imported stays: it need not be looked through again and again
                     flow()
             finally:
                 if self.run.finished:

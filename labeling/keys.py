@@ -20,6 +20,30 @@ LONGEST_RUN = 1 << 17  # keys: a longer one takes too much memory to merge
 
 
 @dataclass(frozen=True, slots=True)
+class Hashed:
+    """Keys as an index knows them: for those that are looked for more than once."""
+
+    first: Numbers
+    second: Numbers
+
+    @classmethod
+    def of(cls, keys: Sequence[str]) -> Hashed:
+        """Python's own hashes, keyed at random in each process: nobody can choose texts that share them."""
+        count = len(keys)
+        second = (hash(key + "\0") for key in keys)
+        return cls(np.fromiter(map(hash, keys), np.int64, count), np.fromiter(second, np.int64, count))
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, places: Any) -> Hashed:
+        return Hashed(self.first[places], self.second[places])
+
+
+Keys: TypeAlias = Sequence[str] | Hashed
+
+
+@dataclass(frozen=True, slots=True)
 class _Run:
     """Keys in the order of their first hash, no key twice."""
 
@@ -84,34 +108,36 @@ class KeyIndex:
     def __len__(self) -> int:
         return self._keys
 
-    def find(self, keys: Sequence[str]) -> Numbers:
+    def find(self, keys: Keys) -> Numbers:
         """The number of each key, UNKNOWN where it has none."""
-        return self._find(*_hashes(keys))
+        hashed = _hashed(keys)
+        order = np.argsort(hashed.first)  # neighbours are found sooner
+        found = np.empty(len(hashed), np.int64)
+        found[order] = self._find(hashed[order])
+        return found
 
     def get(self, key: str) -> int:
         """The number of one key."""
         return int(self.find([key])[0])
 
-    def add(self, keys: Sequence[str], numbers: Numbers) -> None:
+    def add(self, keys: Keys, numbers: Numbers) -> None:
         """Give numbers, none of them negative, to keys."""
         if len(keys) == 0:
             return
-        run = _Run.of(*_hashes(keys), numbers)
-        self._keys += int((self._find(run.first, run.second) == UNKNOWN).sum())
+        hashed = _hashed(keys)
+        run = _Run.of(hashed.first, hashed.second, numbers)
+        self._keys += int((self._find(Hashed(run.first, run.second)) == UNKNOWN).sum())
         runs = list(self._runs)
         while runs and len(runs[-1].first) < min(2 * len(run.first), LONGEST_RUN):
             run = runs.pop().merged(run)
         self._runs = (*runs, run)
 
-    def _find(self, first: Numbers, second: Numbers) -> Numbers:
-        found = np.full(len(first), UNKNOWN, np.int64)
+    def _find(self, keys: Hashed) -> Numbers:
+        found = np.full(len(keys), UNKNOWN, np.int64)
         for run in reversed(self._runs):
-            run.find(first, second, found)
+            run.find(keys.first, keys.second, found)
         return found
 
 
-def _hashes(keys: Sequence[str]) -> tuple[Numbers, Numbers]:
-    """Python's own hashes, keyed at random in each process: nobody can choose texts that share them."""
-    count = len(keys)
-    second = (hash(key + "\0") for key in keys)
-    return np.fromiter(map(hash, keys), np.int64, count), np.fromiter(second, np.int64, count)
+def _hashed(keys: Keys) -> Hashed:
+    return keys if isinstance(keys, Hashed) else Hashed.of(keys)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from labeling.keys import UNKNOWN, KeyIndex, Numbers
+from labeling.keys import UNKNOWN, Hashed, KeyIndex, Keys, Numbers
 from labeling.stages import Submission
 from labeling.storage import Folder
 from labeling.tables import digest_of, part_name, parts, read_part, submission_schema, to_parquet
@@ -112,7 +112,7 @@ class Ledger:
         with self._lock:
             self._keep(name, table)
 
-    def places(self, row_ids: Sequence[str]) -> Numbers:
+    def places(self, row_ids: Keys) -> Numbers:
         """Of the latest task of each row, UNKNOWN where it has none."""
         return self._by_row.find(row_ids)
 
@@ -203,20 +203,22 @@ class Ledger:
             self._parts += new
             self._starts += [part.start for part in new]
             self._known.update(part.name for part in new)
-            latest = self._latest([row_id for part in new for row_id in _texts(part.row_ids)], first)
+            row_ids = [row_id for part in new for row_id in _texts(part.row_ids)]
+            keys = Hashed.of(row_ids)
+            latest = self._latest(row_ids, keys, first)
             self._by_task.add([task_id for part in new for task_id in _texts(part.task_ids)], np.arange(first, start))
-            self._by_row.add(list(latest), np.fromiter(latest.values(), np.int64, len(latest)))
+            self._by_row.add(keys, latest)
 
-    def _latest(self, row_ids: Sequence[str], start: int) -> dict[str, int]:
+    def _latest(self, row_ids: Sequence[str], keys: Hashed, start: int) -> Numbers:
         """The place of the latest task of each row; `start` is that of the first of these."""
-        before = self._by_row.find(row_ids)
+        before = self._by_row.find(keys)
         latest = dict(zip(row_ids, before.tolist(), strict=True))
         if len(latest) == len(row_ids) and not (before != UNKNOWN).any():
-            return dict(zip(row_ids, range(start, start + len(row_ids)), strict=True))
+            return np.arange(start, start + len(row_ids))
         for place, row_id in enumerate(row_ids, start):
             rival = latest[row_id]
             latest[row_id] = place if rival == UNKNOWN else self._later_of(rival, place)
-        return latest
+        return np.fromiter((latest[row_id] for row_id in row_ids), np.int64, len(row_ids))
 
     def _later_of(self, one: int, other: int) -> int:
         """Of two tasks of a row, the one of the later generation; the other one is not the latest any more."""

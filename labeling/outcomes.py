@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from labeling.keys import UNKNOWN, KeyIndex, Numbers
+from labeling.keys import UNKNOWN, Hashed, KeyIndex, Numbers
 from labeling.stages import Outcome
 from labeling.storage import FileInfo, Folder
 from labeling.tables import read_batches, texts
@@ -107,17 +107,15 @@ class Outcomes:
 
     def _slots(self, task_ids: Sequence[str]) -> Numbers:
         """The places of tasks in the arrays; those that are new get one."""
-        slots = self._index.find(task_ids)
-        new = list(dict.fromkeys(task_id for task_id, slot in zip(task_ids, slots, strict=True) if slot == UNKNOWN))
-        if not new:
-            return slots
+        keys = Hashed.of(task_ids)
+        new = keys[self._index.find(keys) == UNKNOWN]
         start = len(self._codes)
-        self._index.add(new, np.arange(start, start + len(new)))
+        self._index.add(new, np.arange(start, start + len(new)))  # one that comes twice wastes a slot
         self._codes, self._versions, self._files = (
             np.concatenate((array, np.zeros(len(new), array.dtype)))
             for array in (self._codes, self._versions, self._files)
         )
-        return self._index.find(task_ids)
+        return self._index.find(keys)
 
     def _number(self, file: str) -> int:
         if file not in self._numbers:

@@ -18,7 +18,7 @@ from labeling.checking import check_rows
 from labeling.counts import Counts
 from labeling.errors import LimitReached, StoreTrouble, Unusable
 from labeling.job import Job
-from labeling.keys import UNKNOWN, KeyIndex, Texts
+from labeling.keys import UNKNOWN, Hashed, KeyIndex, Texts
 from labeling.ledger import Ledger
 from labeling.manifests import Manifest, open_manifest
 from labeling.outcomes import Outcomes
@@ -191,8 +191,9 @@ class Plan:
     def _to_submit(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
         """Those of the rows that are to get a task; takes note of the others."""
         row_ids = [self.binder.row_id(row)[0] or "" for row in rows]  # an empty one is none
-        firsts = self._firsts(rows, row_ids)
-        places = self.ledger.places(row_ids)
+        keys = Hashed.of(row_ids)
+        firsts = self._firsts(rows, row_ids, keys)
+        places = self.ledger.places(keys)
         inputs = iter(self.ledger.inputs(places[places != UNKNOWN]).tolist())
         known = [next(inputs) if place != UNKNOWN else None for place in places]
         wanted: list[ManifestRow] = []
@@ -218,16 +219,16 @@ class Plan:
         self.counts.add(read=len(rows), checked=len(rows) - len(wanted), submitted=unchanged, beyond_limit=len(beyond))
         return wanted
 
-    def _firsts(self, rows: Sequence[ManifestRow], row_ids: Sequence[str]) -> list[int]:
+    def _firsts(self, rows: Sequence[ManifestRow], row_ids: Sequence[str], keys: Hashed) -> list[int]:
         """The number of the first row that bears each row's id; its own where it has none, or is not to be read."""
         bearers = [index for index, row in enumerate(rows) if row_ids[index] and row.problem is None]
-        names = [row_ids[index] for index in bearers]
-        seen = self._first.find(names).tolist()
+        keys = keys[bearers]
+        seen = self._first.find(keys).tolist()
         first: dict[str, int] = {}
         numbers = [row.number for row in rows]
-        for index, name, before in zip(bearers, names, seen, strict=True):
-            numbers[index] = first.setdefault(name, before if before != UNKNOWN else numbers[index])
-        self._first.add(list(first), np.fromiter(first.values(), np.int64, len(first)))
+        for index, before in zip(bearers, seen, strict=True):
+            numbers[index] = first.setdefault(row_ids[index], before if before != UNKNOWN else numbers[index])
+        self._first.add(keys, np.array([numbers[index] for index in bearers], np.int64))
         return numbers
 
     def _is_wanted_again(self, row_id: str, trouble: Rejected | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -110,7 +111,7 @@ class Submitter:
         self._lost = LostTasks(job, client, stop, check)
         self._failure: Exception | None = None
         self._unsettled = False
-        self._threads: DaemonThreads[Result] = DaemonThreads(job.submit.concurrency, "submit")
+        self._threads: DaemonThreads[None] = DaemonThreads(job.submit.concurrency, "submit")
 
     @property
     def settled(self) -> bool:
@@ -126,9 +127,12 @@ class Submitter:
 
         allowance: what may be created goes to the first of the rows, so that the same rows get it if they come again.
         """
-        granted = zip(rows, self._granted(rows, allowance), strict=True)
-        futures = [self._threads.submit(self._submit_row, row, may, allowance) for row, may in granted]
-        results, failure = gather(futures, self._stop)
+        granted = self._granted(rows, allowance)
+        left = deque((index, row, may) for index, (row, may) in enumerate(zip(rows, granted, strict=True)))
+        results: list[Result | None] = [None] * len(rows)
+        threads = min(len(rows), self._job.submit.concurrency)
+        futures = [self._threads.submit(self._submit_rows, left, results, allowance) for _ in range(threads)]
+        failure = gather(futures, self._stop)
         created = [result for result in results if isinstance(result, Created)]
         self._record([submission for result in created for submission in (*result.older, result.submission)])
         if failure:
@@ -150,6 +154,17 @@ class Submitter:
         granted = allowance.take(sum(needs))
         counted = zip(needs, accumulate(needs), strict=True)
         return [granted is None or not need or count <= granted for need, count in counted]
+
+    def _submit_rows(
+        self, left: deque[tuple[int, BoundRow, bool]], results: list[Result | None], allowance: Allowance
+    ) -> None:
+        """Submit rows for as long as some are left; several threads do at once."""
+        while True:
+            try:
+                index, row, may = left.popleft()
+            except IndexError:
+                return
+            results[index] = self._submit_row(row, may, allowance)
 
     def _submit_row(self, row: BoundRow, may: bool, allowance: Allowance) -> Result:
         """What becomes of the row. The first failure ends all rows."""

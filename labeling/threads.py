@@ -54,13 +54,12 @@ class DaemonThreads(Generic[T]):
                 future.set_exception(error)
 
 
-def gather(futures: Sequence[Future[T]], stop: Stop) -> tuple[list[T], BaseException | None]:
-    """The results of all calls that gave one, and the first failure. After a stop, calls that hang are left."""
+def gather(futures: Sequence[Future[None]], stop: Stop) -> BaseException | None:
+    """Wait for all calls; gives the first failure. After a stop, calls that hang are left."""
     flying = set(futures)
     while flying and not stop.landed:
         flying = wait(flying, timeout=LOOK_EVERY).not_done
-    landed = [future for future in futures if future not in flying]
-    failures = [error for future in landed if (error := future.exception())]
+    failures = [error for future in futures if future not in flying and (error := future.exception())]
     if flying:
         failures.append(stop.reason)
-    return [future.result() for future in landed if not future.exception()], next(iter(failures), None)
+    return next(iter(failures), None)

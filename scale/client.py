@@ -26,6 +26,7 @@ from scale.retry import Pause, RetryPolicy, retry_after_seconds, retrying
 
 CONNECT_TIMEOUT = 10.0  # seconds
 ANSWER_TIMEOUT = 20.0  # seconds without a byte from the server
+_NEVER = urllib3.Retry(False, redirect=False)  # `retrying` does
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class ScaleClient:
                 self._target + path,
                 body,
                 headers,
-                retries=False,
+                retries=_NEVER,
                 redirect=False,
                 assert_same_host=False,  # a proxy is another one
                 timeout=self._timeout,
