@@ -70,7 +70,7 @@ class Binder:
         model = self._type.params.model_validate(_as_sent(plain(filled)))
         params = model.model_dump(exclude_unset=True, exclude_none=True)
         given = {key: _as_given(filled[key]) for key in ("attachment", "attachments") if key in filled}
-        common = self._same_for_all or self._fill_common(row.values)
+        common = self._fill_common(row.values) if self._same_for_all is None else self._same_for_all
         params.update(plain(given))
         return BoundRow(
             row=row,

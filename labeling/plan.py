@@ -130,7 +130,7 @@ class Plan:
         self.turn_down(rejected)
         self.counts.add(checked=len(chunk.rows))
         self.stop.check()
-        return [self.revisitor.numbered(row) for row in bound], rejected
+        return self.revisitor.numbered(bound), rejected
 
     def refuse_too_many_rejects(self) -> None:
         """Raises LimitReached where, of enough rows seen, more are rejected than the job allows."""

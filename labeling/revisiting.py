@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
 from labeling.binding import Binder, unique_id
+from labeling.keys import UNKNOWN
 from labeling.ledger import Ledger
 from labeling.stages import BoundRow, ManifestRow, Rejected
 from scale.problems import Problem
@@ -55,10 +56,13 @@ class Revisitor:
             return self.has_failed(self._ledger.task_of(row_id))
         return self._relabel is Relabel.CHANGED and trouble is not None
 
-    def numbered(self, row: BoundRow) -> BoundRow:
-        """The row under the id that its next task is to have."""
-        generation = self._ledger.next_generation(row.row_id)
-        return at_generation(row, self._job, generation) if generation else row
+    def numbered(self, rows: Sequence[BoundRow]) -> list[BoundRow]:
+        """The rows under the ids that their next tasks are to have."""
+        places = self._ledger.places([row.row_id for row in rows])
+        return [row if place == UNKNOWN else self._anew(row) for row, place in zip(rows, places, strict=True)]
+
+    def _anew(self, row: BoundRow) -> BoundRow:
+        return at_generation(row, self._job, self._ledger.next_generation(row.row_id))
 
 
 def at_generation(row: BoundRow, job: str, generation: int) -> BoundRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from http import HTTPStatus
@@ -28,6 +29,7 @@ CONNECT_TIMEOUT = 5.0  # seconds
 HOSTS = 64  # whose connections are kept
 DRAINED = 4096  # bytes of a redirect that are read so that its connection can be used again
 RETRIES = RetryPolicy(attempts=3, first_pause=0.2, longest_pause=2.0)
+_NAMES_A_HOST = re.compile(r"https?://[A-Za-z0-9]")  # at first sight; `_host` looks closer
 _REMOVE = "correct the URL, or remove the row"
 _LATER = "run again later, or host the file elsewhere"
 _OPEN = "make it public, or sign its URL: Scale fetches it without credentials"
@@ -64,7 +66,7 @@ class HttpScheme:
         self._pool.close()
 
     def check_form(self, uri: str) -> None:
-        if not _host(uri):
+        if not _NAMES_A_HOST.match(uri) and not _host(uri):
             raise Refused("names no host", "use a full URL: https://host/path")
 
     def wants_content(self, level: CheckLevel, attachment_type: str) -> bool:
