@@ -160,6 +160,8 @@ def test_the_blocks_of_a_page_run(page: Path, world: World) -> None:
         words = command.split()
         if words[0] == "make":
             check_target(words)
+        elif "CONFIG" in command:
+            check_synopsis(words)
         else:
             assert any(command.startswith(beginning) for beginning in NOT_RUN), command
 
