@@ -16,6 +16,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows import garbage
 from flows.prepared import stop_on_signals
 from labeling.begun import Found, find_jobs
 from labeling.errors import LabelingError, Stopped
@@ -50,6 +51,7 @@ def collect_responses(outputs: Outputs = [], jobs: list[Job] = []) -> list[Visit
     Raises:
         NotAllVisited: At the end, where a job could not be looked after.
     """
+    garbage.look_seldom()
     found = [*(Found(job.output, job) for job in jobs), *(one for output in outputs for one in find_jobs(output))]
     get_run_logger().info("%d jobs to look after", len(found))
     return collect_all(found, stop_on_signals())

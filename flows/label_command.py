@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -41,7 +40,6 @@ class LabelCommand:
             try:
                 with showing(self.run.counts):
                     ephemeral.start()
-                    gc.freeze()  # what was imported stays: it need not be looked through again and again
                     flow()
             finally:
                 if self.run.finished:
@@ -57,12 +55,14 @@ def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
 
     signals.listen()
     with exit_status():
+        from flows import garbage
         from labeling.config import load_job
         from labeling.plan import Plan
         from labeling.revisiting import Relabel
         from labeling.run import Run
 
         load_environment()
+        garbage.look_seldom()
         job = load_job(options.config, manifest=options.manifest, output=options.output)
         if job.runner.is_elsewhere and not options.dry_run:
             from flows.runners import refuse_without_api

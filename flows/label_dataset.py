@@ -19,6 +19,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
+from flows import garbage
 from flows.prepared import open_run
 from flows.runners import CHUNKS_AT_ONCE, Runner, Sent, open_runner
 from labeling.errors import LimitReached
@@ -50,6 +51,7 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
     Raises:
         LimitReached: More rows stay without a label than the job allows.
     """
+    garbage.look_seldom()
     with closing(open_run(job, limit, relabel)) as run:
         progress = Progress(job.name)
         try:

@@ -7,14 +7,17 @@ in place, with one write; a row that changes sides leaves the one folder before 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from labeling.answers import Answer, Answering
-from labeling.keys import Numbers
+from labeling.answer_tables import AnswerTables
+from labeling.answers import Answer
+from labeling.ledger import Ledger
 from labeling.outcomes import ERRORS, LABELS, Outcomes, versions_of
+from labeling.stages import Outcome
 from labeling.storage import Folder
 from labeling.tables import digest_of, part_name, read_part, texts, to_parquet
 
@@ -24,27 +27,22 @@ PART_ROWS = 5000  # answers held before they are written
 class AnswerFiles:
     """Writes answers, and takes note of them in `outcomes`. For one process at a time.
 
-    order: the places of tasks in the manifest. check: raises where nothing may be written any more.
+    ledger: of the submissions that they are to. check: raises where nothing may be written any more.
     """
 
     def __init__(
-        self,
-        folder: Folder,
-        answering: Answering,
-        outcomes: Outcomes,
-        order: Callable[[Sequence[str]], Numbers],
-        check: Callable[[], None],
+        self, folder: Folder, tables: AnswerTables, outcomes: Outcomes, ledger: Ledger, check: Callable[[], None]
     ) -> None:
         self._folder = folder
-        self._answering = answering
+        self._tables = tables
         self._outcomes = outcomes
-        self._order = order
+        self._ledger = ledger
         self._check = check
         self._held: dict[str, Answer] = {}
 
-    def versions(self, task_ids: Sequence[str]) -> list[int | None]:
-        """The versions of the answers that are there, None where there is none yet."""
-        written = self._outcomes.versions(task_ids)
+    def versions(self, task_ids: Sequence[str]) -> list[int]:
+        """The versions of the answers that are there, UNKNOWN where there is none yet."""
+        written = self._outcomes.versions(task_ids).tolist()
         held = [self._held.get(task_id) for task_id in task_ids]
         return [mine.version if mine else version for mine, version in zip(held, written, strict=True)]
 
@@ -65,8 +63,8 @@ class AnswerFiles:
         is_new = self._outcomes.pending(list(held))
         fresh = [answer for answer, new in zip(held.values(), is_new, strict=True) if new]
         fresh += self._replace([answer for answer, new in zip(held.values(), is_new, strict=True) if not new])
-        order = np.argsort(self._order([answer.task_id for answer in fresh]), kind="stable")
-        fresh = [fresh[place] for place in order]
+        rows = self._ledger.rows_at(np.array([answer.place for answer in fresh], np.int64))
+        fresh = [fresh[place] for place in np.argsort(rows, kind="stable")]
         for prefix in (LABELS, ERRORS):
             self._write_part(prefix, [answer for answer in fresh if answer.prefix == prefix])
 
@@ -83,7 +81,7 @@ class AnswerFiles:
     def _write_part(self, prefix: str, answers: list[Answer]) -> None:
         if not answers:
             return
-        table = self._answering.table(prefix, answers)
+        table = self._table(prefix, answers)
         name = part_name(prefix, digest_of(table))
         self._check()
         self._folder.write(name, to_parquet(table))
@@ -106,7 +104,7 @@ class AnswerFiles:
         stay = [answer for answer in changed.values() if answer.prefix == prefix]
         if changed:
             kept = table.filter(pa.array([task_id not in changed for task_id in task_ids]))
-            self._rewrite(name, pa.concat_tables([kept, self._answering.table(prefix, stay).cast(table.schema)]))
+            self._rewrite(name, pa.concat_tables([kept, self._table(prefix, stay).cast(table.schema)]))
         moved = [answer for answer in changed.values() if answer.prefix != prefix]
         self._outcomes.forget([answer.task_id for answer in moved])
         self._note(name, [answer for answer in answers.values() if answer.prefix == prefix])
@@ -115,11 +113,15 @@ class AnswerFiles:
     def _rewrite(self, name: str, table: pa.Table) -> None:
         self._check()
         if len(table):
-            places = np.argsort(self._order(texts(table, "task_id")), kind="stable")
+            places = np.argsort(self._ledger.row_numbers(texts(table, "task_id")), kind="stable")
             self._folder.write(name, to_parquet(table.take(places)))
         else:
             self._folder.delete(name)
         self._outcomes.wrote(name)
+
+    def _table(self, prefix: str, answers: list[Answer]) -> pa.Table:
+        submissions = self._ledger.submissions(np.array([answer.place for answer in answers], np.int64))
+        return self._tables.table(prefix, answers, submissions)
 
     def _note(self, name: str, answers: list[Answer]) -> None:
         self._outcomes.note(
@@ -135,8 +137,18 @@ def _changed(old: pa.Table, answers: dict[str, Answer]) -> dict[str, Answer]:
     columns = [name for name in ("completed_at", "response_json", "status") if name in old.schema.names]
     rows = {row["task_id"]: row for row in old.select(["task_id", *columns]).to_pylist()}
     versions = dict(zip(rows, versions_of(old), strict=True))
+    later = {task_id: answer for task_id, answer in answers.items() if answer.version > versions[task_id]}
     return {
         task_id: answer
-        for task_id, answer in answers.items()
-        if answer.version > versions[task_id] and any(rows[task_id][name] != answer.row.get(name) for name in columns)
+        for task_id, answer in later.items()
+        if any(rows[task_id][name] != told for name, told in _tells(answer).items() if name in columns)
+    }
+
+
+def _tells(answer: Answer) -> dict[str, Any]:
+    """What a reader would see changed, by its column."""
+    return {
+        "completed_at": answer.completed_at,
+        "response_json": answer.response_json,
+        "status": None if answer.outcome is Outcome.LABELED else answer.outcome.value,
     }

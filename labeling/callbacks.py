@@ -49,6 +49,11 @@ class Callback:
             doc["task"] = {key: value for key, value in raw.items() if key not in (*BULKY, "response")}
         return without_signature(_json(doc)).encode()
 
+    def tells_of(self, task_type: str) -> Task:
+        """The task, as far as it is told; its type is the job's. Raises UnexpectedAnswer where not even its id is."""
+        told = {"task_id": self.task_id, "type": task_type, "status": TaskStatus.ERROR.value, "response": self.response}
+        return self.task or Task.parse(told)
+
 
 def parse_callback(content: bytes) -> Callback:
     """Read what was POSTed, or a stored line. Raises NoCallback."""

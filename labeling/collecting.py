@@ -12,13 +12,15 @@ import pyarrow as pa
 
 from labeling import compaction, watermark
 from labeling.answer_files import AnswerFiles
-from labeling.answers import Answering, outcome_of, told_by, version
+from labeling.answer_tables import AnswerTables
+from labeling.answers import Answer
 from labeling.inbox import Inbox
 from labeling.job import Job
+from labeling.keys import UNKNOWN
 from labeling.lease import COLLECTORS, Lease
 from labeling.ledger import Ledger
 from labeling.outcomes import ERRORS, LABELS, Outcomes
-from labeling.stages import Outcome, Submission
+from labeling.stages import Outcome
 from labeling.stopping import Stop
 from labeling.storage import Folder
 from labeling.watermark import OVERLAP, Watermark
@@ -56,14 +58,14 @@ class Collector:
         self._stop = stop
         self._lease = Lease(folder, COLLECTORS, exclusive=True, longest_answer=job.scale.timeout.total_seconds())
         self._inbox = Inbox(folder, ledger)
-        self._answering = Answering(job, source_type)
+        self._tables = AnswerTables(job, source_type)
         self.outcomes = Outcomes(folder)
-        self._files = AnswerFiles(folder, self._answering, self.outcomes, ledger.row_numbers, self._lease.check)
+        self._files = AnswerFiles(folder, self._tables, self.outcomes, ledger, self._lease.check)
 
     @property
     def unexpected(self) -> int:
         """Answers whose shape is not the promised one, kept as JSON only."""
-        return self._answering.unexpected
+        return self._tables.unexpected
 
     @property
     def unknown_callbacks(self) -> int:
@@ -123,9 +125,7 @@ class Collector:
     def _take_callbacks(self) -> None:
         for batch in self._inbox.batches():
             self._stop.check()
-            submissions = self._ledger.find([callback.task_id or "" for callback in batch])
-            pairs = [(one, submission) for one, submission in zip(batch, submissions, strict=True) if submission]
-            self._take([(told_by(one, self._job.task_type, submission), submission) for one, submission in pairs])
+            self._take([callback.tells_of(self._job.task_type) for callback in batch])
             self._files.flush()
 
     def _take_listed(self) -> None:
@@ -184,23 +184,26 @@ class Collector:
         return total if is_whole else None
 
     def _take_page(self, page: Page) -> _Taken:
-        submissions = self._ledger.find([task.task_id for task in page.tasks])
-        new = self._take([(task, its) for task, its in zip(page.tasks, submissions, strict=True) if its])
-        strange = [task for task, its in zip(page.tasks, submissions, strict=True) if its is None]
+        new, strange = self._take(page.tasks)
         return _Taken(new, is_whole=not page.unreadable and not any(map(self._is_about_to_be_recorded, strange)))
 
     def _is_about_to_be_recorded(self, task: Task) -> bool:
         """Whether another process has created a task that the ledger does not know."""
         return task.metadata.get("job") == self._job.name and not self._ledger.has_task(task.task_id)
 
-    def _take(self, answered: Sequence[tuple[Task, Submission]]) -> int:
-        """A task that is pending again keeps its answer until there is another one. Returns how many are new."""
-        come_back = [(task, its) for task, its in answered if outcome_of(task) is not Outcome.PENDING]
-        known = self._files.versions([task.task_id for task, _ in come_back])
-        for (task, submission), before in zip(come_back, known, strict=True):
-            if before is None or version(task) > before:
-                self._files.add(self._answering.answer(task, submission))
-        return known.count(None)
+    def _take(self, tasks: Sequence[Task]) -> tuple[int, list[Task]]:
+        """Take what has come back. A task that is pending again keeps its answer until there is another one.
+
+        Returns how many are new, and the tasks that are not the job's or are superseded.
+        """
+        places = self._ledger.find([task.task_id for task in tasks]).tolist()
+        answers = [Answer.of(task, place) for task, place in zip(tasks, places, strict=True) if place != UNKNOWN]
+        answers = [answer for answer in answers if answer.outcome is not Outcome.PENDING]
+        known = self._files.versions([answer.task_id for answer in answers])
+        for answer, before in zip(answers, known, strict=True):
+            if answer.version > before:
+                self._files.add(answer)
+        return known.count(UNKNOWN), [task for task, place in zip(tasks, places, strict=True) if place == UNKNOWN]
 
     def _pages(self, status: TaskStatus, filters: Filters) -> Iterator[Page]:
         """Tasks of the job's type, other jobs' among them."""

@@ -25,9 +25,9 @@ from labeling.tables import digest_of, part_name, parts, read_part, submission_s
 
 SUBMISSIONS = "_ledger/submissions/"
 UNKNOWN_ROW = 2**62
-READERS = 16  # parts read at once when a ledger is opened
+READERS = 16  # parts read at once
 _IN_MEMORY = ["row_id", "row", "task_id", "unique_id", "inputs", "generation", "created_at"]
-KEPT_ROWS = 200_000  # submissions that are kept whole in memory, some 50 MB; of all others the columns of `_Part`
+KEPT_ROWS = 50_000  # submissions that are kept whole in memory, some 12 MB; of all others the columns of `_Part`
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,33 @@ class Ledger:
         """Of the latest task of each row, UNKNOWN where it has none."""
         return self._by_row.find(row_ids)
 
-    def find(self, task_ids: Sequence[str]) -> list[Submission | None]:
-        """The row that each task was made for, None where the task is not of this job, or superseded."""
+    def find(self, task_ids: Keys) -> Numbers:
+        """The place of each task, UNKNOWN where it is not of this job, or superseded."""
         places = self._by_task.find(task_ids)
-        wanted = [index for index, place in enumerate(places) if place != UNKNOWN and self._is_latest(int(place))]
-        found: list[Submission | None] = [None] * len(task_ids)
-        for index, values in zip(wanted, self._take(places[wanted]).to_pylist(), strict=True):
-            found[index] = Submission(**values)
-        return found
+        known = np.flatnonzero(places != UNKNOWN)
+        places[known[self._gather(places[known], "is_latest") == 0]] = UNKNOWN
+        return places
+
+    def submissions(self, places: Numbers) -> pa.Table:
+        """The submissions at these places, in this order; see `submission_schema`."""
+        if not len(places):
+            return submission_schema(self._source_type).empty_table()
+        order = np.argsort(places, kind="stable")
+        ascending = places[order]
+
+        def take(where: tuple[_Part, int, int]) -> pa.Table:
+            part, start, stop = where
+            return self._whole(part).take(ascending[start:stop] - part.start)
+
+        wheres = list(self._by_part(ascending))
+        if len(wheres) == 1:
+            taken = [take(wheres[0])]
+        else:
+            with ThreadPoolExecutor(READERS) as pool:
+                taken = list(pool.map(take, wheres))
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return pa.concat_tables(taken).take(back)
 
     def rows(self) -> Iterator[tuple[list[str], list[str]]]:
         """The row_id of every row, and the task_id of its latest task, some thousand at once."""
@@ -161,7 +180,7 @@ class Ledger:
     def fingerprint(self, row_id: str) -> str:
         """Of the request that the latest task of a row was made from."""
         place = np.array([self._place_of(row_id)])
-        return str(self._take(place)["fingerprint"][0].as_py())
+        return str(self.submissions(place)["fingerprint"][0].as_py())
 
     def inputs(self, places: Numbers) -> Numbers:
         """Of the submissions at these places: see `Submission`."""
@@ -181,8 +200,12 @@ class Ledger:
         places = self._by_task.find(task_ids)
         numbers = np.full(len(places), UNKNOWN_ROW, np.int64)
         known = places != UNKNOWN
-        numbers[known] = self._gather(places[known], "rows")
+        numbers[known] = self.rows_at(places[known])
         return numbers
+
+    def rows_at(self, places: Numbers) -> Numbers:
+        """Where in the manifest the rows at these places stood, counted from 1."""
+        return self._gather(places, "rows")
 
     @property
     def server_knows_ids(self) -> bool:
@@ -241,19 +264,6 @@ class Ledger:
         with self._lock:
             self._keep(part.name, table)
         return table
-
-    def _take(self, places: Numbers) -> pa.Table:
-        """The submissions at these places, in this order."""
-        if not len(places):
-            return submission_schema(self._source_type).empty_table()
-        order = np.argsort(places, kind="stable")
-        taken = [
-            self._whole(part).take(places[order[start:stop]] - part.start)
-            for part, start, stop in self._by_part(places[order])
-        ]
-        back = np.empty(len(order), np.int64)
-        back[order] = np.arange(len(order))
-        return pa.concat_tables(taken).take(back)
 
     def _gather(self, places: Numbers, column: str) -> Numbers:
         """The values of one of the columns that are in memory."""

@@ -23,7 +23,7 @@ from labeling.keys import Numbers
 from labeling.storage import Folder
 from labeling.tables import read_part, texts
 
-GROUP_ROWS = 32_768  # of a row group: few are read to find a row, each takes one read
+GROUP_ROWS = 16_384  # of a row group: few are read to find a row, each takes one read
 MOST_BUCKETS = 256  # files that are open at once
 FILE_BYTES = 128 << 20
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from labeling.keys import UNKNOWN, Hashed, KeyIndex, Numbers
+from labeling.keys import UNKNOWN, Hashed, KeyIndex, Keys, Numbers
 from labeling.stages import Outcome
 from labeling.storage import FileInfo, Folder
 from labeling.tables import read_batches, texts
@@ -59,10 +59,14 @@ class Outcomes:
         """How many of the tasks stand where."""
         return Counter(dict(zip(_CODES, np.bincount(self._codes_of(task_ids), minlength=4).tolist(), strict=True)))
 
-    def versions(self, task_ids: Sequence[str]) -> list[int | None]:
-        """The version of the answer to each task, None where it has not come back."""
+    def versions(self, task_ids: Keys) -> Numbers:
+        """The version of the answer to each task, UNKNOWN where it has not come back."""
         slots = self._index.find(task_ids)
-        return [int(self._versions[slot]) if slot != UNKNOWN and self._codes[slot] else None for slot in slots]
+        is_back = slots != UNKNOWN
+        is_back[is_back] = self._codes[slots[is_back]] != _PENDING
+        versions = np.full(len(slots), UNKNOWN, np.int64)
+        versions[is_back] = self._versions[slots[is_back]]
+        return versions
 
     def files(self, task_ids: Sequence[str]) -> list[str]:
         """The files that hold the answers to tasks that have come back."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from labeling.storage import Folder
-from scale.contract import Task, parse_time
+from scale.contract import Task
 
 FILE = "_ledger/watermark.json"
 OVERLAP = timedelta(minutes=10)  # of two looks at the list: it may lag
@@ -60,11 +60,6 @@ def write(folder: Folder, watermark: Watermark) -> None:
 
 def newest(tasks: Iterable[Task]) -> datetime | None:
     """The latest time that tasks tell of, by the service's own clock (UTC); one that is still to come is none."""
-    told = (
-        moment
-        for task in tasks
-        for moment in (task.created_at, task.completed_at, parse_time(task.raw.get("updated_at")))
-        if moment
-    )
+    told = (moment for task in tasks for moment in (task.created_at, task.completed_at, task.updated_at) if moment)
     now = datetime.now(UTC)
     return max((moment for moment in told if moment <= now), default=None)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from scale.errors import UnexpectedAnswer
 
@@ -48,15 +47,18 @@ class Mode(StrEnum):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task as the API tells it. Times are UTC; `raw` is the whole object, nothing left out."""
+class Task(NamedTuple):
+    """A task as the API tells it. Times are UTC; `raw` is the whole object, nothing left out.
+
+    updated_at: when the service last changed it; contract B.
+    """
 
     task_id: str
     type: str
     status: str
     created_at: datetime | None
     completed_at: datetime | None
+    updated_at: datetime | None
     unique_id: str | None
     metadata: dict[str, Any]
     response: dict[str, Any] | None
@@ -77,6 +79,7 @@ class Task:
             status=doc["status"],
             created_at=parse_time(doc.get("created_at")),
             completed_at=parse_time(doc.get("completed_at")),
+            updated_at=parse_time(doc.get("updated_at")),
             unique_id=unique_id if isinstance(unique_id, str) else None,
             metadata=metadata if isinstance(metadata, dict) else {},
             response=response if isinstance(response, dict) else None,
@@ -93,10 +96,14 @@ def parse_time(text: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        zoned = moment if moment.tzinfo is UTC else _in_utc(moment)
     except (ValueError, OverflowError):
         return None
     return zoned if MINYEAR < zoned.year < MAXYEAR else None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def format_time(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.ours.visit CONFIG --output FOLDER
 
-It is what a Prefect task of flows/collect_responses.py does, without Prefect. `seconds` is all of it: the ledger is
+It is what flows/collect_responses.py does with a job, without Prefect. `seconds` is all of it: the ledger is
 opened, the answers are fetched and written, and the files are made large.
 """
 
@@ -13,6 +13,7 @@ import time
 from contextlib import closing
 
 from benchmarks.measuring import tell
+from flows import garbage
 from labeling.begun import BegunJob
 from labeling.config import load_job
 from labeling.visiting import visit
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--output", metavar="FOLDER")
     given = parser.parse_args()
     job = load_job(given.config, output=given.output)
+    garbage.look_seldom()
     begun = time.monotonic()
     with closing(BegunJob(job)) as opened:
         visited = visit(opened)
