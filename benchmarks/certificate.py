@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,7 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 
 def make_certificate(folder: Path) -> Path:
-    """Write cert.pem, which clients are to trust, and key.pem; gives the path of the first."""
+    """Write cert.pem and key.pem for the server, and trusted.pem for clients; gives the path of the last.
+
+    It holds the roots that requests trusts, too: a client reads them all, as it does where the server has a name.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
@@ -22,6 +26,13 @@ def make_certificate(folder: Path) -> Path:
     made = made.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
     certificate = made.add_extension(address, critical=False).sign(key, hashes.SHA256())
     (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    path = folder / "cert.pem"
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
-    return path
+    public = certificate.public_bytes(Encoding.PEM)
+    (folder / "cert.pem").write_bytes(public)
+    trusted = folder / "trusted.pem"
+    trusted.write_bytes(Path(certifi.where()).read_bytes() + public)
+    return trusted
+
+
+def server_certificate(trusted: Path) -> Path:
+    """The certificate of the server whose clients trust that file: it alone."""
+    return trusted.with_name("cert.pem")

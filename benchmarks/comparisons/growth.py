@@ -10,9 +10,9 @@ from benchmarks.sides import CLIENT, MAP, OURS, SESSIONS, submitting
 SMALL, LARGE = 10_000, 100_000
 SIZES = {
     OURS: (1_000, SMALL, LARGE, 1_000_000),
-    CLIENT: (1_000, 10_000),
-    MAP: (1_000, 4_000),
-    SESSIONS: (1_000, 10_000),
+    CLIENT: (1_000, SMALL, LARGE),
+    MAP: (1_000, SMALL),
+    SESSIONS: (1_000, SMALL, LARGE),
 }
 QUICK_SIZES = {OURS: (SMALL,)}
 ABOUT = """\
