@@ -15,6 +15,7 @@ from labeling.errors import Interrupted
 from labeling.job import Job
 from labeling.ledger import Ledger
 from labeling.outcomes import Outcomes
+from labeling.plan import Plan
 from labeling.stages import Outcome
 from labeling.storage import Folder
 from labeling.summary import Summary
@@ -34,6 +35,20 @@ class ManifestAccounts(BaseModel):
     changed: int
     gone: list[str]
     recorded: int
+
+    @classmethod
+    def of(cls, plan: Plan, gone: list[str]) -> ManifestAccounts:
+        """What the walk of a plan has found so far."""
+        return cls(
+            rows=plan.counts.read,
+            rejected=len(plan.rejected),
+            held_back=len(plan.held_back),
+            beyond_limit=len(plan.beyond_limit),
+            unsettled=len(plan.unsettled),
+            changed=plan.counts.changed,
+            gone=gone,
+            recorded=len(plan.ledger),
+        )
 
     @property
     def not_submitted(self) -> int:

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from labeling import founding
+from labeling.api import open_client
 from labeling.config import read_key, with_environment
 from labeling.errors import LabelingError, StoreTrouble, Unusable
 from labeling.job import Job
 from labeling.ledger import Ledger
-from labeling.redaction import without_signature
 from labeling.secrets import use_s3_credentials
 from labeling.stopping import Stop
 from labeling.storage import Folder, open_output
-from scale.client import CONNECT_TIMEOUT, ScaleClient
 
 DEEPEST = 5  # levels of folders below the one in which jobs are looked for
 MOST_FOLDERS = 2000  # that hold no job
@@ -37,14 +36,7 @@ class BegunJob:
             self.ledger = Ledger(self.folder, source_type)
         except StoreTrouble as error:
             raise Unusable(f"output {job.output}", str(error), "correct the job's output") from None
-        self.client = ScaleClient(
-            key,
-            job.scale.url,
-            connections=job.submit.concurrency,
-            timeout=(CONNECT_TIMEOUT, job.scale.timeout.total_seconds()),
-            pause=self.stop.pause,
-            clean=without_signature,
-        )
+        self.client = open_client(job, key, self.stop.pause)
 
     def close(self) -> None:
         """Close the connections."""

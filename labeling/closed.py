@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from labeling import accounts
 from labeling.callbacks import CALLBACKS
-from labeling.ledger import SUBMISSIONS
+from labeling.ledger_parts import SUBMISSIONS
 from labeling.storage import Folder
 from labeling.summary import Summary
 from labeling.tables import parts

@@ -12,24 +12,34 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from labeling.api import open_client
 from labeling.attachments import AttachmentChecker
 from labeling.binding import Binder
 from labeling.checking import check_rows
 from labeling.config import read_key
 from labeling.counts import Counts
+from labeling.errors import Unusable
 from labeling.job import Job
 from labeling.lease import Tenant
-from labeling.ledger import write_submissions
+from labeling.ledger_parts import write_submissions
 from labeling.lost import Unrecorded
-from labeling.plan import Chunk
-from labeling.redaction import without_signature
+from labeling.plan import Chunk, Plan
 from labeling.secrets import use_s3_credentials
 from labeling.stages import ChunkReport, Submission
 from labeling.stopping import Stop
 from labeling.storage import open_output
 from labeling.submitting import Allowance, Submitter
-from scale.client import CONNECT_TIMEOUT, ScaleClient
 from scale.pace import Pace
+
+
+def refuse_elsewhere(plan: Plan, knows_ids: bool) -> None:
+    """Raises Unusable where no other process may submit: a worker that dies leaves its rows to another one."""
+    fix = "use runner: threads"
+    if not knows_ids:
+        reason = f"{plan.job.scale.url} does not know unique_id, which keeps second tasks out where a worker dies"
+        raise Unusable("runner", reason, fix)
+    if plan.relabel is not None:
+        raise Unusable("runner", "rows are relabeled by one process only", fix)
 
 
 class Errand:
@@ -78,15 +88,7 @@ class Branch:
         self._unrecorded: Unrecorded = {}
         self._binder = Binder(job, errand.schema, errand.source_type)
         self._checker = AttachmentChecker(job.attachments.check, threads=job.submit.concurrency)
-        client = ScaleClient(
-            read_key(job),
-            job.scale.url,
-            connections=job.submit.concurrency,
-            timeout=(CONNECT_TIMEOUT, job.scale.timeout.total_seconds()),
-            pace=self._pace,
-            pause=self._pause,
-            clean=without_signature,
-        )
+        client = open_client(job, read_key(job), self._pause, self._pace)
         self._submitter = Submitter(
             job, client, self._record, self._stop, self._counts, self._unrecorded, False, self._tenant.check
         )

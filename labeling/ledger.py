@@ -1,7 +1,4 @@
-"""The ledger: which row has which task. It lives beside what the job produces, and makes it resumable.
-
-_ledger/submissions/*.parquet  one part per chunk of rows, written when the chunk is through
-"""
+"""The ledger: which row has which task. It lives beside what the job produces, and makes it resumable."""
 
 from __future__ import annotations
 
@@ -9,58 +6,20 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from labeling.keys import UNKNOWN, Hashed, KeyIndex, Keys, Numbers
+from labeling.ledger_parts import IN_MEMORY, SUBMISSIONS, Part, WholeParts, write_submissions
 from labeling.stages import Submission
 from labeling.storage import Folder
-from labeling.tables import digest_of, part_name, parts, read_part, submission_schema, to_parquet
+from labeling.tables import parts, read_part, submission_schema
 
-SUBMISSIONS = "_ledger/submissions/"
 UNKNOWN_ROW = 2**62
 READERS = 16  # parts read at once
-_IN_MEMORY = ["row_id", "row", "task_id", "unique_id", "inputs", "generation", "created_at"]
-KEPT_ROWS = 50_000  # submissions that are kept whole in memory, some 12 MB; of all others the columns of `_Part`
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of the ledger, as far as it stays in memory. `start`: the place of its first submission among all."""
-
-    name: str
-    start: int
-    row_ids: pa.ChunkedArray[Any]
-    task_ids: pa.ChunkedArray[Any]
-    rows: Numbers
-    inputs: Numbers
-    generations: Numbers
-    created: Numbers  # milliseconds since 1970, UNKNOWN where the server did not say
-    is_latest: NDArray[np.bool_]  # whether the row has no later task
-    first_created: datetime | None
-    has_unique_ids: bool
-
-    @classmethod
-    def of(cls, name: str, start: int, table: pa.Table) -> _Part:
-        return cls(
-            name=name,
-            start=start,
-            row_ids=table["row_id"],
-            task_ids=table["task_id"],
-            rows=table["row"].to_numpy(),
-            inputs=table["inputs"].to_numpy(),
-            generations=table["generation"].to_numpy().astype(np.int64),
-            created=_milliseconds(table["created_at"]),
-            is_latest=np.ones(len(table), np.bool_),
-            first_created=pc.min(table["created_at"]).as_py(),
-            has_unique_ids=table["unique_id"].null_count < len(table),
-        )
 
 
 class Ledger:
@@ -76,9 +35,9 @@ class Ledger:
         self._source_type = source_type
         self._lock = threading.Lock()
         self._known: set[str] = set()  # names of the parts
-        self._parts: list[_Part] = []
+        self._parts: list[Part] = []
         self._starts: list[int] = []  # of the parts
-        self._kept: dict[str, pa.Table] = {}  # whole parts, the one that was used last at the end
+        self._whole = WholeParts(folder)
         self._by_row = KeyIndex()  # row_id → place of its latest task
         self._by_task = KeyIndex()  # task_id → place
         self._is_relabeled = False
@@ -100,7 +59,7 @@ class Ledger:
         new = [name for name in parts(self._folder, SUBMISSIONS) if name not in self._known]
         with ThreadPoolExecutor(READERS) as pool:
             for some in (new[start : start + READERS] for start in range(0, len(new), READERS)):
-                tables = pool.map(lambda name: read_part(self._folder, name, _IN_MEMORY), some)
+                tables = pool.map(lambda name: read_part(self._folder, name, IN_MEMORY), some)
                 self._remember(dict(zip(some, tables, strict=True)))
 
     def record(self, submissions: Sequence[Submission]) -> None:
@@ -109,8 +68,7 @@ class Ledger:
             return
         name, table = write_submissions(self._folder, self._source_type, submissions)
         self._remember({name: table})
-        with self._lock:
-            self._keep(name, table)
+        self._whole.keep(name, table)
 
     def places(self, row_ids: Keys) -> Numbers:
         """Of the latest task of each row, UNKNOWN where it has none."""
@@ -130,9 +88,9 @@ class Ledger:
         order = np.argsort(places, kind="stable")
         ascending = places[order]
 
-        def take(where: tuple[_Part, int, int]) -> pa.Table:
+        def take(where: tuple[Part, int, int]) -> pa.Table:
             part, start, stop = where
-            return self._whole(part).take(ascending[start:stop] - part.start)
+            return self._whole.read(part.name).take(ascending[start:stop] - part.start)
 
         wheres = list(self._by_part(ascending))
         if len(wheres) == 1:
@@ -219,9 +177,9 @@ class Ledger:
     def _remember(self, tables: dict[str, pa.Table]) -> None:
         with self._lock:
             first = start = self._starts[-1] + len(self._parts[-1].rows) if self._parts else 0
-            new: list[_Part] = []
+            new: list[Part] = []
             for name in [name for name in tables if name not in self._known]:
-                new.append(_Part.of(name, start, tables[name]))
+                new.append(Part.of(name, start, tables[name]))
                 start += len(tables[name])
             self._parts += new
             self._starts += [part.start for part in new]
@@ -251,20 +209,6 @@ class Ledger:
         (part if is_later else other_part).is_latest[row if is_later else other_row] = False
         return other if is_later else one
 
-    def _keep(self, name: str, table: pa.Table) -> None:
-        self._kept[name] = table
-        while len(self._kept) > 1 and sum(map(len, self._kept.values())) > KEPT_ROWS:
-            del self._kept[next(iter(self._kept))]
-
-    def _whole(self, part: _Part) -> pa.Table:
-        with self._lock:
-            table = self._kept.pop(part.name, None)
-        if table is None:
-            table = read_part(self._folder, part.name)
-        with self._lock:
-            self._keep(part.name, table)
-        return table
-
     def _gather(self, places: Numbers, column: str) -> Numbers:
         """The values of one of the columns that are in memory."""
         order = np.argsort(places, kind="stable")
@@ -273,7 +217,7 @@ class Ledger:
             values[order[start:stop]] = getattr(part, column)[places[order[start:stop]] - part.start]
         return values
 
-    def _by_part(self, places: Numbers) -> Iterator[tuple[_Part, int, int]]:
+    def _by_part(self, places: Numbers) -> Iterator[tuple[Part, int, int]]:
         """Which of the places, in ascending order, lie in which part."""
         start = 0
         while start < len(places):
@@ -282,7 +226,7 @@ class Ledger:
             yield part, start, stop
             start = stop
 
-    def _at(self, place: int) -> tuple[_Part, int]:
+    def _at(self, place: int) -> tuple[Part, int]:
         part = self._parts[bisect_right(self._starts, place) - 1]
         return part, place - part.start
 
@@ -297,25 +241,5 @@ class Ledger:
         return bool(part.is_latest[row])
 
 
-def write_submissions(
-    folder: Folder, source_type: pa.StructType, submissions: Sequence[Submission]
-) -> tuple[str, pa.Table]:
-    """Write tasks down as a part of a ledger: on return it is on lasting storage. Gives its name and its content."""
-    schema = submission_schema(source_type)
-    table = pa.Table.from_pylist([_as_row(submission) for submission in submissions], schema=schema)
-    name = part_name(SUBMISSIONS, digest_of(table))
-    folder.write(name, to_parquet(table))
-    return name, table
-
-
 def _texts(column: pa.ChunkedArray[Any]) -> list[str]:
     return cast("list[str]", column.to_pylist())
-
-
-def _milliseconds(times: pa.ChunkedArray[Any]) -> Numbers:
-    """Since 1970, UNKNOWN for a time that is null."""
-    return np.maximum(times.to_numpy().astype("datetime64[ms]").astype(np.int64), UNKNOWN)
-
-
-def _as_row(submission: Submission) -> dict[str, Any]:
-    return {name: getattr(submission, name) for name in Submission.__dataclass_fields__}

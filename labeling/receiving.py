@@ -15,7 +15,7 @@ from labeling.callbacks import CALLBACKS, SET_ASIDE, Callback, parse_callback, s
 from labeling.errors import StoreTrouble, Unusable
 from labeling.founding import recorded_source
 from labeling.job import Job
-from labeling.ledger import SUBMISSIONS
+from labeling.ledger_parts import SUBMISSIONS
 from labeling.storage import Folder, open_output
 from labeling.tables import parts, read_part, texts
 

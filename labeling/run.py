@@ -9,25 +9,22 @@ from typing import TYPE_CHECKING
 
 from labeling import founding, lost, rejecting
 from labeling.accounts import ManifestAccounts, summarize, waiting
+from labeling.api import greet, open_client
 from labeling.collecting import Collector
 from labeling.config import read_callback_key, read_key
-from labeling.elsewhere import Errand
-from labeling.errors import Interrupted, StoreTrouble, Unusable
+from labeling.elsewhere import Errand, refuse_elsewhere
+from labeling.errors import StoreTrouble, Unusable
 from labeling.job import Job
 from labeling.lease import RUNS, Lease
 from labeling.lost import Unrecorded, unrecorded_tasks
 from labeling.patience import Patience
 from labeling.plan import Chunk, Plan
-from labeling.redaction import without_signature
 from labeling.revisiting import Relabel
 from labeling.stages import ChunkReport
 from labeling.submitting import Allowance, Submitter
 from labeling.summary import Summary
 from labeling.watching import Watch
-from scale.client import CONNECT_TIMEOUT, ScaleClient
-from scale.errors import NotSent, RateLimited, ScaleError, ServerTrouble, Unauthorized
 from scale.pace import Pace
-from scale.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from labeling.callback_server import CallbackServer
@@ -61,15 +58,7 @@ class Run:
         self._unsettled = False
         self._gone_rows: list[str] = []
         self._gone_at: tuple[int, int, int] | None = None
-        self._client = ScaleClient(
-            key,
-            job.scale.url,
-            connections=job.submit.concurrency,
-            timeout=(CONNECT_TIMEOUT, timeout),
-            pace=Pace(job.submit.rate, self._pause),
-            pause=self._pause,
-            clean=without_signature,
-        )
+        self._client = open_client(job, key, self._pause, Pace(job.submit.rate, self._pause))
         self._collector = Collector(job, self._client, plan.ledger, plan.folder, plan.binder.source_type, stop)
         self._watch = Watch(job.completion, stop, self._collector.has_callbacks, resumed=len(plan.ledger) > 0)
         self._patience = Patience(job.completion.outage, plan.counts)
@@ -227,19 +216,8 @@ class Run:
         )
 
     def _accounts(self) -> ManifestAccounts:
-        """What the walk through the manifest has found so far."""
-        plan = self.plan
-        plan.drop_recorded()
-        return ManifestAccounts(
-            rows=plan.counts.read,
-            rejected=len(plan.rejected),
-            held_back=len(plan.held_back),
-            beyond_limit=len(plan.beyond_limit),
-            unsettled=len(plan.unsettled),
-            changed=plan.counts.changed,
-            gone=self._gone(),
-            recorded=len(self._ledger),
-        )
+        self.plan.drop_recorded()
+        return ManifestAccounts.of(self.plan, self._gone())
 
     def _gone(self) -> list[str]:
         """The rows that have a task and are not in the manifest; it takes a while to find them among a million."""
@@ -276,16 +254,6 @@ class Run:
         self._lease.check()
 
 
-def refuse_elsewhere(plan: Plan, knows_ids: bool) -> None:
-    """Raises Unusable where no other process may submit: a worker that dies leaves its rows to another one."""
-    fix = "use runner: threads"
-    if not knows_ids:
-        reason = f"{plan.job.scale.url} does not know unique_id, which keeps second tasks out where a worker dies"
-        raise Unusable("runner", reason, fix)
-    if plan.relabel is not None:
-        raise Unusable("runner", "rows are relabeled by one process only", fix)
-
-
 def receive_callbacks(job: Job) -> CallbackServer | None:
     """A receiver for this run, where the job waits for callbacks. Raises Unusable where it cannot listen."""
     completion = job.completion
@@ -297,24 +265,3 @@ def receive_callbacks(job: Job) -> CallbackServer | None:
     server = CallbackServer(Receiver([job]), read_callback_key(job), completion.host, completion.port)
     server.start()
     return server
-
-
-def greet(job: Job, key: str) -> bool:
-    """Ask the API for one task: tells at once whether it is there, and whether it takes the key.
-
-    Returns whether the server knows `unique_id`.
-    """
-    patience = RetryPolicy(attempts=3, longest_wait=5.0)
-    with ScaleClient(key, job.scale.url, connections=1, retry=patience, timeout=(5.0, 15.0)) as client:
-        try:
-            next(client.list_pages(limit=1))
-            return client.knows_unique_ids()
-        except Unauthorized:
-            raise Unusable("scale.key", f"{job.scale.url} does not take the key", "use a valid API key") from None
-        except NotSent as error:
-            raise Unusable("scale.url", error.message, "check the URL, and that the server is up") from None
-        except (RateLimited, ServerTrouble) as error:
-            raise Interrupted(f"{job.scale.url}: {error.message}; try again later") from None
-        except ScaleError as error:
-            reason = f"{job.scale.url} does not answer like the Scale API ({error.message})"
-            raise Unusable("scale.url", reason, "check the URL; it ends in /v1") from None

@@ -111,7 +111,7 @@ class Submitter:
         self._lost = LostTasks(job, client, stop, check)
         self._failure: Exception | None = None
         self._unsettled = False
-        self._threads: DaemonThreads[None] = DaemonThreads(job.submit.concurrency, "submit")
+        self._threads = DaemonThreads(job.submit.concurrency, "submit")
 
     @property
     def settled(self) -> bool:

@@ -6,28 +6,27 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from labeling.stopping import Stop
 
-T = TypeVar("T")
 LOOK_EVERY = 0.5  # seconds between two looks at whether everything was stopped
 
 
-class DaemonThreads(Generic[T]):
+class DaemonThreads:
     """Makes calls in so many threads, in the order in which they were asked for."""
 
     def __init__(self, number: int, name: str) -> None:
-        self._calls: SimpleQueue[tuple[Future[T], Callable[[], T]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{index}", daemon=True) for index in range(number)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
+    def submit(self, call: Callable[..., None], *arguments: Any) -> Future[None]:
         """Have a call made."""
-        future: Future[T] = Future()
+        future: Future[None] = Future()
         self._calls.put((future, lambda: call(*arguments)))
         return future
 
@@ -49,7 +48,8 @@ class DaemonThreads(Generic[T]):
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(make())
+                make()
+                future.set_result(None)
             except BaseException as error:
                 future.set_exception(error)
 

@@ -7,15 +7,14 @@ Not measured: it spares a comparison the submission of a million rows.
 
 from __future__ import annotations
 
-import argparse
 import time
 from contextlib import closing
 from itertools import count
 
 from benchmarks.measuring import tell
+from benchmarks.ours.given import given_job
 from benchmarks.stub import created_at, task_id
 from labeling import founding
-from labeling.config import load_job
 from labeling.plan import Plan
 from labeling.stages import BoundRow, Submission
 from scale.contract import parse_time
@@ -39,11 +38,7 @@ def submission(row: BoundRow, number: int) -> Submission:
 
 def main() -> None:
     """Go through the manifest, and record a task for each row."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", metavar="CONFIG")
-    parser.add_argument("--output", metavar="FOLDER")
-    given = parser.parse_args()
-    job = load_job(given.config, output=given.output)
+    job = given_job(__doc__)
     begun, numbers = time.monotonic(), count()
     with closing(Plan(job)) as plan:
         founding.begin(plan.folder, job, plan.binder.source_type)

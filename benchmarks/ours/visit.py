@@ -8,24 +8,19 @@ opened, the answers are fetched and written, and the files are made large.
 
 from __future__ import annotations
 
-import argparse
 import time
 from contextlib import closing
 
 from benchmarks.measuring import tell
+from benchmarks.ours.given import given_job
 from flows import garbage
 from labeling.begun import BegunJob
-from labeling.config import load_job
 from labeling.visiting import visit
 
 
 def main() -> None:
     """Visit, and tell."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", metavar="CONFIG")
-    parser.add_argument("--output", metavar="FOLDER")
-    given = parser.parse_args()
-    job = load_job(given.config, output=given.output)
+    job = given_job(__doc__)
     garbage.look_seldom()
     begun = time.monotonic()
     with closing(BegunJob(job)) as opened:

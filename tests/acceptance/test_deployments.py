@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from prefect.utilities.schema_tools import validate
 
 from sandbox.server import running
 from tests.acceptance.commands import ROOT, environment, made, until
+from tests.acceptance.prefect_server import prefect_server
 
 KEY = "live_deployments"
 PACKAGES = ("flows", "tasks", "labeling", "scale", "prefect.yaml")
@@ -36,13 +36,10 @@ PACKAGES = ("flows", "tasks", "labeling", "scale", "prefect.yaml")
 class Installation:
     """A Prefect server, with the deployments of a checkout of ours."""
 
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+    def __init__(self, folder: Path, api: str) -> None:
         self.folder = folder
         self.checkout = folder / "checkout"
-        self.api = f"http://127.0.0.1:{self.port}/api"
+        self.api = api
         self.environment = environment(
             folder / "prefect",
             PREFECT_API_URL=self.api,
@@ -105,35 +102,17 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    there = Installation(tmp_path_factory.mktemp("installation"))
-    there.checkout.mkdir()
-    for name in PACKAGES:
-        source = ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, there.checkout / name)
-    command = ["server", "start", "--no-ui", "--host", "127.0.0.1", "--port", str(there.port)]
-    with (there.folder / "server.txt").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", *command],
-            env=there.environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        until(lambda: is_healthy(there.api), 90)
+    folder = tmp_path_factory.mktemp("installation")
+    with prefect_server(folder / "prefect") as api:
+        there = Installation(folder, api)
+        there.checkout.mkdir()
+        for name in PACKAGES:
+            source = ROOT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, there.checkout / name)
         there.prefect("work-pool", "create", "local-process", "--type", "process")
         there.prefect("--no-prompt", "deploy", "--all")
         yield there
-    finally:
-        end_group(server)
-
-
-def is_healthy(api: str) -> bool:
-    try:
-        return requests.get(f"{api}/health", timeout=2).ok
-    except requests.ConnectionError:
-        return False
 
 
 def job(folder: Path, name: str, url: str, output: Path, rows: int, **changes: Any) -> dict[str, Any]:
