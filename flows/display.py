@@ -124,9 +124,9 @@ def print_summary(summary: Summary, plan: Plan) -> None:
         text = f"an answer that was not understood: {plan.counts.not_understood}"
         console.print(without_signature(text), highlight=False, markup=False, soft_wrap=True)
     if summary.rejected:
-        print_rows("rejected", plan.rejected)
+        print_rows("rejected", plan.rejected, len(plan.rejected))
     if summary.changed:
-        print_rows("left alone", plan.changed)
+        print_rows("left alone", plan.changed, plan.counts.changed)
     for name, number in (
         (LABELS, summary.labeled),
         (REJECTS, summary.rejected),
@@ -175,19 +175,19 @@ def print_preview(preview: Preview, plan: Plan) -> None:
     console.print(table)
     if preview.cost is not None:
         console.print(f"cost: {preview.cost:,.2f}", highlight=False)
-    print_rows("rejected", plan.rejected)
-    print_rows("left alone", plan.changed)
+    print_rows("rejected", plan.rejected, len(plan.rejected))
+    print_rows("left alone", plan.changed, plan.counts.changed)
 
 
-def print_rows(what: str, rows: list[Rejected]) -> None:
-    """The first few of the rows that were rejected, or left alone, with the reasons."""
+def print_rows(what: str, rows: list[Rejected], number: int) -> None:
+    """The first few of so many rows that were rejected, or left alone, with the reasons."""
     ordered = sorted(rows, key=lambda reject: reject.row.number)
     for reject in ordered[:SHOWN_ROWS]:
         name = f" ({reject.row_id})" if reject.row_id else ""
         text = f"{what}: row {reject.row.number}{name}: {reject.problem}"
         console.print(without_signature(text), highlight=False, markup=False, soft_wrap=True)
-    if len(ordered) > SHOWN_ROWS:
-        console.print(f"… and {len(ordered) - SHOWN_ROWS:,} more", highlight=False)
+    if number > SHOWN_ROWS:
+        console.print(f"… and {number - SHOWN_ROWS:,} more", highlight=False)
 
 
 def print_visits(visited: Sequence[Visited]) -> None:

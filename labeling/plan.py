@@ -30,6 +30,7 @@ from labeling.stopping import Stop
 from labeling.storage import Folder, open_output
 from scale.problems import Problem
 
+CHANGED_KEPT = 100  # rows: to name a few is all that is done with them
 CHUNK_ROWS = 1000
 ENOUGH_ROWS = 500  # rows seen before the share of rejected ones means anything
 
@@ -61,7 +62,7 @@ class Plan:
     limit: submit rows out of the first so many of the manifest only.
     relabel: which rows get a new task although they have one; the others are left alone.
     rejected: the rows that were found to be wrong so far.
-    changed: the rows that have a task, ask something else by now, and are left alone.
+    changed: some of the rows that have a task, ask something else by now, and are left alone; `counts` has how many.
     held_back, beyond_limit, unsettled: the ids of the rows that this run left without a task; see Counts.
     is_walked: whether the manifest was gone through to its end.
     unrecorded: the rows of which a task is known that is not in the ledger yet.
@@ -236,7 +237,7 @@ class Plan:
         return row_id in self.unrecorded or self.revisitor.asks_anew(row_id, trouble)
 
     def _leave_alone(self, rows: Sequence[Rejected]) -> None:
-        self.changed.extend(rows)
+        self.changed.extend(rows[: max(0, CHANGED_KEPT - len(self.changed))])
         self.counts.add(changed=len(rows), submitted=len(rows))
 
     def _reject(self, rejected: Sequence[Rejected]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from labeling import plan
 from labeling.job import Job
 from labeling.plan import Plan, Preview
 from labeling.revisiting import Relabel
@@ -71,6 +72,18 @@ def test_a_changed_row_keeps_its_task_and_its_label_and_is_reported(job: Job, tm
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["changed"] == 1
     write_rows(tmp_path, "a", "b", "c", "d")
     assert label(job).changed == 0
+
+
+def test_all_changed_rows_are_counted_and_some_are_kept_in_memory(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label(job)
+    monkeypatch.setattr(plan, "CHANGED_KEPT", 2)
+    write_rows(tmp_path, "A", "B", "C", "d")
+    with closing(Plan(job)) as changed:
+        changed.preview()
+    assert changed.counts.changed == 3
+    assert [reject.row_id for reject in changed.changed] == ["r0", "r1"]
 
 
 def test_a_row_that_can_no_longer_be_asked_keeps_its_task_too(job: Job, tmp_path: Path, api: str) -> None:
