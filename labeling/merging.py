@@ -26,6 +26,7 @@ from labeling.tables import read_part, texts
 GROUP_ROWS = 16_384  # of a row group: few are read to find a row, each takes one read
 MOST_BUCKETS = 256  # files that are open at once
 FILE_BYTES = 128 << 20
+PLACE = "place in the manifest"  # a column of the buckets
 
 Order = Callable[[Sequence[str]], Numbers]
 
@@ -47,7 +48,7 @@ def merging(folder: Folder, names: Sequence[str], order: Order) -> Iterator[Iter
     try:
         with tempfile.TemporaryDirectory(prefix="labelflow-") as made:
             buckets = _deal(folder, names, order, Path(made))
-            yield _files(buckets, order, Path(made))
+            yield _files(buckets, Path(made))
     except OSError as error:
         raise StoreTrouble(
             f"{tempfile.gettempdir()}: {error.strerror or error}; make room there, or set TMPDIR"
@@ -61,7 +62,7 @@ def _deal(folder: Folder, names: Sequence[str], order: Order, made: Path) -> lis
     writers: dict[int, pa.RecordBatchStreamWriter] = {}
     paths: dict[int, Path] = {}
     for name, numbers in zip(names, places, strict=True):
-        table = read_part(folder, name)
+        table = read_part(folder, name).append_column(PLACE, pa.array(numbers))
         buckets = np.searchsorted(bounds, numbers, side="right")
         for bucket in np.unique(buckets).tolist():
             if bucket not in writers:
@@ -83,10 +84,10 @@ def _open(path: Path, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
     return pa.ipc.new_stream(str(path), schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
 
 
-def _files(buckets: list[Path], order: Order, made: Path) -> Iterator[Merged]:
+def _files(buckets: list[Path], made: Path) -> Iterator[Merged]:
     number, writer = 0, None
     for bucket in buckets:
-        table = _sorted(bucket, order)
+        table = _sorted(bucket)
         bucket.unlink()
         writer = writer or _Writer(made / f"merged-{number}.parquet", table.schema)
         writer.write(table)
@@ -97,13 +98,22 @@ def _files(buckets: list[Path], order: Order, made: Path) -> Iterator[Merged]:
         yield writer.close()
 
 
-def _sorted(bucket: Path, order: Order) -> pa.Table:
+def _sorted(bucket: Path) -> pa.Table:
     with pa.OSFile(str(bucket), "rb") as file, pa.ipc.open_stream(file) as stream:
         table = stream.read_all()
-    task_ids = texts(table, "task_id")
-    rows = np.fromiter({task_id: row for row, task_id in reversed(list(enumerate(task_ids)))}.values(), np.int64)
-    rows.sort()
-    return table.take(rows[np.argsort(order([task_ids[row] for row in rows]), kind="stable")]).combine_chunks()
+    places = table[PLACE].to_numpy()
+    rows = np.argsort(places, kind="stable")
+    if (np.diff(places[rows]) == 0).any():
+        rows = _once(texts(table, "task_id"), rows)
+    return table.drop_columns(PLACE).take(rows).combine_chunks()
+
+
+def _once(task_ids: list[str], rows: Numbers) -> Numbers:
+    """The rows without those whose task has come before."""
+    first: dict[str, int] = {}
+    for row in rows.tolist():
+        first.setdefault(task_ids[row], row)
+    return np.fromiter(first.values(), np.int64, len(first))
 
 
 class _Writer:

@@ -59,7 +59,7 @@ def write(folder: Folder, watermark: Watermark) -> None:
 
 
 def newest(tasks: Iterable[Task]) -> datetime | None:
-    """The latest time that tasks tell of, by the service's own clock (UTC); one that is still to come is none."""
-    told = (moment for task in tasks for moment in (task.created_at, task.completed_at, task.updated_at) if moment)
+    """When one of the tasks changed last, by the service's own clock (UTC); a time that is still to come is none."""
+    told = (task.updated_at or task.completed_at or task.created_at for task in tasks)
     now = datetime.now(UTC)
-    return max((moment for moment in told if moment <= now), default=None)
+    return max((moment for moment in told if moment and moment <= now), default=None)

@@ -67,16 +67,17 @@ class Task(NamedTuple):
     @classmethod
     def parse(cls, doc: Any) -> Task:
         """Read a task object. Raises UnexpectedAnswer where it has no id or no status."""
-        if not isinstance(doc, dict) or not isinstance(doc.get("task_id"), str) or not doc["task_id"]:
+        task_id = doc.get("task_id") if isinstance(doc, dict) else None
+        if not isinstance(task_id, str) or not task_id:
             raise UnexpectedAnswer("the answer holds no task: `task_id` is missing")
-        if not isinstance(doc.get("status"), str):
-            raise UnexpectedAnswer(f"task {doc['task_id']} has no `status`")
-        metadata, response = doc.get("metadata"), doc.get("response")
+        status, metadata, response = doc.get("status"), doc.get("metadata"), doc.get("response")
+        if not isinstance(status, str):
+            raise UnexpectedAnswer(f"task {task_id} has no `status`")
         unique_id = doc.get("unique_id")
         return cls(
-            task_id=doc["task_id"],
+            task_id=task_id,
             type=str(doc.get("type", "")),
-            status=doc["status"],
+            status=status,
             created_at=parse_time(doc.get("created_at")),
             completed_at=parse_time(doc.get("completed_at")),
             updated_at=parse_time(doc.get("updated_at")),

@@ -19,6 +19,7 @@ from labeling.storage import LocalFolder
 from labeling.tables import texts, to_parquet
 
 ROWS, PART_ROWS = 4000, 100
+METADATA = {b"labelflow.table": b"labels"}
 
 
 def order(tasks: Sequence[str]) -> Numbers:
@@ -32,7 +33,7 @@ def parts_of(folder: LocalFolder, numbers: list[int]) -> list[str]:
         some = numbers[start : start + PART_ROWS]
         table = pa.table({"row_id": [f"{n * 7919 % ROWS:x}" for n in some], "task_id": [f"t{n}" for n in some]})
         names.append(f"labels/part-{start}.parquet")
-        folder.write(names[-1], to_parquet(table))
+        folder.write(names[-1], to_parquet(table.replace_schema_metadata(METADATA)))
     return names
 
 
@@ -61,6 +62,8 @@ def test_rows_come_in_the_order_of_the_manifest_and_no_task_twice(
     (path,) = merge(folder, names, tmp_path / "merged")
     assert order(texts(pq.read_table(path), "task_id")).tolist() == list(range(ROWS))
     assert pq.ParquetFile(path).num_row_groups == ROWS // 500 + 1
+    schema = pq.read_schema(path)
+    assert (schema.names, schema.metadata) == (["row_id", "task_id"], METADATA)
 
 
 def test_files_are_cut_by_size_and_the_order_goes_on_in_the_next(
