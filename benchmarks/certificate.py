@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
-import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 
 def make_certificate(folder: Path) -> Path:
@@ -29,7 +29,7 @@ def make_certificate(folder: Path) -> Path:
     public = certificate.public_bytes(Encoding.PEM)
     (folder / "cert.pem").write_bytes(public)
     trusted = folder / "trusted.pem"
-    trusted.write_bytes(Path(requests.certs.where()).read_bytes() + public)
+    trusted.write_bytes(Path(DEFAULT_CA_BUNDLE_PATH).read_bytes() + public)
     return trusted
 
 
