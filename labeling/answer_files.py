@@ -17,7 +17,6 @@ from labeling.answer_tables import AnswerTables
 from labeling.answers import Answer
 from labeling.ledger import Ledger
 from labeling.outcomes import ERRORS, LABELS, Outcomes, versions_of
-from labeling.stages import Outcome
 from labeling.storage import Folder
 from labeling.tables import digest_of, part_name, read_part, texts, to_parquet
 
@@ -150,5 +149,5 @@ def _tells(answer: Answer) -> dict[str, Any]:
     return {
         "completed_at": answer.completed_at,
         "response_json": answer.response_json,
-        "status": None if answer.outcome is Outcome.LABELED else answer.outcome.value,
+        "status": answer.outcome.value,
     }

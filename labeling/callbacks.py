@@ -51,8 +51,10 @@ class Callback:
 
     def tells_of(self, task_type: str) -> Task:
         """The task, as far as it is told; its type is the job's. Raises UnexpectedAnswer where not even its id is."""
+        if self.task:
+            return self.task
         told = {"task_id": self.task_id, "type": task_type, "status": TaskStatus.ERROR.value, "response": self.response}
-        return self.task or Task.parse(told)
+        return Task.parse(told)
 
 
 def parse_callback(content: bytes) -> Callback:
