@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos properties callbacks ways mutations bench check format clean
+.PHONY: demo test chaos properties callbacks poll-vs-callback mutations bench check format clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -41,8 +41,8 @@ callbacks: .venv/ready
 # Labels so many rows through callbacks alone, and by polling alone: they must end alike. TURNAROUND: seconds that people take.
 ROWS ?= 1000
 TURNAROUND ?= 30-300
-ways: .venv/ready
-	$(BIN)/python -m tests.acceptance.callbacks.ways --rows $(ROWS) --turnaround $(TURNAROUND) \
+poll-vs-callback: .venv/ready
+	$(BIN)/python -m tests.acceptance.callbacks.poll_vs_callback --rows $(ROWS) --turnaround $(TURNAROUND) \
 		$(if $(DIALECT),--dialect $(DIALECT))
 
 # Breaks the product on purpose, in copies of this folder, and sees that the proofs notice. NAME="no fingerprint": only that.

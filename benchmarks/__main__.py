@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks import prefects
+from benchmarks import prefect_env
 from benchmarks.bench import Bench
 from benchmarks.comparison import Comparison, all_comparisons
-from benchmarks.page import page, section
 from benchmarks.plots import draw
 from benchmarks.processes import ROOT, end_all
+from benchmarks.report import page, section
 from benchmarks.results import Result, keep, kept, result_of
 
 DOCS = ROOT / "docs"
@@ -61,7 +61,7 @@ def main() -> None:
 @contextmanager
 def _bench(folder: Path, given: argparse.Namespace) -> Iterator[Bench]:
     runs = 1 if given.quick else given.runs
-    with prefects.environment(folder, shared=given.quick) as environment:
+    with prefect_env.environment(folder, shared=given.quick) as environment:
         yield Bench(folder, environment, runs=runs, quick=given.quick)
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.certificate import make_certificate
-from benchmarks.figures import Line, Lines, Measured
 from benchmarks.processes import Server, serving
-from benchmarks.work import write_config, write_manifest
+from benchmarks.statistics import Line, Lines, Measured
+from benchmarks.workload import write_config, write_manifest
 
 LONG = 60.0  # seconds of work: what takes longer is run once
 QUICK_ROWS = 20
@@ -81,7 +81,7 @@ class Bench:
         """An output folder in which every row has its task, and none has been answered; made once."""
 
         def make(output: Path) -> None:
-            self._run("ours.submitted", [self.work(rows).config, "--output", output], {}, rows)
+            self._run("product.prepare_output", [self.work(rows).config, "--output", output], {}, rows)
 
         return self._made(f"submitted-{rows}", make)
 
@@ -91,7 +91,7 @@ class Bench:
         def make(output: Path) -> None:
             shutil.copytree(self.submitted(rows), output)
             with self.stub(completed=rows) as server:
-                self._run("ours.visit", [self.work(rows).config, "--output", output], _way_to(server), rows)
+                self._run("product.collect", [self.work(rows).config, "--output", output], _way_to(server), rows)
 
         return self._made(f"finished-{rows}", make)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks import comparisons
 from benchmarks.bench import Bench
-from benchmarks.figures import Figure, Lines, Spread, difference, peak, rate, ratio, requests, rest, seconds, spread
+from benchmarks.statistics import Figure, Lines, Spread, difference, peak, rate, ratio, requests, rest, seconds, spread
 
 Find = Callable[[Lines], Spread]  # lines are named as `measure` names them
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.figures import Figure, Line, Lines, number, peak, seconds, spread
+from benchmarks.statistics import Figure, Line, Lines, number, peak, seconds, spread
 
 SECONDS, MEMORY = "benchmarks-seconds.svg", "benchmarks-memory.svg"
 INCHES = (6.4, 4.6)

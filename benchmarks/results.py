@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from benchmarks.figures import Line, Lines
 from benchmarks.processes import ROOT
+from benchmarks.statistics import Line, Lines
 
 FOLDER = ROOT / "out" / "benchmarks"
 

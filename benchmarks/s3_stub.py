@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import orjson
 
-from benchmarks.serving import response, serve
+from benchmarks.http_server import response, serve
 
 PAGE = 1000  # keys
 PER_FOLDER = 1000

@@ -16,7 +16,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from sandbox.server import listening_url, start, stop
+from labelflow.sandbox.testing import listening_url, start, stop
 
 CONNECTIONS = 16
 BODY = json.dumps(

@@ -18,8 +18,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from benchmarks.serving import response, serve
-from scale.contract import PAGE_LIMIT
+from benchmarks.http_server import response, serve
+from labelflow.scale.models import PAGE_LIMIT
 
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 A_SECOND = 10  # tasks are created

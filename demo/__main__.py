@@ -24,7 +24,7 @@ import yaml
 from moto.server import ThreadedMotoServer
 
 from demo.samples import make_samples, write_manifests
-from sandbox.server import running as running_sandbox
+from labelflow.sandbox.testing import running as running_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "demo" / ".samples"

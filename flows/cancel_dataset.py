@@ -6,7 +6,7 @@ python -m flows.cancel_dataset CONFIG [--rows FILE] [--yes]
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and bad input answer at once
-    from flows.cancel_command import prepare_cancel_dataset
+    from labelflow.cli.cancel import prepare_cancel_dataset
 
     COMMAND = prepare_cancel_dataset()
 
@@ -15,11 +15,11 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows.prepared import stop_on_signals
-from labeling.begun import the_job_in
-from labeling.canceling import Cancellation, read_row_ids
-from labeling.values import Location
-from tasks.visit import cancel_pending, visit_job
+from labelflow.cli.runtime import stop_on_signals
+from labelflow.jobs.field_types import Location
+from labelflow.operations.cancel import Cancellation, read_row_ids
+from labelflow.operations.existing_job import the_job_in
+from tasks.collect import cancel_pending, visit_job
 
 Output = Annotated[Location, Field(examples=["s3://my-bucket/labels/street-boxes"])]
 Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/withdrawn.txt"])]

@@ -6,7 +6,7 @@ python -m flows.collect_responses CONFIG...
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and bad input answer at once
-    from flows.collect_command import prepare_collect_responses
+    from labelflow.cli.collect import prepare_collect_responses
 
     COMMAND = prepare_collect_responses()
 
@@ -16,16 +16,16 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows import garbage
-from flows.prepared import stop_on_signals
-from labeling.begun import Found, find_jobs
-from labeling.errors import LabelingError, Stopped
-from labeling.job import Job
-from labeling.stopping import Stop
-from labeling.values import Location
-from labeling.visiting import NotAllVisited, Visited
-from scale.errors import ScaleError
-from tasks.visit import visit_job
+from labelflow.cli import garbage
+from labelflow.cli.runtime import stop_on_signals
+from labelflow.concurrency.stop_token import Stop
+from labelflow.errors import LabelingError, Stopped
+from labelflow.jobs.field_types import Location
+from labelflow.jobs.job import Job
+from labelflow.operations.collect import NotAllVisited, Visited
+from labelflow.operations.existing_job import Found, find_jobs
+from labelflow.scale.errors import ScaleError
+from tasks.collect import visit_job
 
 Outputs = Annotated[list[Location], Field(examples=[["s3://my-bucket/labels"]])]
 NAMED = 3  # jobs or folders that the name of a run tells

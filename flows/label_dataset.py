@@ -7,7 +7,7 @@ python -m flows.label_dataset CONFIG [--manifest URI] [--output URI] [--limit N]
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and bad input answer at once
-    from flows.label_command import prepare_label_dataset
+    from labelflow.cli.label import prepare_label_dataset
 
     COMMAND = prepare_label_dataset()
 
@@ -19,16 +19,16 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows import garbage
-from flows.prepared import open_run
 from flows.runners import CHUNKS_AT_ONCE, Runner, Sent, open_runner
-from labeling.errors import LimitReached
-from labeling.job import Job
-from labeling.revisiting import Relabel
-from labeling.run import Run
-from labeling.summary import Summary
+from labelflow.accounting.summary import Summary
+from labelflow.cli import garbage
+from labelflow.cli.runtime import open_run
+from labelflow.errors import LimitReached
+from labelflow.jobs.job import Job
+from labelflow.operations.label import Run
+from labelflow.planning.relabeling import Relabel
+from tasks.artifacts import Progress
 from tasks.label import collect_answers, publish_rejects, wait_and_collect, write_summary
-from tasks.reporting import Progress
 
 Limit = Annotated[int | None, Field(ge=1, examples=[10])]
 

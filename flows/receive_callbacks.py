@@ -16,8 +16,8 @@ from types import FrameType
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C. Leaves with exit status 2 where it cannot start."""
     options = _parser().parse_args(arguments)
-    from flows.command import leave, load_environment
-    from labeling.errors import LabelingError
+    from labelflow.cli.command import leave, load_environment
+    from labelflow.errors import LabelingError
 
     try:
         load_environment()
@@ -27,9 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from labeling.callback_server import CallbackServer
-    from labeling.config import load_job, read_callback_key
-    from labeling.receiving import Receiver
+    from labelflow.callbacks.receiver import Receiver
+    from labelflow.callbacks.server import CallbackServer
+    from labelflow.jobs.config import load_job, read_callback_key
 
     jobs = [load_job(config) for config in options.config]
     server = CallbackServer(Receiver(jobs), read_callback_key(*jobs), options.host, options.port)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL
 
-from labeling.errors import Unusable
-from labeling.job import RunnerSection
-from labeling.plan import Chunk
-from labeling.run import Run
+from labelflow.errors import Unusable
+from labelflow.jobs.job import RunnerSection
+from labelflow.operations.label import Run
+from labelflow.planning.plan import Chunk
 from tasks.label import carry_out_errand, submit_chunk
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ import time
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from labeling.elsewhere import Errand, carry_out
-from labeling.plan import Chunk
-from labeling.redaction import clean_errors
-from labeling.run import Run
-from labeling.stages import ChunkReport
-from labeling.summary import Summary
-from tasks.blocks import offer_blocks
-from tasks.reporting import report_summary, tell_landed
+from labelflow.accounting.summary import Summary
+from labelflow.jobs.prefect_blocks import offer_blocks
+from labelflow.operations.label import Run
+from labelflow.planning.plan import Chunk
+from labelflow.records import ChunkReport
+from labelflow.redaction import clean_errors
+from labelflow.submission.remote import Errand, carry_out
+from tasks.artifacts import report_summary, tell_landed
 
 offer_blocks()
 

@@ -1,4 +1,4 @@
-"""What all tests share: a server that answers as it is told, over real sockets."""
+"""Fixtures that all tests share: real servers on local sockets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from labelflow.submission import reconciliation
+from tests.support.media_server import MediaServer
+
+pytest_plugins = ["tests.support.s3_servers"]
 
 
 class Scripted:
@@ -58,5 +63,19 @@ class Scripted:
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
     server = Scripted()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def lists_that_keep_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers of these tests list a task at once: nothing needs to be waited for."""
+    monkeypatch.setattr(reconciliation, "LAG_SECONDS", 0.05)
+
+
+@pytest.fixture
+def media() -> Iterator[MediaServer]:
+    """An HTTP server for attachments."""
+    server = MediaServer()
     yield server
     server.close()

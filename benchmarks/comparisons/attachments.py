@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.bench import Bench, Side
 from benchmarks.comparison import COUNTED, Comparison, Target, of, times
-from benchmarks.figures import Lines, Measured
 from benchmarks.processes import Server
-from benchmarks.work import write_manifest
+from benchmarks.statistics import Lines, Measured
+from benchmarks.workload import write_manifest
 
 ROWS = 10_000
 URIS = {"shared": "s3://shared/street/{number:08}.jpg", "scattered": "s3://scattered/{number:08}/500.jpg"}
@@ -35,7 +35,7 @@ def sides(manifests: Path, rows: int, server: Server) -> dict[str, Side]:
     for bucket, uri in URIS.items():
         manifest = write_manifest(manifests / f"{bucket}.jsonl", rows, uri)
         arguments: list[object] = ["--rows", rows, "--manifest", manifest]
-        for side, module in ((OURS, "ours.attachments"), (HEAD, "peers.head_each")):
+        for side, module in ((OURS, "product.attachments"), (HEAD, "baselines.head_each")):
             given = arguments if side == OURS else [*arguments, "--url", server.url]
             name = f"{NAMES[side]}, {bucket}"
             found[f"{side} {bucket}"] = Side(name, rows, module, partial(_constant, given), environment)

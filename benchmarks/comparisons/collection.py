@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.bench import Bench, Side
 from benchmarks.comparison import COUNTED, Comparison, Target, of, times
-from benchmarks.figures import Lines, Measured, peak, rate
-from scale.contract import PAGE_LIMIT
+from benchmarks.statistics import Lines, Measured, peak, rate
+from labelflow.scale.models import PAGE_LIMIT
 
 SMALL, ROWS = 10_000, 100_000
 OURS, OURS_SMALL, GET, GET_CLIENT = "ours", "ours, small", "get", "get by client"
@@ -28,7 +28,7 @@ def ours(bench: Bench, rows: int) -> Side:
     def arguments(folder: Path) -> list[object]:
         return [work.config, "--output", folder / "out"]
 
-    return Side("labelflow", rows, "ours.visit", arguments, prepare=copy)
+    return Side("labelflow", rows, "product.collect", arguments, prepare=copy)
 
 
 def measure(bench: Bench) -> Lines:
@@ -44,9 +44,9 @@ def measure(bench: Bench) -> Lines:
         sides = {
             OURS: ours(bench, rows),
             GET: Side(
-                "(d) GET for each task, sessions", rows, "peers.get_each", lambda folder: get(folder, "--sessions")
+                "(d) GET for each task, sessions", rows, "baselines.get_each", lambda folder: get(folder, "--sessions")
             ),
-            GET_CLIENT: Side("(d) GET for each task, scaleapi", rows, "peers.get_each", get),
+            GET_CLIENT: Side("(d) GET for each task, scaleapi", rows, "baselines.get_each", get),
         }
         return {**few, **bench.in_turn(sides, server)}
 

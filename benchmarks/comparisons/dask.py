@@ -6,10 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks import prefects
+from benchmarks import prefect_env
 from benchmarks.bench import Bench, Side, Work
 from benchmarks.comparison import Comparison, Target, times
-from benchmarks.figures import Lines
+from benchmarks.statistics import Lines
 
 ROWS = 8_000
 LATENCY = 50.0  # milliseconds
@@ -34,13 +34,13 @@ def submitting(work: Work, workers: int, api: str) -> Side:
 
     name = f"labelflow, {workers} Dask worker{'s' if workers > 1 else ''}"
     environment = {"PREFECT_API_URL": api}
-    return Side(name, work.rows, "ours.command", arguments, environment, prepare=prepare, pin=False)
+    return Side(name, work.rows, "product.command", arguments, environment, prepare=prepare, pin=False)
 
 
 def measure(bench: Bench) -> Lines:
     """Both against one stub, and one Prefect server."""
     work = bench.work(bench.rows(ROWS))
-    with prefects.server(bench.environment) as api, bench.stub(latency=LATENCY) as server:
+    with prefect_env.server(bench.environment) as api, bench.stub(latency=LATENCY) as server:
         sides = {name: submitting(work, workers, api) for name, workers in WORKERS.items()}
         return bench.in_turn(sides, server)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench, Side
 from benchmarks.comparison import Comparison, Target, of, times
-from benchmarks.figures import Lines, peak, rate
+from benchmarks.statistics import Lines, peak, rate
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (10_000, 1_000_000)
@@ -23,7 +23,7 @@ def side(bench: Bench, rows: int) -> Side:
     def arguments(folder: Path) -> list[object]:
         return ["--rows", work.rows, "flows.label_dataset", work.config, "--output", folder / "out", "--dry-run"]
 
-    return Side("labelflow --dry-run", work.rows, "ours.command", arguments, curve="labelflow --dry-run")
+    return Side("labelflow --dry-run", work.rows, "product.command", arguments, curve="labelflow --dry-run")
 
 
 def measure(bench: Bench) -> Lines:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.bench import Bench
 from benchmarks.comparison import Comparison, Target, of, times
-from benchmarks.figures import Lines, peak
-from benchmarks.sides import CLIENT, MAP, OURS, SESSIONS, submitting
+from benchmarks.statistics import Lines, peak
+from benchmarks.submission_cases import CLIENT, MAP, OURS, SESSIONS, submitting
 
 SMALL, LARGE = 10_000, 100_000
 SIZES = {

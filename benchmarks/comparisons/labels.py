@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench, Side
 from benchmarks.comparison import Column, Comparison, Target, of
-from benchmarks.figures import Lines, Measured, told
+from benchmarks.statistics import Lines, Measured, told
 
 ROWS = 1_000_000
 FILE_MEGABYTES = (128 << 20) / 1e6
@@ -25,7 +25,7 @@ def measure(bench: Bench) -> Lines:
     def arguments(_: Path) -> list[object]:
         return [folder]
 
-    return bench.in_turn({LABELS: Side("labels/ of labelflow", rows, "ours.labels", arguments)})
+    return bench.in_turn({LABELS: Side("labels/ of labelflow", rows, "product.labels", arguments)})
 
 
 def files_to_allowed(run: Measured) -> float:

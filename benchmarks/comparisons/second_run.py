@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench, Side
 from benchmarks.comparison import Column, Comparison, Target, above
-from benchmarks.figures import Lines, peak, whole
+from benchmarks.statistics import Lines, peak, whole
 
 ROWS = 1_000_000
 OURS, NOTHING = "ours", "nothing"
@@ -25,8 +25,8 @@ def measure(bench: Bench) -> Lines:
 
     with bench.stub() as server:
         sides = {
-            OURS: Side("labelflow", work.rows, "ours.command", arguments),
-            NOTHING: Side("a Prefect flow that does nothing", 0, "peers.nothing", lambda _: []),
+            OURS: Side("labelflow", work.rows, "product.command", arguments),
+            NOTHING: Side("a Prefect flow that does nothing", 0, "baselines.empty_flow", lambda _: []),
         }
         return bench.in_turn(sides, server)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from benchmarks.bench import Bench
 from benchmarks.comparison import Comparison, Target, times
-from benchmarks.figures import Lines
-from benchmarks.sides import CLIENT, MAP, OURS, SESSIONS, submitting
+from benchmarks.statistics import Lines
+from benchmarks.submission_cases import CLIENT, MAP, OURS, SESSIONS, submitting
 
 ROWS = {OURS: 20_000, CLIENT: 20_000, MAP: 2_000, SESSIONS: 20_000}
 ABOUT = """\

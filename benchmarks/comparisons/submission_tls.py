@@ -7,8 +7,8 @@ from dataclasses import replace
 from benchmarks.bench import Bench
 from benchmarks.certificate import server_certificate
 from benchmarks.comparison import Comparison, Target, times
-from benchmarks.figures import Lines
-from benchmarks.sides import CLIENT, OURS, SESSIONS, submitting
+from benchmarks.statistics import Lines
+from benchmarks.submission_cases import CLIENT, OURS, SESSIONS, submitting
 
 ROWS = 5_000
 LATENCY = 20.0  # milliseconds

@@ -11,7 +11,7 @@ from random import Random
 
 from PIL import Image
 
-from demo.samples.drawing import across, along
+from demo.samples.drawing import perspective_view, side_view
 from demo.samples.drawing.canvas import Canvas
 from demo.samples.drawing.light import LIGHTS, Light
 from demo.samples.manifest import BadRow, DataSet, with_bad_rows
@@ -102,7 +102,7 @@ def _scene(number: int) -> Scene:
     return Scene(
         number=number,
         camera=f"bus-{bus:02}-{'side' if sideways else 'front'}",
-        draw=across.draw if sideways else along.draw,
+        draw=side_view.draw if sideways else perspective_view.draw,
         light=light,
         lane_count=random.choice((2, 3) if sideways else (2, 3, 4)),
         captured_at=datetime(2025, 5, 1 + number // 3, hour, random.randint(0, 59), random.randint(0, 59), tzinfo=UTC),

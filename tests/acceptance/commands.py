@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scale.client import ScaleClient
+from labelflow.scale.client import ScaleClient
 
 ROOT = Path(__file__).parent.parent.parent
 SERVER = "prefect.server.api.server"

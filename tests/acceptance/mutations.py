@@ -43,13 +43,13 @@ def chaos(kills: int, dialect: str = "today", seed: int = 20_261_124) -> tuple[s
 VANISHING = (
     "pytest",
     "-x",
-    "tests/acceptance/test_giving_up.py::test_a_server_that_vanishes_during_submission_ends_the_run_and_the_next_goes_on",
+    "tests/acceptance/test_outages.py::test_a_server_that_vanishes_during_submission_ends_the_run_and_the_next_goes_on",
 )
 
 MUTATIONS = (
     Mutation(
         "no unique_id",
-        "labeling/submitting.py",
+        "labelflow/submission/submitter.py",
         {
             'return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}': (
                 'return {**params, **row.common, "metadata": metadata}'
@@ -59,7 +59,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the ledger is written before the POST",
-        "labeling/submitting.py",
+        "labelflow/submission/submitter.py",
         {
             "            task = self._client.create_task(self._job.task_type, self._body(row), find)\n": (
                 "            made_up = Task.parse({'task_id': row.unique_id, 'status': 'pending', 'type': 'x'})\n"
@@ -71,13 +71,13 @@ MUTATIONS = (
     ),
     Mutation(
         "no fingerprint",
-        "labeling/submitting.py",
+        "labelflow/submission/submitter.py",
         {'if is_ours and task.metadata.get("fingerprint") == row.fingerprint:': "if is_ours:"},
         (chaos(3), chaos(3, "2017")),
     ),
     Mutation(
         "a plain write instead of a rename",
-        "labeling/storage.py",
+        "labelflow/storage/folder.py",
         {
             'temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"': "temporary = target",
             'with temporary.open("xb") as file:': 'with temporary.open("wb") as file:',

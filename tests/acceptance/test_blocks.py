@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.server import running
+from labelflow.sandbox.testing import running
 from tests.acceptance.chaos.stores import open_store
 from tests.acceptance.commands import ROOT, environment, made, run, write_manifest
 from tests.acceptance.prefect_server import prefect_server
-from tests.labeling.jobs import write_config
+from tests.support.jobs import write_config
 
 SAVE = """
 import sys

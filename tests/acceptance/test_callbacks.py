@@ -13,16 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from sandbox.server import running
-from scale.client import ScaleClient
-from scale.contract import Task
-from tests.acceptance.callbacks.sent import API_KEY, send, take_callbacks
+from labelflow.sandbox.testing import running
+from labelflow.scale.client import ScaleClient
+from labelflow.scale.models import Task
+from tests.acceptance.callbacks.delivery import API_KEY, send, take_callbacks
+from tests.acceptance.callbacks.load import RIGHT, storm
+from tests.acceptance.callbacks.poll_vs_callback import go_both
 from tests.acceptance.callbacks.service import COMMAND, KEY, ROOT, environment, free_port, serving
-from tests.acceptance.callbacks.storm import RIGHT, storm
-from tests.acceptance.callbacks.ways import go_both
 from tests.acceptance.commands import run, write_manifest
-from tests.labeling.driver import label
-from tests.labeling.jobs import make_job, write_config
+from tests.support.jobs import make_job, write_config
+from tests.support.run_job import label
 
 ROWS = 150
 DAY = 20  # seconds that the day of callback retries takes
@@ -66,7 +66,7 @@ def test_what_the_sandbox_saw_acknowledged_is_labeled(tmp_path: Path) -> None:
 def test_callbacks_alone_and_polling_alone_label_alike(
     tmp_path: Path, dialect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`make ways` has more rows, and slower people."""
+    """`make poll-vs-callback` has more rows, and slower people."""
     monkeypatch.delenv("SCALE_API_KEY")  # each way has one of its own
     ways = go_both(tmp_path, ROWS, turnaround="0.5-4", dialect=dialect)
     assert ways.wrong == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.chaos.combination import run_combination
+from tests.acceptance.chaos.scenario import run_combination
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sandbox.server import running
-from scale.client import ScaleClient
+from labelflow.sandbox.testing import running
+from labelflow.scale.client import ScaleClient
 from tests.acceptance.commands import COMMAND, ROOT, made, run, started, until
 from tests.acceptance.prefect_server import prefect_server
-from tests.labeling.driver import label
-from tests.labeling.jobs import make_job, write_config
+from tests.support.jobs import make_job, write_config
+from tests.support.run_job import label
 
 COLLECT, CANCEL = ([sys.executable, "-m", f"flows.{name}"] for name in ("collect_responses", "cancel_dataset"))
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sandbox.server import running
-from scale.client import ScaleClient
+from labelflow.sandbox.testing import running
+from labelflow.scale.client import ScaleClient
 from tests.acceptance.commands import made, run, started, until, write_manifest
 from tests.acceptance.prefect_server import prefect_server
-from tests.labeling.jobs import write_config
+from tests.support.jobs import write_config
 
 ROWS, RATE = 6000, 600
 

@@ -11,11 +11,11 @@ import pytest
 
 from demo.__main__ import BUCKET, JOBS
 from demo.samples import DATA_SETS
-from labeling.config import load_job
-from labeling.manifests import open_manifest
-from labeling.storage import Folder, open_folder
-from sandbox.server import running
-from tests.labeling.driver import label
+from labelflow.jobs.config import load_job
+from labelflow.manifests import open_manifest
+from labelflow.sandbox.testing import running
+from labelflow.storage.folder import Folder, open_folder
+from tests.support.run_job import label
 
 SETS = dict(zip(JOBS, ["streets", "calls", "messages"], strict=True))
 WRITTEN = ["labels/", "rejects/", "errors/", "_ledger/", "_ledger/submissions/"]

@@ -25,12 +25,12 @@ from prefect.client.schemas.objects import ConcurrencyOptions
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.schema_tools import validate
 
-from sandbox.server import running
+from labelflow.sandbox.testing import running
 from tests.acceptance.commands import ROOT, environment, made, until
 from tests.acceptance.prefect_server import prefect_server
 
 KEY = "live_deployments"
-PACKAGES = ("flows", "tasks", "labeling", "scale", "prefect.yaml")
+PACKAGES = ("flows", "tasks", "labelflow", "prefect.yaml")
 
 
 class Installation:

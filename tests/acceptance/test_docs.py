@@ -16,12 +16,12 @@ import pytest
 import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
 
-from labeling.job import Job
-from sandbox.server import running
+from labelflow.jobs.job import Job
+from labelflow.sandbox.testing import running
 from tests.acceptance.callbacks.service import free_port
 from tests.acceptance.commands import ROOT, environment
 from tests.acceptance.prefect_server import prefect_server
-from tests.labeling.jobs import TEXT_TASK
+from tests.support.jobs import TEXT_TASK
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -124,7 +124,7 @@ def carry_out(command: str, world: World, exported: dict[str, str]) -> None:
         return
     elif "CONFIG" in command:
         check_synopsis(words)
-    elif words[:3] == ["python", "-m", "sandbox"]:
+    elif words[:3] == ["python", "-m", "labelflow.sandbox"]:
         start_sandbox(command, world)
     else:
         assert words[0] in ("python", "curl", "prefect"), f"{command}: neither run here, nor said why not"

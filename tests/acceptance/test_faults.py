@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.server import running
-from scale.client import ScaleClient
-from tests.labeling.driver import label
-from tests.labeling.jobs import make_job
+from labelflow.sandbox.testing import running
+from labelflow.scale.client import ScaleClient
+from tests.support.jobs import make_job
+from tests.support.run_job import label
 
 ROWS = 300
 FAULTS = "seed=7, reset=2%, dropped=3%, 500-before=2%, 500-after=3%, 503-after=2%, 429=2%, broken-json=2%, error=2%"

@@ -22,15 +22,15 @@ import requests
 import yaml
 
 from demo.__main__ import BUCKET
-from labeling.storage import open_folder
-from sandbox.faults.spec import KNOWN
-from sandbox.server import running
+from labelflow.sandbox.settings.fault_spec import KNOWN
+from labelflow.sandbox.testing import running
+from labelflow.storage.folder import open_folder
 from tests.acceptance.callbacks.service import free_port
 from tests.acceptance.commands import COMMAND, ROOT, started, until
 from tests.conftest import Scripted
-from tests.labeling.jobs import document
-from tests.labeling.media_server import MediaServer, picture
-from tests.labeling.media_server import file as served
+from tests.support.jobs import document
+from tests.support.media_server import MediaServer, picture
+from tests.support.media_server import file as served
 
 KEY = "test_5e3c7e71ab0d4b8f"
 LIVE_KEY = "live_5e3c7e71cf20ad97"
@@ -45,8 +45,8 @@ WRITTEN = ["", "labels/", "rejects/", "errors/", *LEDGER]
 RATES = {"requests": "1.2%", "tasks": "6%", "callbacks": "8%"}
 CRASH = """
 import runpy, sys
-from labeling import s3
-from labeling.ledger import Ledger
+from labelflow.storage import s3
+from labelflow.ledger.ledger import Ledger
 def record(self, submissions):
     raise RuntimeError("a bug, met with " + s3.presign(submissions[0].attachments[0], 600))
 Ledger.record = record

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 import requests
 
-from sandbox.server import running
+from labelflow.sandbox.testing import running
 from tests.acceptance.commands import (
     COMMAND,
     ROOT,
@@ -27,8 +27,8 @@ from tests.acceptance.commands import (
     until,
     write_manifest,
 )
-from tests.labeling.driver import label
-from tests.labeling.jobs import make_job, write_config
+from tests.support.jobs import make_job, write_config
+from tests.support.run_job import label
 
 SECONDS_TO_STOP = 25
 ROWS = 1200
@@ -192,7 +192,7 @@ def test_a_signal_while_the_summary_is_written(tmp_path: Path, api: str, home: P
     write_manifest(tmp_path, 50)
     config = config_of(tmp_path, api)
     script = (
-        "import os, runpy, signal, sys\nfrom labeling.summary import Summary\nwrite = Summary.write\n"
+        "import os, runpy, signal, sys\nfrom labelflow.accounting.summary import Summary\nwrite = Summary.write\n"
         "def written(self, folder):\n    os.kill(os.getpid(), signal.SIGTERM)\n    write(self, folder)\n"
         f"Summary.write = written\nsys.argv = ['label_dataset', {str(config)!r}]\n"
         "runpy.run_module('flows.label_dataset', run_name='__main__')"
@@ -214,7 +214,7 @@ def test_a_worker_that_cancels_the_flow_finds_what_was_in_the_air_recorded(
     config, key = config_of(tmp_path, api), key_of(tmp_path)
     script = (
         "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
-        "from labeling.config import load_job\nfrom flows.label_dataset import label_dataset\n"
+        "from labelflow.jobs.config import load_job\nfrom flows.label_dataset import label_dataset\n"
         f"label_dataset(load_job({str(config)!r}))"
     )
     with started(home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=key) as process:

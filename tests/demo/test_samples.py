@@ -19,7 +19,7 @@ from demo.samples import DATA_SETS, BadRow, make_samples, speech, write_manifest
 from demo.samples import calls as calls_module
 from demo.samples.messages import CATEGORIES, good_messages
 from demo.samples.streets import PAGE_NAME
-from scale.media import measure
+from labelflow.media import measure
 
 S3 = "s3://demo/samples"
 HTTP = "http://127.0.0.1:9000/samples"

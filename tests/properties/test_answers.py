@@ -17,20 +17,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.errors import LabelingError
-from labeling.job import Job
-from labeling.plan import Plan
-from labeling.run import Run
-from labeling.stopping import Stop
-from labeling.summary import DoesNotAddUp, Summary
-from scale.errors import ScaleError
-from scale.task_types import task_type
+from labelflow.accounting.summary import DoesNotAddUp, Summary
+from labelflow.concurrency.stop_token import Stop
+from labelflow.errors import LabelingError
+from labelflow.jobs.job import Job
+from labelflow.operations.label import Run
+from labelflow.planning.plan import Plan
+from labelflow.scale.errors import ScaleError
+from labelflow.scale.task_types import task_type
 from tests.conftest import Scripted
-from tests.examples import examples, own_params
-from tests.labeling.jobs import make_job
 from tests.properties.conftest import case_folder, cases, check_message, within
-from tests.properties.junk import anything, scalars
-from tests.properties.odd_api import OddApi, Oddity, OddPage
+from tests.properties.malformed_api import OddApi, Oddity, OddPage
+from tests.properties.strategies import anything, scalars
+from tests.support.examples import examples, own_params
+from tests.support.jobs import make_job
 
 SECONDS = 30.0  # for one run
 LOOKS = 3  # at what came back

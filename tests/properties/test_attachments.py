@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.attachments import Attachment, AttachmentChecker, CheckLevel
-from labeling.attachments.schemes import http
-from scale.problems import Problem
-from tests.labeling.media_server import Handler, MediaServer, Route, late_tiff, picture, wav
+from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
+from labelflow.attachments.schemes import http
+from labelflow.problems import Problem
 from tests.properties.conftest import cases, check_message, within
+from tests.support.media_server import Handler, MediaServer, Route, late_tiff, picture, wav
 
 TIMEOUT = 1.0  # seconds that the checker takes for one attachment
 SECONDS = 15.0  # for a handful of them, on a machine that has other things to do

@@ -14,14 +14,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.config import load_job
-from labeling.errors import LabelingError, Unusable
-from labeling.job import Job
-from labeling.plan import Plan
-from tests.examples import examples, own_params
-from tests.labeling.jobs import document
+from labelflow.errors import LabelingError, Unusable
+from labelflow.jobs.config import load_job
+from labelflow.jobs.job import Job
+from labelflow.planning.plan import Plan
 from tests.properties.conftest import case_folder, cases, check_message, within
-from tests.properties.junk import anything, moments, scalars, texts
+from tests.properties.strategies import anything, moments, scalars, texts
+from tests.support.examples import examples, own_params
+from tests.support.jobs import document
 
 SECONDS = 10.0  # for one config
 ROWS = [{"id": "1", "text": "one", "n": 1, "tags": ["a"]}, {"id": "2", "text": "two", "n": 2, "tags": []}]

@@ -20,19 +20,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling import rejecting
-from labeling.binding import plain
-from labeling.errors import LabelingError
-from labeling.job import Job
-from labeling.manifests import open_manifest
-from labeling.plan import Plan
-from labeling.stages import Rejected
-from sandbox.server import running
-from scale.client import ScaleClient
-from tests.labeling.driver import label
-from tests.labeling.jobs import make_job
+from labelflow.errors import LabelingError
+from labelflow.jobs.job import Job
+from labelflow.manifests import open_manifest
+from labelflow.outputs import rejects
+from labelflow.planning.plan import Plan
+from labelflow.planning.task_requests import plain
+from labelflow.records import Rejected
+from labelflow.sandbox.testing import running
+from labelflow.scale.client import ScaleClient
 from tests.properties.conftest import case_folder, cases, check_message, within
-from tests.properties.junk import anything, moments, numbers, scalars, texts
+from tests.properties.strategies import anything, moments, numbers, scalars, texts
+from tests.support.jobs import make_job
+from tests.support.run_job import label
 
 SECONDS = 20.0  # for one manifest
 FILLERS = 1000  # rows from which a manifest's types are told
@@ -225,10 +225,10 @@ def same_value(before: Any, after: Any) -> bool:
 
 def check_rejects(plan: Plan) -> Plan | None:
     """The rejects file has one row for each rejected row, nothing of it is lost, and it is a manifest."""
-    rejecting.publish(plan.folder, plan.rejected, plan.manifest.schema)
+    rejects.publish(plan.folder, plan.rejected, plan.manifest.schema)
     if not plan.rejected:
         return None
-    uri = f"{plan.folder.uri}/{rejecting.FILE}"
+    uri = f"{plan.folder.uri}/{rejects.FILE}"
     ordered = sorted(plan.rejected, key=lambda reject: reject.row.number)
     rows = [row.values for row in open_manifest(uri).rows]
     assert [row["reject_row"] for row in rows] == [reject.row.number for reject in ordered]
@@ -273,7 +273,7 @@ def test_every_row_is_in_one_outcome_and_its_reject_can_be_mended(
             texts = {reject.row.number: reject.row.text for reject in plan.rejected}
             third = check_rejects(again)
             assert third is not None
-            kept = pq.read_table(folder / "out-again" / rejecting.FILE)["reject_text"].to_pylist()
+            kept = pq.read_table(folder / "out-again" / rejects.FILE)["reject_text"].to_pylist()
             assert [text for text in kept if text] == [text for text in texts.values() if text]
 
 
@@ -301,8 +301,8 @@ def test_a_whole_run_accounts_for_every_row_and_makes_one_task_for_each_good_one
         tasks = [task.metadata["row_id"] for task in client.list_tasks()]
         assert len(tasks) == len(set(tasks)) == summary.created == summary.labeled
         assert summary.rows == summary.labeled + summary.rejected
-        rejects = folder / "out" / rejecting.FILE
-        assert (pq.read_metadata(rejects).num_rows if rejects.exists() else 0) == summary.rejected
+        file = folder / "out" / rejects.FILE
+        assert (pq.read_metadata(file).num_rows if file.exists() else 0) == summary.rejected
         assert pq.read_table(folder / "out" / "labels").num_rows == summary.labeled if summary.labeled else True
         again = label(job)
         assert (again.created, again.labeled, again.rejected) == (0, summary.labeled, summary.rejected)

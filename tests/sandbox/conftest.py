@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.server import running
-from tests.examples import examples
-from tests.labeling.media_server import MediaServer, broken_off, file, picture, redirect, status, wav
-from tests.sandbox.servers import Caller, Receiver
+from labelflow.sandbox.testing import running
+from tests.support.examples import examples
+from tests.support.media_server import MediaServer, broken_off, file, picture, redirect, status, wav
+from tests.support.sandbox_client import Caller, Receiver
 
 PDF = b"%PDF-1.4 an invoice"
 PAGE = b"<!doctype html><title>A company</title>"

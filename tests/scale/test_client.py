@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from scale.client import ScaleClient
-from scale.errors import (
+from labelflow.scale.client import ScaleClient
+from labelflow.scale.errors import (
     AnswerLost,
     Duplicate,
     InvalidRequest,
@@ -24,7 +24,7 @@ from scale.errors import (
     Unauthorized,
     UnexpectedAnswer,
 )
-from scale.retry import RetryPolicy, retry_after_seconds
+from labelflow.scale.retry import RetryPolicy, retry_after_seconds
 from tests.conftest import Scripted
 
 KEY = "test_5d3c1f"
@@ -96,7 +96,7 @@ def test_a_broken_connection_is_tried_again_and_settled_first(scripted: Scripted
 
 
 def test_what_was_settled_stands_for_the_lost_answer(scripted: Scripted, client: ScaleClient) -> None:
-    from scale.contract import Task
+    from labelflow.scale.models import Task
 
     scripted.answer = lambda *_: (500, {}, {})
     found = Task.parse(task(9))

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from scale.client import ScaleClient
-from scale.contract import PAGE_LIMIT, Mode, format_time, parse_time
-from scale.errors import AnswerLost, InvalidRequest, ServerTrouble
-from scale.pace import Pace
-from scale.retry import RetryPolicy, retry_after_seconds, retrying
+from labelflow.scale.client import ScaleClient
+from labelflow.scale.errors import AnswerLost, InvalidRequest, ServerTrouble
+from labelflow.scale.models import PAGE_LIMIT, Mode, format_time, parse_time
+from labelflow.scale.rate_limiter import Pace
+from labelflow.scale.retry import RetryPolicy, retry_after_seconds, retrying
 from tests.conftest import Scripted
 
 KEY = "test_5d3c1f"

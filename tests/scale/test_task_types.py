@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from scale.media import Media
-from scale.problems import problems
-from scale.task_types import known_types, task_type
-from tests.examples import examples, own_params
+from labelflow.media import Media
+from labelflow.problems import problems
+from labelflow.scale.task_types import known_types, task_type
+from tests.support.examples import examples, own_params
 
 EXAMPLES = examples()
 PART_A = [name for name in EXAMPLES if name != "imageannotation"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from demo.samples.drawing.canvas import Canvas, Point
 from demo.samples.drawing.light import Colour
-from demo.samples.drawing.pen import Pen
+from demo.samples.drawing.shape_pen import Pen
 
 NEAREST = 3.5
 

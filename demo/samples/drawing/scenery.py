@@ -7,7 +7,7 @@ from random import Random
 
 from demo.samples.drawing.canvas import Canvas
 from demo.samples.drawing.light import GLASS, LAMP, Colour, darker, lighter, mix
-from demo.samples.drawing.pen import Pen
+from demo.samples.drawing.shape_pen import Pen
 
 WALLS: tuple[Colour, ...] = (
     (232, 208, 168),

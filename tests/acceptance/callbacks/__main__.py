@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.acceptance.callbacks.sent import send
-from tests.acceptance.callbacks.storm import storm
+from tests.acceptance.callbacks.delivery import send
+from tests.acceptance.callbacks.load import storm
 
 
 def main() -> int:

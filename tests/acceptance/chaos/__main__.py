@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from tests.acceptance.chaos.combination import run_combination
+from tests.acceptance.chaos.scenario import run_combination
 
 DIALECTS, STORES = ("today", "2017"), ("disk", "s3")
 

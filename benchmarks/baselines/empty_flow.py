@@ -1,0 +1,25 @@
+"""A Prefect flow that does nothing: what Prefect itself takes, from the start of the process to its end."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # Prefect reads its settings when it is imported
+    from labelflow.cli.command import load_environment
+
+    load_environment()
+
+import time
+
+from prefect import flow
+
+from benchmarks.process_metrics import tell
+
+
+@flow
+def nothing() -> None:
+    """Do nothing."""
+
+
+if __name__ == "__main__":
+    BEGUN = time.monotonic()
+    nothing()
+    tell(0, time.monotonic() - BEGUN)

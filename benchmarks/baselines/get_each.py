@@ -1,0 +1,62 @@
+"""One GET for each task, into pandas, into Parquet. Source: scaleapi's README, "Retrieve a task"; pandas' docs.
+
+By Scale's own client, or (`--sessions`) by a requests.Session per thread, which is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pandas as pd
+import requests
+from scaleapi import ScaleClient
+
+from benchmarks.baselines.script import options
+from benchmarks.process_metrics import tell
+from benchmarks.stub import task_id
+from benchmarks.workload import KEY
+
+Get = Callable[[str], dict[str, Any]]
+
+
+def by_client(url: str) -> Get:
+    """Ask with Scale's own client."""
+    client = ScaleClient(KEY, api_instance_url=url)
+    return lambda task: dict(client.get_task(task).as_dict())
+
+
+def by_sessions(url: str) -> Get:
+    """Ask over a kept-alive connection per thread."""
+    local = threading.local()
+
+    def get(task: str) -> dict[str, Any]:
+        if not hasattr(local, "session"):
+            local.session = requests.Session()
+            local.session.auth = (KEY, "")
+        answer = local.session.get(f"{url}/task/{task}", timeout=20)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    return get
+
+
+def main() -> None:
+    """Collect the stub's tasks."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sessions", action="store_true", help="ask with a requests.Session per thread")
+    given = options(__doc__, parser)
+    get = (by_sessions if vars(given)["sessions"] else by_client)(given.url)
+    begun = time.monotonic()
+    with ThreadPoolExecutor(given.threads) as pool:
+        tasks = list(pool.map(get, [task_id(number) for number in range(given.rows)]))
+    pd.json_normalize(tasks).to_parquet(given.output / "labels.parquet")
+    tell(len(tasks), time.monotonic() - begun)
+
+
+if __name__ == "__main__":
+    main()

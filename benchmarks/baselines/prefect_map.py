@@ -1,0 +1,43 @@
+"""A Prefect flow with one task run per row, around Scale's own client. Source: Prefect's docs, "Map over iterables"."""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # Prefect reads its settings when it is imported
+    from labelflow.cli.command import load_environment
+
+    load_environment()
+
+import time
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.task_runners import ThreadPoolTaskRunner
+from scaleapi import ScaleClient
+from scaleapi.tasks import TaskType
+
+from benchmarks.baselines.script import options, write_ids
+from benchmarks.process_metrics import tell
+from benchmarks.workload import KEY, THREADS, Row, read_manifest, request
+
+if __name__ == "__main__":
+    GIVEN = options(__doc__)
+    CLIENT = ScaleClient(KEY, api_instance_url=GIVEN.url)
+
+
+@task
+def create(row: Row) -> tuple[str, str]:
+    """Create the task of a row."""
+    return row["id"], CLIENT.create_task(TaskType.Categorization, **request(row)).id
+
+
+@flow(task_runner=ThreadPoolTaskRunner(max_workers=THREADS))  # type: ignore[arg-type]
+def submit(manifest: Path, rows: int, output: Path) -> tuple[int, float]:
+    """Submit a manifest; gives the rows, and the seconds from before the first task run to after the last."""
+    begun = time.monotonic()
+    ids = create.map(read_manifest(manifest, rows)).result()
+    write_ids(output, ids)
+    return len(ids), time.monotonic() - begun
+
+
+if __name__ == "__main__":
+    tell(*submit(GIVEN.manifest, GIVEN.rows, GIVEN.output))

@@ -1,0 +1,53 @@
+"""Make an output folder as a run leaves it that has submitted every row to the stub, without sending anything.
+
+    python -m benchmarks.product.prepare_output CONFIG --output FOLDER
+
+Not measured: it spares a comparison the submission of a million rows.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from itertools import count
+
+from benchmarks.process_metrics import tell
+from benchmarks.product.arguments import given_job
+from benchmarks.stub import created_at, task_id
+from labelflow.ledger import job_record
+from labelflow.planning.plan import Plan
+from labelflow.records import BoundRow, Submission
+from labelflow.scale.models import parse_time
+
+
+def submission(row: BoundRow, number: int) -> Submission:
+    """The row with the stub's n-th task."""
+    return Submission(
+        row_id=row.row_id,
+        row=row.row.number,
+        task_id=task_id(number),
+        unique_id=row.unique_id,
+        fingerprint=row.fingerprint,
+        inputs=row.inputs,
+        generation=0,
+        created_at=parse_time(created_at(number)),
+        attachments=[attachment.uri for attachment in row.attachments],
+        source=row.source,
+    )
+
+
+def main() -> None:
+    """Go through the manifest, and record a task for each row."""
+    job = given_job(__doc__)
+    begun, numbers = time.monotonic(), count()
+    with closing(Plan(job)) as plan:
+        job_record.begin(plan.folder, job, plan.binder.source_type)
+        job_record.keep_config(plan.folder, job)
+        for chunk in plan.chunks():
+            bound, _ = plan.check(chunk)
+            plan.ledger.record([submission(row, next(numbers)) for row in bound])
+        tell(len(plan.ledger), time.monotonic() - begun)
+
+
+if __name__ == "__main__":
+    main()

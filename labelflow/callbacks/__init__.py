@@ -1,0 +1,1 @@
+"""Receive callbacks, store them durably, hand them over."""

@@ -1,0 +1,126 @@
+"""Callbacks: what one must look like, and how those that were acknowledged lie in `_ledger/callbacks/`.
+
+Source: contract A "Callbacks" and "Attachments". The content is used as a task's answer, so only what came with the
+account's callback auth key may get here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from labelflow.errors import Interrupted
+from labelflow.redaction import without_signature
+from labelflow.scale.client import parse_json
+from labelflow.scale.errors import UnexpectedAnswer
+from labelflow.scale.models import Task, TaskStatus
+from labelflow.storage.folder import Folder
+
+CALLBACKS = "_ledger/callbacks/"
+SET_ASIDE = "_ledger/callbacks-set-aside/"  # of tasks that belong to no job that is known here
+BULKY = ("params", "instruction")  # of a task: long, the same as what was sent, and full of signed URLs
+
+
+class NoCallback(Exception):
+    """What came in is no callback; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """A callback. `task` is None where the service tells of bad attachments without the task (contract A); then
+    even the `task_id` may be missing."""
+
+    task_id: str | None
+    task: Task | None
+    response: Any
+
+    def line(self) -> bytes:
+        """As one line of a file, without signatures; what the ledger knows anyway is left out."""
+        raw = self.task.raw if self.task else {}
+        doc = {"task_id": self.task_id, "response": self.response}
+        if self.task:
+            doc["task"] = {key: value for key, value in raw.items() if key not in (*BULKY, "response")}
+        return without_signature(_json(doc)).encode()
+
+    def tells_of(self, task_type: str) -> Task:
+        """The task, as far as it is told; its type is the job's. Raises UnexpectedAnswer where not even its id is."""
+        if self.task:
+            return self.task
+        told = {"task_id": self.task_id, "type": task_type, "status": TaskStatus.ERROR.value, "response": self.response}
+        return Task.parse(told)
+
+
+def parse_callback(content: bytes) -> Callback:
+    """Read what was POSTed, or a stored line. Raises NoCallback."""
+    try:
+        doc = parse_json(content)
+    except (ValueError, RecursionError):
+        raise NoCallback("the body is no JSON") from None
+    if not isinstance(doc, dict):
+        raise NoCallback("the body is no JSON object")
+    return _with_task(doc) if doc.get("task") is not None else _without_task(doc)
+
+
+def _with_task(doc: dict[str, Any]) -> Callback:
+    inner = doc["task"]
+    response = inner["response"] if isinstance(inner, dict) and "response" in inner else doc.get("response")
+    try:
+        task = Task.parse({**inner, "response": response} if isinstance(inner, dict) else inner)
+    except UnexpectedAnswer as error:
+        raise NoCallback(error.message) from None
+    if doc.get("task_id", task.task_id) != task.task_id:
+        raise NoCallback("`task_id` is not the id of `task`")
+    if task.status == TaskStatus.COMPLETED and response is None:
+        raise NoCallback("the task is completed, and `response` is missing")
+    return Callback(task.task_id, task, response)
+
+
+def _without_task(doc: dict[str, Any]) -> Callback:
+    response = doc["response"] if isinstance(doc.get("response"), dict) else doc
+    if not isinstance(response.get("error"), str):
+        raise NoCallback("`task` is missing")
+    task_id = doc.get("task_id")
+    if task_id is not None and (not isinstance(task_id, str) or not task_id):
+        raise NoCallback("`task_id` is no text")
+    return Callback(task_id, None, {key: response[key] for key in ("error", "attachments") if key in response})
+
+
+def store(folder: Folder, prefix: str, lines: Sequence[bytes]) -> None:
+    """Write callbacks as one file. On return they are on lasting storage."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(b"\n".join(lines))
+    folder.write(f"{prefix}{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.jsonl.zst", sink.getvalue().to_pybytes())
+
+
+def read_stored(folder: Folder, name: str) -> Iterator[Callback]:
+    """The callbacks of one file; none where it is gone."""
+    content = folder.read(name)
+    if content is None:
+        return
+    try:
+        lines = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read().split(b"\n")
+        yield from [parse_callback(line) for line in lines]
+    except (pa.ArrowException, OSError, NoCallback):
+        raise Interrupted(f"{folder.uri}/{name} is damaged; restore or remove it") from None
+
+
+def _json(doc: Any) -> str:
+    try:
+        return orjson.dumps(doc).decode()
+    except TypeError:  # nested deeper than orjson writes
+        return _deep_json(doc)
+
+
+def _deep_json(doc: Any) -> str:
+    try:
+        return json.dumps(doc)
+    except RecursionError:
+        raise NoCallback("the body is nested too deeply") from None

@@ -1,0 +1,80 @@
+"""What the commands of the flows share: environment, messages, exit status. Imports no Prefect."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+QUIET_PREFECT = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what ends a run is told once, by `exit_status`
+    "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+}
+
+
+def load_environment() -> None:
+    """Take over a `.env` file, and keep Prefect quiet."""
+    from dotenv import find_dotenv, load_dotenv
+
+    from labelflow.errors import Unusable
+    from labelflow.jobs.prefect_blocks import offer_blocks
+
+    offer_blocks()
+    path = find_dotenv(usecwd=True)
+    try:
+        load_dotenv(path)
+    except UnicodeDecodeError:
+        raise Unusable(path, "is not UTF-8 text", "save it as UTF-8") from None
+    for name, value in QUIET_PREFECT.items():
+        os.environ.setdefault(name, value)
+    if not os.environ.get("PREFECT_API_URL"):
+        os.environ.setdefault("PREFECT_SERVER_ALLOW_EPHEMERAL_MODE", "true")
+
+
+@contextmanager
+def exit_status() -> Iterator[None]:
+    """Turn what ends a run early into one message and an exit status; see `labelflow.errors`."""
+    from labelflow.cli.signals import command, signals
+    from labelflow.errors import LabelingError, Stopped
+    from labelflow.scale.errors import ScaleError
+
+    kept = "What was created is recorded"
+    try:
+        yield
+    except Stopped:
+        leave(f"Stopped. {kept}; go on with: {command()}", signals.status)
+    except LabelingError as error:
+        leave(str(error), error.exit_status)
+    except ScaleError as error:
+        leave(f"The Scale API: {error.message}. {kept}; go on with: {command()}", 1)
+    except Exception as error:
+        if signals.heard:  # Prefect's server may have got the signal too, and be gone before the flow is through
+            leave(f"Stopped. {kept}; go on with: {command()}", signals.status)
+        leave(f"A mistake of ours: {error!r}. {kept}. Please report {_written_down()}", 1)  # the last net
+
+
+def _written_down() -> str:
+    """Put the traceback of the current error into a file; gives its path."""
+    import tempfile
+    import traceback
+
+    from labelflow.redaction import without_signature
+
+    with tempfile.NamedTemporaryFile("w", prefix="labelflow-", suffix=".txt", delete=False) as file:
+        file.write(without_signature(traceback.format_exc()))
+    return file.name
+
+
+def leave(message: str, status: int) -> NoReturn:
+    """Say why on stderr, and exit."""
+    from labelflow.redaction import without_signature
+
+    print(without_signature(message), file=sys.stderr, flush=True)
+    sys.exit(status)

@@ -1,0 +1,31 @@
+"""What the command line has prepared for a flow: a run that is open already, and ears for signals."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from labelflow.cli.signals import signals
+from labelflow.concurrency.stop_token import Stop
+from labelflow.jobs.job import Job
+from labelflow.operations.label import Run
+from labelflow.planning.plan import Plan
+from labelflow.planning.relabeling import Relabel
+
+prepared_run: ContextVar[Run | None] = ContextVar("prepared_run", default=None)
+
+
+def open_run(job: Job, limit: int | None, relabel: Relabel | None) -> Run:
+    """The prepared run, or one opened here and connected to the API."""
+    run = prepared_run.get()
+    if run is None:
+        return Run(Plan(job, limit=limit, relabel=relabel))
+    signals.stop_in_order(run.plan.stop)
+    return run
+
+
+def stop_on_signals() -> Stop:
+    """A stop that Ctrl-C and SIGTERM set, where a command listens for them; on a worker Prefect does."""
+    stop = Stop()
+    if signals.is_listening:
+        signals.stop_in_order(stop)
+    return stop

@@ -1,0 +1,1 @@
+"""Take over finished tasks, by polling and from callbacks."""

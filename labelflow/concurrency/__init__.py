@@ -1,0 +1,1 @@
+"""Stop tokens, threads, leases."""

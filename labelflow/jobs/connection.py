@@ -1,0 +1,45 @@
+"""The API of a job: a client made as the job says, and a first word with the server."""
+
+from __future__ import annotations
+
+from labelflow.errors import Interrupted, Unusable
+from labelflow.jobs.job import Job
+from labelflow.redaction import without_signature
+from labelflow.scale.client import CONNECT_TIMEOUT, ScaleClient
+from labelflow.scale.errors import NotSent, RateLimited, ScaleError, ServerTrouble, Unauthorized
+from labelflow.scale.rate_limiter import Pace
+from labelflow.scale.retry import Pause, RetryPolicy
+
+
+def open_client(job: Job, key: str, pause: Pause, pace: Pace | None = None) -> ScaleClient:
+    """A client for many threads. pause: how it waits. pace: of the creations."""
+    return ScaleClient(
+        key,
+        job.scale.url,
+        connections=job.submit.concurrency,
+        timeout=(CONNECT_TIMEOUT, job.scale.timeout.total_seconds()),
+        pace=pace,
+        pause=pause,
+        clean=without_signature,
+    )
+
+
+def greet(job: Job, key: str) -> bool:
+    """Ask the API for one task: tells at once whether it is there, and whether it takes the key.
+
+    Returns whether the server knows `unique_id`. Raises Unusable, or Interrupted where trying again may help.
+    """
+    patience = RetryPolicy(attempts=3, longest_wait=5.0)
+    with ScaleClient(key, job.scale.url, connections=1, retry=patience, timeout=(5.0, 15.0)) as client:
+        try:
+            next(client.list_pages(limit=1))
+            return client.knows_unique_ids()
+        except Unauthorized:
+            raise Unusable("scale.key", f"{job.scale.url} does not take the key", "use a valid API key") from None
+        except NotSent as error:
+            raise Unusable("scale.url", error.message, "check the URL, and that the server is up") from None
+        except (RateLimited, ServerTrouble) as error:
+            raise Interrupted(f"{job.scale.url}: {error.message}; try again later") from None
+        except ScaleError as error:
+            reason = f"{job.scale.url} does not answer like the Scale API ({error.message})"
+            raise Unusable("scale.url", reason, "check the URL; it ends in /v1") from None

@@ -1,0 +1,50 @@
+"""Secrets from Prefect's blocks, read where they are used: `block:NAME` in a job. Imports Prefect only then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from labelflow.errors import Unusable
+from labelflow.jobs import secrets
+
+
+def offer_blocks() -> None:
+    """Let jobs name blocks."""
+    secrets.readers["block"] = _secret
+    secrets.aws_readers["block"] = _aws_credentials
+
+
+def _secret(name: str) -> str | None:
+    from prefect.blocks.system import Secret
+
+    value = _load(Secret, name, "Secret").get()
+    return value if isinstance(value, str) else None
+
+
+def _aws_credentials(name: str) -> Mapping[str, str]:
+    try:
+        from prefect_aws import AwsCredentials
+    except ImportError:
+        raise Unusable("s3.credentials", "prefect-aws is not installed", "pip install 'labelflow[aws]'") from None
+
+    block = _load(AwsCredentials, name, "AwsCredentials")
+    secret = block.aws_secret_access_key
+    found = {
+        "AWS_ACCESS_KEY_ID": block.aws_access_key_id,
+        "AWS_SECRET_ACCESS_KEY": secret.get_secret_value() if secret else None,
+        "AWS_SESSION_TOKEN": block.aws_session_token,
+        "AWS_PROFILE": block.profile_name,
+        "AWS_DEFAULT_REGION": block.region_name,
+        "AWS_ENDPOINT_URL": block.aws_client_parameters.endpoint_url,
+    }
+    return {variable: value for variable, value in found.items() if value}
+
+
+def _load(kind: Any, name: str, words: str) -> Any:
+    """A block of such a kind. Raises Unusable where there is none."""
+    try:
+        return kind.load(name, _sync=True)
+    except ValueError:
+        fix = "create it, or correct the name"
+        raise Unusable(f"block:{name}", f"the Prefect server has no {words} block of that name", fix) from None

@@ -1,0 +1,94 @@
+"""`{column}` in a job's task: found when the config is read, filled in for each row.
+
+A template that stands alone keeps the value's type (a list column stays a list); inside a longer text it
+becomes text. `{{` and `}}` stand for braces; braces around nothing are left as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from labelflow.problems import Problem
+
+_PIECE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
+_LITERAL = {"{{": "{", "}}": "}"}
+Row = Mapping[str, Any]
+
+
+class Unfillable(Exception):
+    """A row lacks what a template needs."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A value of the task: `columns` are those that it takes from the row, `fill` makes it for one."""
+
+    columns: tuple[str, ...]
+    fill: Callable[[Row], Any]
+
+
+def compile_template(value: Any) -> Template:
+    """The template of a text, a list or a mapping, however nested."""
+    if isinstance(value, str):
+        return _compile_text(value)
+    if isinstance(value, list):
+        items = [compile_template(item) for item in value]
+        return Template(_columns(items), lambda row: [item.fill(row) for item in items])
+    if isinstance(value, dict):
+        entries = {key: compile_template(item) for key, item in value.items()}
+        columns = _columns(entries.values())
+        return Template(columns, lambda row: {key: entry.fill(row) for key, entry in entries.items()})
+    return Template((), lambda row: value)
+
+
+def _columns(parts: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(column for part in parts for column in part.columns))
+
+
+def _compile_text(text: str) -> Template:
+    pieces = list(_pieces(text))
+    columns = tuple(dict.fromkeys(column for _, column in pieces if column))
+    if not columns:
+        plain = "".join(literal for literal, _ in pieces)
+        return Template((), lambda row: plain)
+    if len(pieces) == 1:
+        return Template(columns, lambda row: _take(row, columns[0]))
+    return Template(columns, lambda row: "".join(_as_text(row, part) for part in pieces))
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
+    """The text as (literal, None) and ("", column) pieces, in order."""
+    end = 0
+    for match in _PIECE.finditer(text):
+        if match.start() > end:
+            yield text[end : match.start()], None
+        column = (match[1] or "").strip()
+        yield ("", column) if column else (_LITERAL.get(match[0], match[0]), None)
+        end = match.end()
+    if end < len(text):
+        yield text[end:], None
+
+
+def _take(row: Row, column: str) -> Any:
+    """A column's value; null where the row has the column and nothing in it."""
+    if column not in row:
+        fix = f"give the row a `{column}`, or remove it"
+        raise Unfillable(Problem(column, "is missing from the row", fix))
+    return row[column]
+
+
+def _as_text(row: Row, piece: tuple[str, str | None]) -> str:
+    literal, column = piece
+    if column is None:
+        return literal
+    value = _take(row, column)
+    if value is None:
+        raise Unfillable(Problem(column, "is null", "give it a value, or remove the row"))
+    return str(value)

@@ -1,0 +1,1 @@
+"""Which row has which task, and whose output folder it is."""

@@ -1,0 +1,70 @@
+"""JSON Lines: one object a line, UTF-8. A line that cannot be read is a row with a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import BinaryIO
+
+import orjson
+
+from labelflow.manifests.format import ManifestFormat, NotThisFormat, Reading
+from labelflow.problems import Problem
+from labelflow.records import ManifestRow
+
+LONGEST_LINE = 16 << 20  # bytes; a longer one is no row, but a file of another kind
+_FIX = "write one JSON object on one line"
+
+
+def _read(file: BinaryIO) -> Reading:
+    rows = _rows(file)
+    first = next(rows, None)
+    if first is None:
+        return Reading(iter(()), None, None)
+    if first.problem is not None:
+        raise NotThisFormat(f"is no JSON Lines file: its first line {first.problem.reason}", _FIX)
+    return Reading(chain([first], rows), None, None)
+
+
+def _rows(file: BinaryIO) -> Iterator[ManifestRow]:
+    number = 0
+    for line in _lines(file):
+        if line.isspace():
+            continue
+        number += 1
+        yield _row(number, line)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    start = file.readline(LONGEST_LINE).removeprefix(b"\xef\xbb\xbf")
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise NotThisFormat("is UTF-16 text", "save it as UTF-8")
+    line = start
+    while line:
+        yield line
+        while len(line) >= LONGEST_LINE and not line.endswith(b"\n"):  # its rest is no row of its own
+            line = file.readline(LONGEST_LINE)
+        line = file.readline(LONGEST_LINE)
+
+
+def _row(number: int, line: bytes) -> ManifestRow:
+    try:
+        values = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        reason = _reason(line, error)
+        return ManifestRow(number, {}, Problem("(line)", reason, _FIX), line.decode("utf-8", "replace").strip())
+    if not isinstance(values, dict):
+        reason = f"holds a JSON {type(values).__name__}, not an object"
+        return ManifestRow(number, {}, Problem("(line)", reason, _FIX), line.decode("utf-8", "replace").strip())
+    return ManifestRow(number, values)
+
+
+def _reason(line: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError as bad:
+        return f"is not UTF-8 (byte {bad.start + 1})"
+    return f"is no valid JSON ({error.msg.split(':')[0]}, character {error.pos + 1})"
+
+
+FORMAT = ManifestFormat((".jsonl", ".ndjson"), _read)

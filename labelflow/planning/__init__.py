@@ -1,0 +1,1 @@
+"""The manifest against the ledger: which rows need a task, and what would be sent."""

@@ -1,0 +1,100 @@
+"""The way of one row: one frozen type per stage, from the manifest to the answer.
+
+ManifestRow → BoundRow → (attachment checked) → Submission → Answer
+          ↘ Rejected ↙
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from labelflow.attachments import Attachment
+from labelflow.problems import Problem
+
+
+class Outcome(StrEnum):
+    """Where a row of the manifest ended. Every row is in exactly one of these."""
+
+    LABELED = "labeled"  # people answered; a row of labels/
+    REJECTED = "rejected"  # never submitted; a row of rejects/ says why
+    ERROR = "error"  # submitted, came back without a label; a row of errors/
+    CANCELED = "canceled"  # submitted, taken back; a row of errors/
+    PENDING = "pending"  # waits for people, or to be submitted
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """A row as the manifest holds it. `number` counts from 1; `text` is set where it could not be read."""
+
+    number: int
+    values: Mapping[str, Any]
+    problem: Problem | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRow:
+    """A row with the task request made from it; attachments still as the manifest gave them.
+
+    params: the type's own parameters, `instruction` among them.
+    fingerprint: of what people would be asked; the same row gives the same one in every run.
+    inputs: of what the request is made from; the same inputs give the same request, others may.
+    generation: 0 for a row without a task; else how many it had before it is relabeled.
+    """
+
+    row: ManifestRow
+    row_id: str
+    unique_id: str
+    params: dict[str, Any]
+    common: dict[str, Any]
+    attachments: list[Attachment]
+    fingerprint: str
+    inputs: int
+    source: dict[str, Any]
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that was not submitted, and why."""
+
+    row: ManifestRow
+    row_id: str | None
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A row for which there is a task. `unique_id` is None where the server knows none (contract A).
+
+    row: counted from 1. fingerprint, inputs, generation: see `BoundRow`.
+    """
+
+    row_id: str
+    row: int
+    task_id: str
+    unique_id: str | None
+    fingerprint: str
+    inputs: int
+    generation: int
+    created_at: datetime | None
+    attachments: list[str]
+    source: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReport:
+    """What became of a chunk of rows: numbers of rows, or their ids."""
+
+    created: int
+    adopted: int  # their tasks were there already
+    held_back: list[str]  # not sent, for the job's cap was reached
+    unsettled: list[str]  # sent, and no answer says whether a task was made
+    not_asked_anew: int  # held back or unsettled too, but of rows that have a task from before
+    rejected: list[Rejected]
+    unspent: int | None = None  # of the tasks that might have been created; None where nothing limits them
+    not_understood: str | None = None  # an answer to a creation that was no task, in words

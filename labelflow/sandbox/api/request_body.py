@@ -1,0 +1,94 @@
+"""Bodies: JSON, or form-encoded as curl -d sends it. Source: contract A "Creating"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+from urllib.parse import parse_qsl
+
+import orjson
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from labelflow.sandbox.errors import Refused
+
+FORM = "application/x-www-form-urlencoded"
+
+
+async def read_task(request: Request, *models: type[BaseModel]) -> dict[str, Any]:
+    """The parameters in a body, `null` being none; the models say which ones of a form are lists.
+
+    Raises Refused (400) where the body is no object.
+    """
+    if request.headers.get("content-type", "").lower().startswith(FORM):
+        return with_lists(decode_form(await request.body()), *models)
+    given = await read_json(request)
+    if not isinstance(given, dict):
+        raise Refused(400, "The body must be a JSON object of parameters.")
+    return {key: value for key, value in given.items() if value is not None}
+
+
+async def read_json(request: Request) -> Any:
+    """The JSON in a body. Raises Refused (400) where it is none."""
+    try:
+        return orjson.loads(await request.body())
+    except orjson.JSONDecodeError:
+        raise Refused(400, "The body is not valid JSON.") from None
+
+
+def decode_form(body: bytes) -> dict[str, Any]:
+    """A form as nested objects: `a[b]=c` is an object, `a=1&a=2` and `a[]=1` are lists.
+
+    Raises Refused (400) where one name is given both a value and keys.
+    """
+    form: dict[str, Any] = {}
+    pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, errors="replace")
+    for name, value in pairs:
+        _put(form, name, value)
+    return form
+
+
+def _put(form: dict[str, Any], name: str, value: str) -> None:
+    *path, last = _steps(name)
+    place = form
+    for step in path:
+        place = place.setdefault(step, {})
+        if not isinstance(place, dict):
+            raise Refused(400, f"{name}: was given both a value and keys; give it one or the other")
+    held = place.get(last)
+    if isinstance(held, dict):
+        raise Refused(400, f"{name}: was given both a value and keys; give it one or the other")
+    if held is not None:
+        place[last] = [*(held if isinstance(held, list) else [held]), value]
+    else:
+        place[last] = [value] if name.endswith("[]") else value
+
+
+def _steps(name: str) -> list[str]:
+    """`a[b][c][]` as a, b, c; a name whose brackets do not pair is taken as it stands."""
+    name = name.removesuffix("[]")
+    match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]+\])*)", name)
+    return [match[1], *re.findall(r"\[([^\[\]]+)\]", match[2])] if match else [name]
+
+
+def with_lists(form: Mapping[str, Any], *models: type[BaseModel]) -> dict[str, Any]:
+    """A form in which whatever a model wants as a list is one: `a=1` alone, or `a[0]=1&a[1]=2`."""
+    lists = {name for model in models for name, field in model.model_fields.items() if _is_list(field.annotation)}
+    return {name: _as_list(value) if name in lists else value for name, value in form.items()}
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict) and all(key.isdecimal() for key in value):
+        return [value[key] for key in sorted(value, key=int)]
+    return value
+
+
+def _is_list(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin in (Union, UnionType, Annotated):
+        return any(_is_list(choice) for choice in get_args(annotation))
+    return annotation is list or origin is list

@@ -1,0 +1,42 @@
+"""What the application is made of."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import FastAPI
+
+from labelflow.sandbox.api.listing import Listing
+from labelflow.sandbox.database.store import Store
+from labelflow.sandbox.settings.options import Options
+from labelflow.sandbox.workers.annotators import People
+from labelflow.sandbox.workers.attachment_fetcher import Attachments
+from labelflow.sandbox.workers.callback_sender import Callbacks
+
+
+class Parts:
+    """Makes the parts of a sandbox; a subclass may make others, such as `sandbox.faults` does.
+
+    http: what uvicorn speaks HTTP with.
+    """
+
+    http: str | type[asyncio.Protocol] = "auto"
+
+    def __init__(self, store: Store, options: Options) -> None:
+        self._store = store
+        self._options = options
+
+    def listing(self) -> Listing:
+        """What answers `GET /tasks`."""
+        return Listing(self._store, self._options.dialect)
+
+    def people(self, attachments: Attachments) -> People:
+        """Who answers."""
+        return People(self._store, attachments, self._options.dialect)
+
+    def callbacks(self) -> Callbacks:
+        """What tells of answers."""
+        return Callbacks(self._store, self._options)
+
+    def surround(self, app: FastAPI) -> None:
+        """Put between the application and its clients what is to stand there: nothing."""

@@ -1,0 +1,1 @@
+"""The tasks, in SQLite, and what is due."""

@@ -1,0 +1,83 @@
+"""A task as the sandbox keeps it, and as it tells it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from labelflow.scale.models import TaskStatus, format_time
+
+Json = orjson.Fragment  # JSON that goes out as it was kept, without being read again
+
+
+class Row(NamedTuple):
+    """One row of `tasks`. Times in milliseconds since 1970; `params`, `metadata`, `tags`, `response` are JSON.
+
+    seq: grows with each task. callback_url: None for the sandbox's own sink.
+    frees_unique_id: whether an error frees `unique_id`. due_at: when people will have done it.
+    """
+
+    seq: int
+    task_id: str
+    owner: int
+    is_test: int
+    type: str
+    status: str
+    created_at: int
+    completed_at: int | None
+    updated_at: int
+    due_at: int
+    unique_id: str | None
+    frees_unique_id: int
+    project: str | None
+    batch: str | None
+    tags: str | None
+    callback_url: str | None
+    callback_succeeded: int | None
+    instruction: str | None
+    urgency: str
+    params: str
+    metadata: str
+    response: str | None
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether people may still answer it."""
+        return self.status == TaskStatus.PENDING
+
+    def doc(self, sink: str) -> dict[str, Any]:
+        """The task object, to be written by orjson. Source: contract A "The task object"."""
+        doc: dict[str, Any] = {
+            "task_id": self.task_id,
+            "type": self.type,
+            "status": self.status,
+            "created_at": iso(self.created_at),
+            "callback_url": self.callback_url or sink,
+            "urgency": self.urgency,
+            "params": Json(self.params),
+            "metadata": Json(self.metadata),
+        }
+        if self.is_test:
+            doc["is_test"] = True
+        for name in ("instruction", "unique_id", "project", "batch"):
+            if (value := getattr(self, name)) is not None:
+                doc[name] = value
+        if self.tags is not None:
+            doc["tags"] = Json(self.tags)
+        if self.completed_at is not None:
+            doc["completed_at"] = iso(self.completed_at)
+        if self.callback_succeeded is not None:
+            doc["callback_succeeded"] = bool(self.callback_succeeded)
+        if self.response is not None:
+            doc["response"] = Json(self.response)
+        return doc
+
+
+COLUMNS = ", ".join(Row._fields)
+
+
+def iso(milliseconds: int) -> str:
+    """A time as the API writes it."""
+    return format_time(datetime.fromtimestamp(milliseconds / 1000, UTC))

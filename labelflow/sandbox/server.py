@@ -1,0 +1,63 @@
+"""Runs the application until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from types import FrameType
+
+import uvicorn
+
+from labelflow.sandbox.app import create_app
+from labelflow.sandbox.components import Parts
+from labelflow.sandbox.database.store import Store
+from labelflow.sandbox.faults.components import FaultyParts
+from labelflow.sandbox.settings.options import Options
+
+SECONDS_TO_STOP = 2  # for requests that are under way
+
+
+class AnnouncingServer(uvicorn.Server):
+    """Says where it listens, once it does."""
+
+    announcement: str
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, and say so on stdout."""
+        await super().startup(sockets)
+        if self.started:
+            print(self.announcement, flush=True)
+
+
+def serve(listener: socket.socket, options: Options) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises sqlite3.Error where the database cannot be used."""
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    store = Store(options)
+    try:
+        make_server(store, options).run(sockets=[listener])
+    finally:
+        store.close()
+
+
+def make_server(store: Store, options: Options) -> AnnouncingServer:
+    """What serves a store. Without faults, no code of theirs stands between it and its clients."""
+    parts = FaultyParts(store, options, options.faults) if options.faults else Parts(store, options)
+    config = uvicorn.Config(
+        create_app(store, options, parts),
+        http=parts.http,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=SECONDS_TO_STOP,
+    )
+    server = AnnouncingServer(config)
+    server.announcement = f"Sandbox listening on {options.url}/v1"
+    return server
+
+
+def _leave(_: int, __: FrameType | None) -> None:
+    """uvicorn passes the signal on once it has shut down: there is nothing left to do then."""
+    sys.exit(0)

@@ -1,0 +1,1 @@
+"""What the command line sets: options, API version, faults."""

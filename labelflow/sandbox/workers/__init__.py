@@ -1,0 +1,1 @@
+"""What happens beside the requests: annotators, attachments, callbacks."""

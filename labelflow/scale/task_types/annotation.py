@@ -1,0 +1,68 @@
+"""`annotation`: boxes around objects in an image. Source: contract A "Creating" and "Responses"."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, Field
+
+from labelflow.media import Media
+from labelflow.scale.task_types import drawing
+from labelflow.scale.task_types.base import (
+    Answer,
+    Columns,
+    Labels,
+    Params,
+    TaskResponse,
+    TaskType,
+    WithAttachment,
+    at_most,
+)
+
+
+class AnnotationParams(WithAttachment):
+    """At most 6 kinds of objects; least sizes in pixels."""
+
+    instruction: str | None = None
+    attachment_type: Literal["image"] = "image"
+    objects_to_annotate: Annotated[Labels, at_most(6, "objects")]
+    with_labels: bool = False
+    min_width: Annotated[int, Field(ge=0)] = 0
+    min_height: Annotated[int, Field(ge=0)] = 0
+
+
+class Box(BaseModel):
+    """A box in pixels from the image's top left; `label` only where the task asked for labels."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    label: str | None = None
+
+
+class AnnotationResponse(TaskResponse):
+    """The boxes that people drew, none where there was nothing to draw."""
+
+    annotations: list[Box]
+
+
+def _columns(params: Params) -> Columns:
+    sides = [(name, pa.float64()) for name in ("left", "top", "width", "height")]
+    return [pa.field("annotations", pa.list_(pa.struct([*sides, ("label", pa.string())])))]
+
+
+def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
+    width, height = drawing.canvas(media)
+    boxes: list[Answer] = []
+    for _ in range(rng.randint(1, 5)):
+        box: Answer = {**drawing.box(width, height, params["min_width"], params["min_height"], rng)}
+        if params["with_labels"]:
+            box["label"] = rng.choice(params["objects_to_annotate"])
+        boxes.append(box)
+    return {"annotations": boxes}
+
+
+TYPE = TaskType("annotation", AnnotationParams, AnnotationResponse, _columns, _imagine)

@@ -1,0 +1,77 @@
+"""`audiotranscription`: what is said in a recording. Source: contract A "Creating" and "Responses"."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from labelflow.media import Media
+from labelflow.scale.task_types.base import Answer, Columns, Params, TaskResponse, TaskType, WithAttachment
+from labelflow.scale.task_types.fake_text import words
+
+SURE, UNSURE = 0.9, 0.3  # the two confidences that the contract knows
+WORDS_PER_SECOND = 2.5
+FALLBACK_SECONDS = 4.0  # where the sandbox could not measure the recording
+
+
+class AudioTranscriptionParams(WithAttachment):
+    """English, 30 minutes at most; `phrases` are words that the recording is likely to hold."""
+
+    instruction: str = "Please transcribe the attached audio file."
+    attachment_type: Literal["audio"] = "audio"
+    verbatim: bool = False
+    phrases: list[str] | None = None
+
+
+class Word(BaseModel):
+    """A word of the transcript: seconds from the start; confidence 0.9 or 0.3."""
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
+class AudioTranscriptionResponse(TaskResponse):
+    """The transcript, the recording's length in seconds, and where each word is in it."""
+
+    transcript: str
+    duration: float
+    alignment: list[Word]
+
+
+def _columns(params: Params) -> Columns:
+    times = [(name, pa.float64()) for name in ("start", "end", "confidence")]
+    return [
+        pa.field("transcript", pa.string()),
+        pa.field("duration", pa.float64()),
+        pa.field("alignment", pa.list_(pa.struct([("word", pa.string()), *times]))),
+    ]
+
+
+def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
+    seconds = (media[0].seconds if media else None) or FALLBACK_SECONDS
+    spoken = words(max(1, round(seconds * WORDS_PER_SECOND)), params.get("phrases") or [], rng)
+    slot = seconds / len(spoken)
+    alignment: list[dict[str, Any]] = [
+        {
+            "word": word,
+            "start": round(i * slot, 3),
+            "end": round((i + rng.uniform(0.6, 1.0)) * slot, 3),
+            "confidence": SURE if rng.random() < 0.85 else UNSURE,
+        }
+        for i, word in enumerate(spoken)
+    ]
+    alignment[-1]["end"] = round(seconds, 3)
+    transcript = " ".join(spoken)
+    return {
+        "transcript": f"{transcript[:1].upper()}{transcript[1:]}.",
+        "duration": round(seconds, 3),
+        "alignment": alignment,
+    }
+
+
+TYPE = TaskType("audiotranscription", AudioTranscriptionParams, AudioTranscriptionResponse, _columns, _imagine)

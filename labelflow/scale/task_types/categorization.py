@@ -1,0 +1,76 @@
+"""`categorization`: which of some categories fits. Source: contract A "Creating" and "Responses"."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import BeforeValidator, model_validator
+
+from labelflow.media import Media
+from labelflow.problems import wrong
+from labelflow.scale.task_types.base import (
+    Answer,
+    Columns,
+    Everything,
+    Labels,
+    Params,
+    TaskResponse,
+    TaskType,
+    Text,
+    WithAttachment,
+)
+
+
+class CategorizationParams(WithAttachment):
+    """`category_ids` maps ids of the caller's own to categories."""
+
+    instruction: Text
+    attachment_type: Everything
+    categories: Labels
+    category_ids: dict[str, str] | None = None
+    allow_multiple: bool = False
+
+    @model_validator(mode="after")
+    def _ids_name_categories(self) -> CategorizationParams:
+        for key, category in (self.category_ids or {}).items():
+            if category not in self.categories:
+                raise wrong(
+                    f"`category_ids` maps {key!r} to {category!r}, which is not among `categories`",
+                    "use one of the categories, or add this one",
+                )
+        return self
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | int | float) else value
+
+
+OneOrMore = Annotated[list[str], BeforeValidator(_as_list)]
+
+
+class CategorizationResponse(TaskResponse):
+    """One category, or several with `allow_multiple`: here always a list."""
+
+    category: OneOrMore
+    category_id: OneOrMore | None = None
+
+
+def _columns(params: Params) -> Columns:
+    return [pa.field("category", pa.list_(pa.string())), pa.field("category_id", pa.list_(pa.string()))]
+
+
+def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
+    categories: list[str] = params["categories"]
+    count = rng.randint(1, min(2, len(categories))) if params["allow_multiple"] else 1
+    chosen = rng.sample(categories, count)
+    ids = {category: key for key, category in (params.get("category_ids") or {}).items()}
+    answer: Answer = {"category": chosen if params["allow_multiple"] else chosen[0]}
+    if ids:
+        chosen_ids = [ids[category] for category in chosen if category in ids]
+        answer["category_id"] = chosen_ids if params["allow_multiple"] else next(iter(chosen_ids), None)
+    return answer
+
+
+TYPE = TaskType("categorization", CategorizationParams, CategorizationResponse, _columns, _imagine)

@@ -1,0 +1,17 @@
+"""A type without a file of its own: parameters go out unchecked, responses stay JSON (contract B)."""
+
+from __future__ import annotations
+
+import random
+
+from labelflow.media import Media
+from labelflow.scale.task_types.base import Answer, Params, TaskParams, TaskResponse, TaskType
+
+
+def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
+    return {"annotations": []}
+
+
+def untyped(name: str) -> TaskType:
+    """A type of that name of which nothing is known."""
+    return TaskType(name, TaskParams, TaskResponse, lambda params: [], _imagine)

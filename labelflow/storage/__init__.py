@@ -1,0 +1,1 @@
+"""Folders on local disk and in S3, and files that are read in ranges."""

@@ -1,0 +1,1 @@
+"""Create one task per row, exactly once."""

@@ -1,0 +1,282 @@
+"""Submit: create a task for each row of a chunk, once, and write down which row has which."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from itertools import accumulate
+from typing import Any
+
+from labelflow.accounting.progress import Counts
+from labelflow.concurrency.daemon_threads import DaemonThreads, gather
+from labelflow.concurrency.stop_token import Stop
+from labelflow.errors import StoreTrouble
+from labelflow.jobs.job import Job
+from labelflow.planning.relabeling import at_generation, changed
+from labelflow.planning.task_requests import plain
+from labelflow.problems import Problem
+from labelflow.records import BoundRow, ChunkReport, Rejected, Submission
+from labelflow.redaction import without_signature
+from labelflow.scale.client import ScaleClient
+from labelflow.scale.errors import Duplicate, InvalidRequest, NotFound, UnexpectedAnswer
+from labelflow.scale.models import Task
+from labelflow.storage import s3
+from labelflow.submission.reconciliation import LostTasks, Unrecorded, is_for
+
+_HOLDER = re.compile(r"\(([0-9a-f]{24})\)")
+
+
+class Allowance:
+    """How many tasks may still be created under the job's cap, None where nothing limits it; shared by threads."""
+
+    def __init__(self, tasks: int | None) -> None:
+        self._left = tasks
+        self._lock = threading.Lock()
+
+    def take(self, tasks: int = 1) -> int | None:
+        """How many of these may be created: all of them, or what is left. None where nothing limits it."""
+        with self._lock:
+            if self._left is None:
+                return None
+            granted = min(self._left, tasks)
+            self._left -= granted
+            return granted
+
+    def give_back(self, tasks: int | None = 1) -> None:
+        """Tasks that were granted were not created, and never will be."""
+        with self._lock:
+            if self._left is not None:
+                self._left += tasks or 0
+
+    def drain(self) -> int | None:
+        """Take what is left."""
+        return self.take(1 << 62)
+
+
+class Left(Enum):
+    """Why a row was left without a task, and without a reason to reject it."""
+
+    HELD_BACK = "the job's cap is reached"
+    UNSETTLED = "sent, and no answer says whether a task was made"
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A row's task; `adopted` where it was there already. `older`: superseded ones that were not recorded yet."""
+
+    submission: Submission
+    adopted: bool
+    older: tuple[Submission, ...] = ()
+
+
+Result = Created | Rejected | Left
+
+
+class Submitter:
+    """Creates the tasks of checked rows. Several chunks of them may be submitted at once.
+
+    A task is created once per row, whatever breaks: see docs/architecture.md, "Exactly once".
+
+    record: writes tasks down; on return they are on lasting storage.
+    unrecorded: tasks of runs that broke off, which are not in the ledger; see `unrecorded_tasks`.
+    relabel_changed: whether a row that differs from what its task was made from gets a new one.
+    check: asked before each row; raises where nothing more may be sent.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        client: ScaleClient,
+        record: Callable[[Sequence[Submission]], object],
+        stop: Stop,
+        counts: Counts,
+        unrecorded: Unrecorded,
+        relabel_changed: bool,
+        check: Callable[[], None],
+    ) -> None:
+        self._job = job
+        self._client = client
+        self._record = record
+        self._stop = stop
+        self._counts = counts
+        self._unrecorded = unrecorded
+        self._relabel_changed = relabel_changed
+        self._check = check
+        self._lost = LostTasks(job, client, stop, check)
+        self._failure: Exception | None = None
+        self._unsettled = False
+        self._threads = DaemonThreads(job.submit.concurrency, "submit")
+
+    @property
+    def settled(self) -> bool:
+        """Whether every task that there may be is in the ledger."""
+        return not self._unrecorded and not self._unsettled and self._failure is None
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.close()
+
+    def submit(self, rows: Sequence[BoundRow], allowance: Allowance) -> ChunkReport:
+        """Create the rows' tasks, and record them. What was created is recorded even if this raises.
+
+        allowance: what may be created goes to the first of the rows, so that the same rows get it if they come again.
+        """
+        granted = self._granted(rows, allowance)
+        left = deque((index, row, may) for index, (row, may) in enumerate(zip(rows, granted, strict=True)))
+        results: list[Result | None] = [None] * len(rows)
+        threads = min(len(rows), self._job.submit.concurrency)
+        futures = [self._threads.submit(self._submit_rows, left, results, allowance) for _ in range(threads)]
+        failure = gather(futures, self._stop)
+        created = [result for result in results if isinstance(result, Created)]
+        self._record([submission for result in created for submission in (*result.older, result.submission)])
+        if failure:
+            raise failure
+        adopted = sum(result.adopted for result in created)
+        unmade = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, Left)]
+        return ChunkReport(
+            created=len(created) - adopted,
+            adopted=adopted,
+            held_back=[row.row_id for row, why in unmade if why is Left.HELD_BACK and not row.generation],
+            unsettled=[row.row_id for row, why in unmade if why is Left.UNSETTLED and not row.generation],
+            not_asked_anew=sum(row.generation > 0 for row, _ in unmade),
+            rejected=[result for result in results if isinstance(result, Rejected)],
+        )
+
+    def _granted(self, rows: Sequence[BoundRow], allowance: Allowance) -> list[bool]:
+        """For which rows a task may be created; those that are known to have one need no grant."""
+        needs = [(row.row_id, row.generation) not in self._unrecorded for row in rows]
+        granted = allowance.take(sum(needs))
+        counted = zip(needs, accumulate(needs), strict=True)
+        return [granted is None or not need or count <= granted for need, count in counted]
+
+    def _submit_rows(
+        self, left: deque[tuple[int, BoundRow, bool]], results: list[Result | None], allowance: Allowance
+    ) -> None:
+        """Submit rows for as long as some are left; several threads do at once."""
+        while True:
+            try:
+                index, row, may = left.popleft()
+            except IndexError:
+                return
+            results[index] = self._submit_row(row, may, allowance)
+
+    def _submit_row(self, row: BoundRow, may: bool, allowance: Allowance) -> Result:
+        """What becomes of the row. The first failure ends all rows."""
+        if self._failure:
+            raise self._failure
+        try:
+            self._check()
+            result = self._create(row, may, allowance)
+        except Exception as error:
+            self._failure = self._failure or error
+            self._stop.set(error)
+            raise
+        if isinstance(result, Created):
+            self._counts.add(submitted=1, **{"adopted" if result.adopted else "created": 1})
+        return result
+
+    def _create(self, row: BoundRow, may: bool, allowance: Allowance) -> Result:
+        unrecorded = self._unrecorded.get((row.row_id, row.generation))
+        if unrecorded is not None:
+            return self._adopt(row, unrecorded, allowance)
+        if not may:
+            return Left.HELD_BACK
+        find = partial(self._lost.find, row, datetime.now(UTC))
+        try:
+            task = self._client.create_task(self._job.task_type, self._body(row), find)
+        except Duplicate as error:
+            return self._take_over(row, error, allowance)
+        except InvalidRequest as error:
+            allowance.give_back()
+            return Rejected(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "correct it"))
+        except UnexpectedAnswer as error:
+            self._counts.not_understood = self._counts.not_understood or error.message
+            self._unsettled = True
+            return Left.UNSETTLED
+        self._lost.server_knows_ids = task.unique_id == row.unique_id
+        return Created(_submission(row, task), adopted=False)
+
+    def _take_over(self, row: BoundRow, error: Duplicate, allowance: Allowance) -> Result:
+        """A task holds the row's unique_id: ours from before, unless it asks something else."""
+        self._lost.server_knows_ids = True
+        try:
+            task = self._holder(row, error)
+        except UnexpectedAnswer as odd:
+            self._counts.not_understood = self._counts.not_understood or odd.message
+            task = None
+        if task is None:
+            self._unsettled = True
+            return Left.UNSETTLED
+        return self._adopt(row, task, allowance)
+
+    def _holder(self, row: BoundRow, error: Duplicate) -> Task | None:
+        named = _HOLDER.search(error.message)
+        if named:
+            try:
+                return self._client.get_task(named[1])
+            except NotFound:
+                pass
+        return self._lost.find_holder(row.unique_id)
+
+    def _adopt(self, row: BoundRow, task: Task, allowance: Allowance) -> Result:
+        is_ours = is_for(task, self._job.name, row.row_id)
+        if is_ours and task.metadata.get("fingerprint") == row.fingerprint:
+            self._unrecorded.pop((row.row_id, row.generation), None)
+            return Created(_submission(row, task), adopted=True)
+        if not is_ours or not self._relabel_changed:
+            return changed(row.row, row.row_id, task.task_id)
+        may = allowance.take() != 0
+        result = self._create(at_generation(row, self._job.name, row.generation + 1), may, allowance)
+        if not isinstance(result, Created):
+            return result
+        self._unrecorded.pop((row.row_id, row.generation), None)
+        asked = replace(row, fingerprint=str(task.metadata.get("fingerprint")))
+        return replace(result, older=(_submission(asked, task), *result.older))
+
+    def _body(self, row: BoundRow) -> dict[str, Any]:
+        seconds = int(self._job.attachments.presign.total_seconds())
+        params = dict(row.params)
+        if row.attachments and row.attachments[0].attachment_type != "text":
+            if "attachment" in params:
+                params["attachment"] = _signed(params["attachment"], seconds)
+            if "attachments" in params:
+                params["attachments"] = [_signed(value, seconds) for value in params["attachments"]]
+        metadata = {
+            **{name: plain(row.source[name]) for name in self._job.metadata},
+            "job": self._job.name,
+            "row_id": row.row_id,
+            "manifest": self._job.manifest.uri,
+            "fingerprint": row.fingerprint,
+            **({"generation": row.generation} if row.generation else {}),
+        }
+        return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}
+
+
+def _signed(value: Any, seconds: int) -> Any:
+    if not isinstance(value, str) or not value.startswith("s3://"):
+        return value
+    try:
+        return s3.presign(value, seconds)
+    except s3.errors() as error:
+        raise StoreTrouble(s3.s3_error(error, value)) from None
+
+
+def _submission(row: BoundRow, task: Task) -> Submission:
+    return Submission(
+        row_id=row.row_id,
+        row=row.row.number,
+        task_id=task.task_id,
+        unique_id=task.unique_id,
+        fingerprint=row.fingerprint,
+        inputs=row.inputs,
+        generation=row.generation,
+        created_at=task.created_at,
+        attachments=[without_signature(attachment.uri) for attachment in row.attachments],
+        source=row.source,
+    )

@@ -1,0 +1,1 @@
+"""Parquet files: schemas, parts, indexes of keys, sorting, compaction."""

@@ -1,0 +1,94 @@
+"""The sandbox sends its callbacks itself, to a receiver that is killed meanwhile: what it believes must be so."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from labelflow.collection.collector import Collector
+from labelflow.jobs.job import Job
+from labelflow.operations.existing_job import BegunJob
+from labelflow.sandbox.testing import running
+from labelflow.scale.client import ScaleClient
+from labelflow.scale.models import Task
+from tests.acceptance.callbacks.service import KEY, Service, serving
+from tests.support.jobs import make_job, write_config
+from tests.support.run_job import label
+
+API_KEY = "live_callbacks"
+DAY = 60  # seconds that the day of callback retries takes: a receiver is up again long before
+FAULTS = "seed=3, duplicate-callback=10%:1s, late-callback=5%:1s"
+LONGEST = 300.0  # seconds beyond the last answer
+
+
+@dataclass
+class Sent:
+    """What the sandbox says of its callbacks, and what is in labels/. Task ids."""
+
+    kills: int
+    succeeded: set[str] = field(default_factory=set)  # `callback_succeeded` is true
+    failed: set[str] = field(default_factory=set)  # it is false, or still unknown
+    labeled: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def wrong(self) -> list[str]:
+        """Where the two do not agree."""
+        numbers = {
+            "callbacks succeeded and are not labeled": len(self.succeeded - set(self.labeled)),
+            "callbacks failed, although each was sent again for a day": len(self.failed),
+            "labeled twice": self.labeled.total() - len(self.labeled),
+        }
+        return [f"{number:,} {what}" for what, number in numbers.items() if number]
+
+
+def send(folder: Path, count: int, kills: int, seconds: float) -> Sent:
+    """So many live tasks that are answered within that time, while the receiver is killed so often; then collect."""
+    rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(count)]
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.environ.update(SCALE_API_KEY=API_KEY, SCALE_CALLBACK_AUTH_KEY=KEY)
+    with running(turnaround=f"1-{seconds}", callback_day=DAY, faults=FAULTS) as url:
+        scale = {"url": url, "mode": "live"}
+        with serving(write_config(folder, scale=scale)) as service:
+            called = {"callback_url": f"{service.url}/callback"}
+            job = make_job(folder, scale=scale, completion=called, submit={"concurrency": 32})
+            label(job, wait=False)
+            kill_again_and_again(service, kills, seconds / (kills + 1))
+            tasks = wait_for_callbacks(url)
+            service.stop()
+        take_callbacks(job)
+    sent = Sent(service.kills)
+    for task in tasks:
+        (sent.succeeded if task.raw.get("callback_succeeded") else sent.failed).add(task.task_id)
+    sent.labeled.update(map(str, pq.read_table(folder / "out" / "labels")["task_id"].to_pylist()))
+    return sent
+
+
+def kill_again_and_again(service: Service, kills: int, pause: float) -> None:
+    for _ in range(kills):
+        time.sleep(pause)
+        service.kill_and_restart()
+
+
+def wait_for_callbacks(url: str) -> list[Task]:
+    """The tasks, once each callback has succeeded, or was given up."""
+    deadline = time.monotonic() + LONGEST
+    while True:
+        with ScaleClient(API_KEY, url) as client:
+            tasks = list(client.list_tasks())
+        if all("callback_succeeded" in task.raw for task in tasks) or time.monotonic() > deadline:
+            return tasks
+        time.sleep(1)
+
+
+def take_callbacks(job: Job) -> None:
+    """A look at the callbacks alone: the API is not asked."""
+    with closing(BegunJob(job)) as begun:
+        collector = Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop)
+        collector.collect(poll=False)

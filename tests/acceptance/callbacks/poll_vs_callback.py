@@ -1,0 +1,212 @@
+"""make poll-vs-callback ROWS=1000 TURNAROUND=30-300 [DIALECT=today|2017]
+
+A job that is labeled through callbacks alone, and the same one by polling alone: they must end alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow.parquet as pq
+
+from labelflow.accounting.summary import Summary
+from labelflow.jobs.job import Job
+from labelflow.sandbox.testing import running
+from tests.acceptance.callbacks.service import KEY, free_port
+from tests.support.jobs import make_job
+from tests.support.media_server import MediaServer, file, picture
+from tests.support.run_job import label
+
+WAYS = ("callback", "poll")
+DIALECTS = ("today", "2017")
+REQUEST = re.compile(rb"^(GET /v1/tasks\S*) HTTP/1\.1\r$", re.MULTILINE)
+DIFFERS = ("task_id", "unique_id", "created_at", "completed_at", "updated_at")  # in any two runs
+GONE_EVERY = 20  # each so many-th row has an attachment that is gone
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class Outcome:
+    """How a job ended on one of the ways. looks: requests for what has come back, but for the greeting."""
+
+    summary: Summary
+    labels: Rows
+    errors: Rows
+    looks: list[str]
+
+
+@dataclass
+class Ways:
+    """Both ways of a job of so many rows."""
+
+    count: int
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def wrong(self) -> list[str]:
+        """Where the two are not alike, or one is not what it should be."""
+        found = []
+        for way, outcome in self.outcomes.items():
+            summary = outcome.summary
+            if not summary.labeled + summary.error == summary.rows == self.count:
+                found.append(f"{way}: {summary}")
+        callback, poll = (self.outcomes[way] for way in WAYS)
+        if callback.labels != poll.labels:
+            found.append(f"labels differ: {_first_difference(callback.labels, poll.labels)}")
+        if callback.errors != poll.errors:
+            found.append(f"errors differ: {_first_difference(callback.errors, poll.errors)}")
+        if callback.looks:
+            found.append(f"callback: the API was asked {len(callback.looks)} times, as by {callback.looks[0]}")
+        if not poll.looks:
+            found.append("poll: the API was not asked")
+        return found
+
+
+def _first_difference(one: Rows, other: Rows) -> str:
+    return next((f"{a} and {b}" for a, b in zip(one, other, strict=False) if a != b), f"{len(one)} and {len(other)}")
+
+
+class Counting:
+    """A proxy before the API that notes who asks it for tasks."""
+
+    def __init__(self, url: str) -> None:
+        target = urlsplit(url)
+        self._target = (target.hostname or "", target.port or 0)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/v1"
+        self.asked: list[str] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def looks(self) -> list[str]:
+        """Those that ask for what has come back: the greeting of a run asks for one task, whatever its status."""
+        return [request for request in self.asked if "status=" in request]
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                server = socket.create_connection(self._target)
+                threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+                threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, asks: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if asks:
+                    self.asked += [found.decode() for found in REQUEST.findall(data)]
+                target.sendall(data)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def go_both(folder: Path, count: int, turnaround: str, dialect: str) -> Ways:
+    """Both ways at the same time, each with an account of its own.
+
+    Some attachments are gone: in the dialect of 2017 the callback of such a task comes without the task.
+    """
+    ways, begun = Ways(count), time.monotonic()
+    with _media() as media, running(turnaround=turnaround, dialect=dialect, faults="seed=5, error=5%") as url:
+        _write_manifest(folder, media.url, count)
+        with ThreadPoolExecutor(len(WAYS)) as threads:
+            started = {way: threads.submit(_go, folder, url, way, turnaround) for way in WAYS}
+            ways.outcomes = {way: future.result() for way, future in started.items()}
+    ways.seconds = time.monotonic() - begun
+    return ways
+
+
+@contextmanager
+def _media() -> Iterator[MediaServer]:
+    server = MediaServer()
+    server.serve("/cat.png", file(picture(31, 17), "image/png"))
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _write_manifest(folder: Path, url: str, count: int) -> None:
+    places = [f"{url}/{'gone' if number % GONE_EVERY == 7 else 'cat'}.png?sig=5ec2e7" for number in range(count)]
+    lines = [json.dumps({"id": f"r{number}", "picture": place}) for number, place in enumerate(places)]
+    (folder / "manifest.jsonl").write_text("\n".join(lines))
+
+
+def _go(folder: Path, url: str, way: str, turnaround: str) -> Outcome:
+    with closing(Counting(url)) as proxy:
+        summary = label(_job(folder, proxy.url, way, turnaround))
+        return Outcome(summary, _rows(folder / way / "labels"), _rows(folder / way / "errors"), proxy.looks)
+
+
+def _job(folder: Path, url: str, way: str, turnaround: str) -> Job:
+    os.environ[f"KEY_OF_{way}"] = f"live_{way}"
+    port = free_port()
+    called = {"wait": "callback", "callback_url": f"http://127.0.0.1:{port}/callback", "port": port, "every": "1h"}
+    longest = float(turnaround.rpartition("-")[2])
+    task = {"attachment_type": "image", "attachment": "{picture}", "type": "categorization"}
+    return make_job(
+        folder,
+        task={**task, "instruction": "Which is it?", "categories": ["a", "b"]},
+        output=str(folder / way),
+        attachments={"check": "off"},
+        scale={"url": url, "mode": "live", "key": f"env:KEY_OF_{way}"},
+        completion=called if way == "callback" else {"every": f"{max(0.5, longest / 60)}s"},
+    )
+
+
+def _rows(path: Path) -> Rows:
+    """What is there, by row_id, without what differs in any two runs; rows that are there twice show."""
+    found = pq.read_table(path).drop_columns(list(DIFFERS)).to_pylist() if list(path.glob("*.parquet")) else []
+    return sorted(found, key=lambda row: str(row["row_id"]))
+
+
+def main() -> int:
+    """Go both ways, in one dialect or in both; 1 where they do not end alike."""
+    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.callbacks.poll_vs_callback", description=__doc__)
+    parser.add_argument("--rows", type=int, default=150)
+    parser.add_argument("--turnaround", default="1-10", help="seconds that people take: LOW-HIGH, spread by task")
+    parser.add_argument("--dialect", choices=DIALECTS, action="append")
+    options = parser.parse_args()
+    os.environ.pop("SCALE_API_KEY", None)  # it would be the key of both
+    os.environ["SCALE_CALLBACK_AUTH_KEY"] = KEY
+    clean = True
+    for dialect in options.dialect or DIALECTS:
+        folder = Path(tempfile.mkdtemp(prefix="ways-"))
+        try:
+            ways = go_both(folder, options.rows, options.turnaround, dialect)
+        finally:
+            shutil.rmtree(folder)
+        print(
+            f"{dialect}: {ways.count:,} rows, people took {options.turnaround} s; both ways took {ways.seconds:.0f} s"
+        )
+        for way, outcome in ways.outcomes.items():
+            summary = outcome.summary
+            print(f"  {way:<9} {summary.labeled:,} labeled, {summary.error:,} errors, {len(outcome.looks):,} looks")
+        print("\n".join(f"  WRONG: {line}" for line in ways.wrong) or "  alike", flush=True)
+        clean = clean and not ways.wrong
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

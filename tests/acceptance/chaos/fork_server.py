@@ -1,0 +1,149 @@
+"""Starts runs within milliseconds: a process that has imported everything, and forks.
+
+A run is a process of its own that can be killed like any other; only its imports were made before, once for all. The
+nursery reads what to start from stdin, and tells on stdout who was born and who died: `born PID`, `died PID STATUS`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+LOOK_EVERY = 0.01  # seconds
+
+
+class Child:
+    """A run, as far as `subprocess.Popen` would have it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._status: int | None = None
+        self._ended = threading.Event()
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it lives."""
+        return self._status
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status, once it has ended. Raises subprocess.TimeoutExpired."""
+        if not self._ended.wait(timeout):
+            raise subprocess.TimeoutExpired("a run", timeout or 0)
+        return self._status or 0
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._status is None:
+            os.kill(self.pid, 9)
+
+    def ended(self, status: int) -> None:
+        """It has died, of this."""
+        self._status = status
+        self._ended.set()
+
+
+class Nursery:
+    """The process that forks, seen from the proof."""
+
+    def __init__(self, root: Path, environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "tests.acceptance.chaos.fork_server"]
+        self._process = subprocess.Popen(
+            command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._children: dict[int, Child] = {}
+        self._born: Child | None = None
+        self._birth = threading.Semaphore(0)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def start(self, arguments: list[str], log: Path) -> Child:
+        """A run with these arguments, which writes all that it says into a file."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"arguments": arguments, "log": str(log)}) + "\n")
+        self._process.stdin.flush()
+        if not self._birth.acquire(timeout=60) or self._born is None:
+            raise RuntimeError("the nursery does not answer")
+        return self._born
+
+    def close(self) -> None:
+        """End it; its runs live on."""
+        self._process.kill()
+        self._process.wait()
+
+    def _listen(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            what, pid, *status = line.split()
+            if what == "born":
+                self._born = self._children[int(pid)] = Child(int(pid))
+                self._birth.release()
+            else:
+                self._children.pop(int(pid)).ended(int(status[0]))
+
+
+def main() -> None:
+    """Fork a run for each line of stdin, and tell of its end."""
+    from tests.acceptance.chaos import run_process
+
+    left = ""
+    while True:
+        readable, _, _ = select.select([sys.stdin], [], [], LOOK_EVERY)
+        if readable:
+            block = os.read(sys.stdin.fileno(), 1 << 16).decode()
+            if not block:
+                return
+            *lines, left = (left + block).split("\n")
+            for line in lines:
+                wanted = json.loads(line)
+                _bear(run_process.main, wanted["arguments"], Path(wanted["log"]))
+        _bury()
+
+
+def _bear(run: Callable[[], None], arguments: list[str], log: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        _live(run, arguments, log)
+    print("born", pid, flush=True)
+
+
+def _live(run: Callable[[], None], arguments: list[str], log: Path) -> NoReturn:
+    """What a new interpreter would do."""
+    os.setsid()
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    random.seed()
+    sys.argv[1:] = arguments
+    status = 1
+    try:
+        run()
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _bury() -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        print("died", pid, os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The command, with hardly a pause between two attempts: python -m tests.acceptance.fast_retry CONFIG"""
+
+from __future__ import annotations
+
+import runpy
+
+from labelflow.scale.retry import RetryPolicy
+
+SHORT = 0.05  # seconds
+
+if __name__ == "__main__":
+    RetryPolicy.pause_after = lambda *_: SHORT  # type: ignore[method-assign]
+    runpy.run_module("flows.label_dataset", run_name="__main__")

@@ -1,0 +1,179 @@
+"""What holds for attachments of every scheme: forms, levels, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
+from labelflow.attachments.attachment import Seen
+from labelflow.attachments.limits import refusal
+from labelflow.attachments.schemes import open_schemes
+from labelflow.media import Media
+from labelflow.problems import Problem
+from tests.support.media_server import MediaServer, file, picture
+
+JPEG, WEBP, MP4, OGG, MP3 = b"\xff\xd8\xff\xe0", b"RIFF....WEBPVP8 ", b"\0\0\0\x20ftypisom", b"OggS\0", b"ID3\4"
+
+
+@pytest.fixture
+def offline() -> Iterator[AttachmentChecker]:
+    with AttachmentChecker(CheckLevel.OFF) as checker:
+        yield checker
+
+
+def only(checker: AttachmentChecker, uri: str, kind: str = "image") -> Problem | None:
+    (problem,) = checker.check([Attachment("attachment", uri, kind)])
+    return problem
+
+
+def test_every_scheme_is_found() -> None:
+    class Nobody:
+        def submit(self) -> None: ...
+
+    assert sorted(open_schemes(Nobody(), 1, 1.0)) == ["http", "https", "s3"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("uri", ["http://host/a", "HTTPS://host/a", "s3://bucket/key", "http://127.0.0.1:1/x"])
+def test_off_looks_at_the_form_only(offline: AttachmentChecker, uri: str) -> None:
+    assert only(offline, uri) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("ftp://host/a.jpg", "has the scheme 'ftp'"),
+        ("images/a.jpg", "was 'images/a.jpg', which is no URL"),
+        ("", "was '', which is no URL"),
+        ("file:///etc/passwd", "has the scheme 'file'"),
+        ("a.jpg?next=http://host/&sig=SECRET", "was 'a.jpg', which is no URL"),
+        ("https:///a.jpg", "names no host"),
+        ("http://[broken/a.jpg", "names no host"),
+        ("s3://bucket", "names a bucket and no object"),
+        ("s3:///key", "'s3:///key' is no S3 URI"),
+    ],
+)
+def test_a_form_that_cannot_be_right(offline: AttachmentChecker, uri: str, reason: str) -> None:
+    problem = only(offline, uri)
+    assert problem
+    assert problem.reason == reason
+    assert problem.fix
+    assert "SECRET" not in str(problem)
+
+
+def test_of_a_text_only_emptiness_is_wrong() -> None:
+    with AttachmentChecker(CheckLevel.CONTENT) as checker:
+        assert only(checker, "Is this http://x a review?", "text") is None
+        problem = only(checker, " \n", "text")
+    assert problem
+    assert (problem.field, problem.reason) == ("attachment", "is empty")
+
+
+def test_answers_keep_their_order_and_the_same_uri_is_looked_at_once(media: MediaServer) -> None:
+    good = media.serve("/good.png", file(picture(), "image/png"))
+    bad = f"{media.url}/bad"
+    uris = [good, bad, "ftp://x", good, bad, good]
+    with AttachmentChecker(CheckLevel.AUTO) as checker:
+        problems = checker.check([Attachment(f"attachments[{i}]", uri, "image") for i, uri in enumerate(uris)])
+    assert [problem and problem.field for problem in problems] == [
+        None,
+        "attachments[1]",
+        "attachments[2]",
+        None,
+        "attachments[4]",
+        None,
+    ]
+    assert media.count("/good.png") == media.count("/bad") == 1
+
+
+def test_nothing_to_check_is_fine(offline: AttachmentChecker) -> None:
+    assert offline.check([]) == []
+
+
+def said(kind: str, seen: Seen) -> str | None:
+    refused = refusal(kind, seen)
+    return refused.reason if refused else None
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type", "head"),
+    [
+        ("image", "image/jpeg", JPEG),
+        ("image", "text/plain", JPEG),
+        ("image", None, JPEG),
+        ("image", "application/octet-stream", b"????"),
+        ("image", None, b"????"),
+        ("audio", "video/ogg", MP3),
+        ("audio", "audio/ogg", OGG),
+        ("audio", "application/octet-stream", MP4),
+        ("video", "application/octet-stream", MP4),
+        ("video", None, OGG),
+        ("video", "application/vnd.apple.mpegurl", b"#EXTM3U"),
+        ("website", "text/html; charset=utf-8", b"hello"),
+        ("website", "text/plain", b"hello"),
+        ("website", "application/xml", b"<?xml"),
+        ("pdf", "application/octet-stream", b"%PDF-1.7"),
+        ("lidar", "application/json", b"{}"),
+    ],
+)
+def test_what_fits_is_taken(kind: str, content_type: str | None, head: bytes) -> None:
+    assert said(kind, Seen(100, content_type, head)) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "content_type", "head", "reason"),
+    [
+        ("image", "text/html", b"<html>", "is a web page (text/html), not an image"),
+        ("image", "image/jpeg", b"<!doctype html>", "is a web page (declared as image/jpeg), not an image"),
+        ("image", "application/json; a=b", b"{}", "is application/json, not an image"),
+        ("image", None, b"%PDF-1.7", "is a PDF, not an image"),
+        ("image", "text/plain", b"404", "is plain text (text/plain), not an image"),
+        ("image", "image/webp", WEBP, "is image/webp in a format that is not taken"),
+        (
+            "image",
+            "image/svg+xml",
+            b"<svg>",
+            "is declared as image/svg+xml, but its content is no JPEG, PNG, BMP, GIF or TIFF",
+        ),
+        ("audio", "video/mp4", MP4, "is a video (video/mp4), not audio"),
+        ("audio", None, JPEG, "is an image, not audio"),
+        ("video", "audio/mpeg", MP3, "is audio (audio/mpeg), not a video"),
+        ("pdf", "text/html", b"<html>", "is a web page (text/html), not a PDF"),
+        ("website", "image/jpeg", JPEG, "is an image (image/jpeg), not a web page"),
+    ],
+)
+def test_what_does_not_fit_is_refused(kind: str, content_type: str | None, head: bytes, reason: str) -> None:
+    assert said(kind, Seen(100, content_type, head)) == reason
+
+
+@pytest.mark.parametrize(
+    ("media", "reason"),
+    [
+        (Media("image", 10_000, 10_000), None),
+        (Media("image", 12_000, 800), "is 12000 × 800 pixels"),
+        (Media("image", 800, 10_001), "is 800 × 10001 pixels"),
+        (Media("unknown"), "is a damaged image: its size cannot be read"),
+        (None, None),
+    ],
+)
+def test_the_limits_of_images(media: Media | None, reason: str | None) -> None:
+    assert said("image", Seen(100, "image/jpeg", JPEG, media)) == reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"),
+    [
+        (None, None),
+        (1800.0, None),
+        (1800.4, "is 1800.4 seconds long"),
+        (1860.0, "is 31.0 minutes long"),
+    ],
+)
+def test_the_limits_of_audio(seconds: float | None, reason: str | None) -> None:
+    assert said("audio", Seen(100, "audio/mpeg", MP3, Media("audio", seconds=seconds))) == reason
+
+
+def test_an_empty_file_is_refused_whatever_it_is() -> None:
+    assert said("lidar", Seen(0, None)) == "is empty (0 bytes)"
+    assert said("image", Seen(0, "image/jpeg")) == "is empty (0 bytes)"

@@ -1,0 +1,159 @@
+"""A bad config gets one message: the file, the field, what was wrong, what would be right."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelflow.errors import Unusable
+from labelflow.jobs.config import load_job, read_key
+from labelflow.jobs.job import Job
+from tests.support.jobs import make_job, write_config
+
+BAD: list[tuple[dict[str, Any], list[str]]] = [
+    ({"nmae": "x"}, ["nmae", "is not a known key", "did you mean `name`?"]),
+    ({"submit__concurency": 3}, ["submit.concurency", "did you mean `concurrency`?"]),
+    ({"name": ...}, ["name", "is required"]),
+    ({"output": "a\0b"}, ["output", "a path"]),
+    ({"manifest__uri": " "}, ["manifest.uri", "a path"]),
+    ({"submit": None}, ["submit", "was None", "a mapping"]),
+    ({"foo.bar": 5}, ["foo.bar", "is not a known key"]),
+    ({"task__type": "{text}"}, ["task.type", "'{text}'", "categorization"]),
+    ({"task__type": "categorisation"}, ["task.type", "did you mean `categorization`?"]),
+    ({"completion__every": "99999999999999999d"}, ["completion.every", "30s"]),
+    ({"attachments__presign": "0.5s"}, ["attachments.presign", "a minute"]),
+    ({"submit__price_per_task": float("inf")}, ["submit.price_per_task", "finite"]),
+    ({"scale__url": "http://127.0.0.1:99999"}, ["scale.url", "port"]),
+    ({"scale__url": "foo"}, ["scale.url", "http://"]),
+    ({"name": "a/b"}, ["name", "'a/b'", "letters"]),
+    ({"manifest": "x.jsonl"}, ["manifest", "a mapping"]),
+    ({"manifest__row_id": ...}, ["manifest.row_id", "is required"]),
+    ({"submit__concurrency": 0}, ["submit.concurrency", "was 0", "at least 1"]),
+    ({"submit__concurrency": "many"}, ["submit.concurrency", "'many'", "a whole number"]),
+    ({"submit__rate": "fast"}, ["submit.rate", "'fast'", "50/s"]),
+    ({"submit__max_cost": 3}, ["max_cost", "price_per_task"]),
+    ({"completion__every": "soon"}, ["completion.every", "'soon'", "30s"]),
+    ({"completion__wait": "pigeon"}, ["completion.wait", "'pigeon'", "'poll'"]),
+    ({"attachments__check": "some"}, ["attachments.check", "'some'", "'auto'"]),
+    ({"attachments__presign": "8d"}, ["attachments.presign", "7 days"]),
+    ({"max_rejected": "150%"}, ["max_rejected", "5%"]),
+    ({"scale__mode": "real"}, ["scale.mode", "'real'", "'test'"]),
+    ({"scale__key": "live_abc"}, ["scale.key", "does not name a secret", "env:SCALE_API_KEY"]),
+    ({"metadata": ["fingerprint"]}, ["metadata", "'fingerprint'", "rename"]),
+    ({"task__type": ...}, ["task.type", "is required", "categorization"]),
+    ({"task__instruction": ...}, ["task.instruction", "is required"]),
+    ({"task__categories": "a"}, ["task.categories", "'a'", "a list"]),
+    ({"task__catgories": ["a"]}, ["task.catgories", "did you mean `categories`?"]),
+    ({"task__unique_id": "x"}, ["task.unique_id", "set by the job"]),
+    ({"task__urgency": "now"}, ["task.urgency", "'now'", "'day'"]),
+    ({"task__callback_url": "nowhere"}, ["task.callback_url", "'nowhere'", "https://"]),
+    ({"task__attachment_type": "smell"}, ["task.attachment_type", "'smell'", "'image'"]),
+    (
+        {"task": {"type": "annotation", "attachment": "{text}", "objects_to_annotate": list("abcdefg")}},
+        ["task.objects_to_annotate", "has 7 objects", "at most 6"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BAD, ids=lambda value: str(value)[:40])
+def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
+    path = write_config(tmp_path, **change)
+    with pytest.raises(Unusable) as caught:
+        load_job(str(path))
+    for word in [str(path), *words]:
+        assert word in str(caught.value)
+    assert "live_abc" not in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    path = write_config(tmp_path, nmae="x", submit__concurrency=0)
+    with pytest.raises(Unusable) as caught:
+        load_job(str(path))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"name: [", "line"),
+        (b"- a\n- b", "is not a job"),
+        (b"", "is not a job"),
+        (b"name: \xff", "is not UTF-8"),
+        (b"name: a\x00b", "is no valid YAML"),
+        (b"submit: {max_tasks: 1}\nsubmit: {rate: 5/s}", "line 2: .*'submit' is there twice"),
+        (b"task: &x {a: *x}", "is no valid YAML"),
+        (b"name: 2024-13-45", "is no valid YAML"),
+        (b'name: "\\ud83d"', "is no valid YAML"),
+        (b"[" * 3000, "is no valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_config(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_bytes(content)
+    with pytest.raises(Unusable, match=words):
+        load_job(str(path))
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="no such file"):
+        load_job(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=str)
+def test_the_configs_that_come_along_are_good(path: Path) -> None:
+    assert load_job(str(path)).name == path.stem
+
+
+def test_units(tmp_path: Path) -> None:
+    job = make_job(
+        tmp_path, submit__rate="600/m", completion__every="1.5h", attachments__presign="1d", max_rejected="5%"
+    )
+    assert job.submit.rate == 10
+    assert job.completion.every == timedelta(minutes=90)
+    assert job.attachments.presign == timedelta(days=1)
+    assert job.allowed_unlabeled(1000) == 50
+    assert make_job(tmp_path, max_rejected="29%").allowed_unlabeled(100) == 29
+
+
+def test_a_job_survives_json(tmp_path: Path) -> None:
+    """Prefect stores the parameters of a run as JSON."""
+    job = make_job(tmp_path, submit__rate="50/s", max_rejected=7, completion__every="45s")
+    assert Job.model_validate_json(job.model_dump_json()) == job
+
+
+def test_the_smaller_cap_holds(tmp_path: Path) -> None:
+    assert make_job(tmp_path).submit.cap() is None
+    assert make_job(tmp_path, submit__max_tasks=5).submit.cap() == 5
+    prices = {"submit__price_per_task": 0.1, "submit__max_cost": 0.3}
+    assert make_job(tmp_path, **prices).submit.cap() == 3
+    assert make_job(tmp_path, submit__max_tasks=2, **prices).submit.cap() == 2
+
+
+def test_the_command_line_and_the_environment_override(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALE_API_URL", "http://127.0.0.1:1/v1")
+    job = load_job(str(write_config(tmp_path)), manifest="other.csv", output="s3://b/p")
+    assert (job.manifest.uri, job.output, job.scale.url) == ("other.csv", "s3://b/p", "http://127.0.0.1:1/v1")
+
+
+@pytest.mark.parametrize(
+    ("key", "mode", "words"),
+    [
+        (None, "test", "holds no SCALE_API_KEY"),
+        ("live_abc", "test", "the key is a live key"),
+        ("test_abc", "live", "the key is a test key"),
+        ("abc", "test", "the key is a live key"),
+        ("test_a b", "test", "is no API key"),
+    ],
+)
+def test_a_key_for_the_other_mode_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, mode: str, words: str
+) -> None:
+    monkeypatch.delenv("SCALE_API_KEY", raising=False)
+    if key:
+        monkeypatch.setenv("SCALE_API_KEY", key)
+    with pytest.raises(Unusable, match=words) as caught:
+        read_key(make_job(tmp_path, scale__mode=mode))
+    assert key is None or key not in str(caught.value)

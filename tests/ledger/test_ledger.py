@@ -1,0 +1,58 @@
+"""The ledger is asked for many tasks at once, whichever parts they lie in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from labelflow.ledger import parts
+from labelflow.ledger.ledger import Ledger
+from labelflow.records import Submission
+from labelflow.storage.folder import LocalFolder
+from labelflow.tables.key_index import UNKNOWN
+
+SOURCE = pa.struct([("id", pa.string())])
+PARTS, PART_ROWS = 5, 4
+
+
+@pytest.fixture(params=["kept", "read again"])
+def ledger(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    monkeypatch.setattr(parts, "KEPT_ROWS", 1000 if request.param == "kept" else 1)
+    made = Ledger(LocalFolder(str(tmp_path)), SOURCE)
+    for start in range(0, PARTS * PART_ROWS, PART_ROWS):
+        made.record([submission(number) for number in range(start, start + PART_ROWS)])
+    return made
+
+
+def submission(number: int, generation: int = 0) -> Submission:
+    return Submission(
+        row_id=f"r{number}",
+        row=number + 1,
+        task_id=f"t{number}-{generation}",
+        unique_id=None,
+        fingerprint=f"f{number}",
+        inputs=number,
+        generation=generation,
+        created_at=None,
+        attachments=[f"a{number}"],
+        source={"id": f"r{number}"},
+    )
+
+
+def test_submissions_come_in_the_order_in_which_they_were_asked_for(ledger: Ledger) -> None:
+    wanted = np.random.default_rng(7).permutation(PARTS * PART_ROWS)[:13]
+    found = ledger.submissions(ledger.find([f"t{number}-0" for number in wanted]))
+    assert found["row_id"].to_pylist() == [f"r{number}" for number in wanted]
+    assert found["attachments"].to_pylist() == [[f"a{number}"] for number in wanted]
+
+
+def test_tasks_of_others_and_superseded_ones_are_not_found(ledger: Ledger) -> None:
+    ledger.record([submission(6, generation=1)])
+    assert ledger.superseded() == ["t6-0"]
+    places = ledger.find(["t5-0", "t6-0", "elsewhere", "t6-1"])
+    assert (places == UNKNOWN).tolist() == [False, True, True, False]
+    assert ledger.rows_at(places[[0, 3]]).tolist() == [6, 7]
+    assert ledger.has_task("t6-0")

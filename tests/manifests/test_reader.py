@@ -1,0 +1,161 @@
+"""Manifests of every format: good rows, bad rows, bad files."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from labelflow.errors import Unusable
+from labelflow.manifests import open_manifest
+from labelflow.manifests.jsonl import LONGEST_LINE
+
+WHEN = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+def write(path: Path, content: bytes | str) -> str:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    uri = write(tmp_path / "m.jsonl", '\ufeff{"id": "001", "n": 1}\r\n\n{"id": "2", "tags": ["ü"]}\n')
+    manifest = open_manifest(uri)
+    assert [(row.number, row.values) for row in manifest.rows] == [
+        (1, {"id": "001", "n": 1}),
+        (2, {"id": "2", "tags": ["ü"]}),
+    ]
+    columns: dict[str, pa.DataType] = {"id": pa.string(), "n": pa.int64(), "tags": pa.list_(pa.string())}
+    assert manifest.schema == pa.schema(columns)
+
+
+def test_csv_keeps_leading_zeros_quotes_and_empty_cells(tmp_path: Path) -> None:
+    uri = write(tmp_path / "m.csv", '\ufeffid,text,note\r\n007,"a, ""b""\nc",\r\n')
+    rows = list(open_manifest(uri).rows)
+    assert [row.values for row in rows] == [{"id": "007", "text": 'a, "b"\nc', "note": None}]
+
+
+def test_parquet_keeps_types(tmp_path: Path) -> None:
+    table = pa.table({"id": [1, 2], "at": pa.array([WHEN, None], pa.timestamp("ms", "UTC")), "l": [["a"], []]})
+    pq.write_table(table, tmp_path / "m.parquet")
+    manifest = open_manifest(str(tmp_path / "m.parquet"))
+    assert manifest.schema.field("at").type == pa.timestamp("ms", "UTC")
+    first = next(manifest.rows)
+    assert (first.number, first.values["id"], first.values["l"]) == (1, 1, ["a"])
+
+
+BAD_ROWS: list[tuple[str, bytes, int, str]] = [
+    ("m.jsonl", b'{"id": 1}\n{"id": 2\n{"id": 3}\n', 2, "no valid JSON"),
+    ("m.jsonl", b'{"id": 1}\n[2]\n{"id": 3}\n', 2, "not an object"),
+    ("m.jsonl", b'{"id": 1}\n{"id": "\xff"}\n{"id": 3}\n', 2, "not UTF-8"),
+    ("m.jsonl", b'{"id": 1}\n{"id": 2}\n{"id": 3', 3, "no valid JSON"),
+    ("m.csv", b"id,a\n1,x\n2\n3,y\n", 2, "1 cells under 2 columns"),
+    ("m.csv", b"id,a\n1,x\n2,y,z\n3,y\n", 2, "3 cells under 2 columns"),
+    ("m.csv", b"id,a\n1,x\n2,\xff\n3,y\n", 2, "not UTF-8"),
+    ("m.csv", b'id,a\n1,x\n2,y\n3,"y\n', 3, "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "number", "reason"), BAD_ROWS)
+def test_a_bad_row_costs_itself_only(tmp_path: Path, name: str, content: bytes, number: int, reason: str) -> None:
+    rows = list(open_manifest(write(tmp_path / name, content)).rows)
+    assert [row.number for row in rows] == [1, 2, 3]
+    bad = [row for row in rows if row.problem]
+    assert [row.number for row in bad] == [number]
+    assert bad[0].problem is not None
+    assert reason in bad[0].problem.reason
+
+
+BAD_FILES: list[tuple[str, bytes, str]] = [
+    ("m.jsonl", b"", "holds no rows"),
+    ("m.jsonl", b"\n\n", "holds no rows"),
+    ("m.jsonl", b'[{"id": 1}]', "no JSON Lines"),
+    ("m.jsonl", b"PAR1", "no JSON Lines"),
+    ("m.jsonl", '{"id": 1}'.encode("utf-16"), "UTF-16"),
+    ("m.csv", b"", "holds no rows"),
+    ("m.csv", b"id,a\n", "holds no rows"),
+    ("m.csv", b"id,id\n1,2\n", "twice"),
+    ("m.csv", "id,a\n1,2\n".encode("utf-16"), "not UTF-8"),
+    ("m.csv", b'id,a\n1,x\n2,"b\n3,c\n4,d\n', "lines 3 to 5 are inside it; mend line 3"),
+    ("m.parquet", b"", "no readable Parquet"),
+    ("m.parquet", b"PAR1 and then nothing", "no readable Parquet"),
+    ("m.txt", b"a", ".jsonl"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES)
+def test_a_bad_file_is_named_and_why(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    uri = write(tmp_path / name, content)
+    with pytest.raises(Unusable, match=reason) as caught:
+        open_manifest(uri)
+    assert str(caught.value).startswith(uri)
+
+
+def test_a_parquet_text_that_is_no_utf8_costs_its_row_only(tmp_path: Path) -> None:
+    texts = pa.array([b"good", b"\xff", b"fine"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"id": texts}), tmp_path / "m.parquet")
+    rows = list(open_manifest(str(tmp_path / "m.parquet")).rows)
+    assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
+
+
+def test_a_parquet_file_with_a_damaged_name_of_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"column": [1]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"column", b"c\xfflumn"))
+    with pytest.raises(Unusable, match="no readable Parquet"):
+        open_manifest(str(path))
+
+
+def test_a_line_that_is_too_long_is_one_row(tmp_path: Path) -> None:
+    long = b'{"id": 2, "text": "' + b"x" * (2 * LONGEST_LINE) + b'"}'
+    rows = list(open_manifest(write(tmp_path / "m.jsonl", b'{"id": 1}\n' + long + b'\n{"id": 3}\n')).rows)
+    assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
+
+
+def test_a_parquet_file_with_a_column_twice(tmp_path: Path) -> None:
+    pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["id", "id"]), tmp_path / "m.parquet")
+    with pytest.raises(Unusable, match="the column 'id' twice"):
+        open_manifest(str(tmp_path / "m.parquet"))
+
+
+def test_a_truncated_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    pq.write_table(pa.table({"id": list(range(1000))}), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(Unusable, match="no readable Parquet"):
+        open_manifest(str(path))
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="no such file"):
+        open_manifest(str(tmp_path / "none.jsonl"))
+
+
+def test_a_long_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"id": number}) + "\n" for number in range(5000))
+    manifest = open_manifest(write(tmp_path / "m.jsonl", lines))
+    assert [row.number for row in manifest.rows] == list(range(1, 5001))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2], pa.int64()),
+        ([1, 2.5], pa.float64()),
+        ([True, None], pa.bool_()),
+        ([1, "x"], pa.string()),
+        ([None, None], pa.string()),
+        ([{"a": 1}, {"a": 2}], pa.struct([("a", pa.int64())])),
+        ([{}, None], pa.string()),
+        ([[], []], pa.string()),
+        ([2**63, 1], pa.string()),
+    ],
+)
+def test_types_are_told_from_values(tmp_path: Path, values: list[Any], kind: pa.DataType) -> None:
+    lines = "".join(json.dumps({"v": value}) + "\n" for value in values)
+    assert open_manifest(write(tmp_path / "m.jsonl", lines)).schema.field("v").type == kind

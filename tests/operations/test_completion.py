@@ -1,0 +1,154 @@
+"""A job that is through: it is closed, left alone, looked at now and then, and opened again by what is new."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from labelflow.callbacks.callback import CALLBACKS, parse_callback, store
+from labelflow.jobs.job import Job
+from labelflow.operations import completion
+from labelflow.operations.collect import Visited, visit
+from labelflow.operations.completion import RECALLS, Closed
+from labelflow.operations.existing_job import BegunJob
+from labelflow.sandbox.testing import running
+from labelflow.storage.folder import Folder, open_folder
+from tests.support.jobs import make_job
+from tests.support.run_job import label
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "live_closed")
+
+
+def the_job(folder: Path, url: str, rows: int = 5) -> Job:
+    lines = [json.dumps({"id": f"r{number}", "text": f"text {number}"}) + "\n" for number in range(rows)]
+    (folder / "manifest.jsonl").write_text("".join(lines))
+    return make_job(folder, scale={"url": url, "mode": "live"})
+
+
+def look(job: Job) -> Visited:
+    with closing(BegunJob(job)) as begun:
+        return visit(begun)
+
+
+def ended(job: Job) -> Folder:
+    """The folder of a job that was closed after a visit."""
+    deadline = time.monotonic() + 20
+    while not (seen := look(job)).is_through:
+        assert time.monotonic() < deadline
+    folder = open_folder(job.output)
+    assert seen.summary
+    completion.close(folder, seen.summary, seen.mark)
+    return folder
+
+
+def is_left_alone(folder: Folder, at: datetime | None = None) -> bool:
+    found = completion.read_closed(folder)
+    return found is not None and found.rests(completion.mark_now(folder), at or datetime.now(UTC))
+
+
+def test_a_closed_job_is_left_alone_until_tasks_are_recorded(tmp_path: Path) -> None:
+    with running(turnaround=0) as url:
+        job = the_job(tmp_path, url)
+        label(job, wait=False)
+        folder = ended(job)
+        assert is_left_alone(folder)
+        found = completion.read_closed(folder)
+        assert found
+        assert (found.rows, found.labeled, found.error) == (5, 5, 0)
+        label(job, wait=False)  # there is nothing new in it
+        assert is_left_alone(folder)
+        label(the_job(tmp_path, url, rows=6), wait=False)
+        assert not is_left_alone(folder)
+        assert is_left_alone(ended(job))
+
+
+def test_a_walk_through_the_manifest_that_found_something_else_opens_a_job(tmp_path: Path) -> None:
+    with running(turnaround=0) as url:
+        job = the_job(tmp_path, url)
+        label(job, wait=False)
+        folder = ended(job)
+        label(the_job(tmp_path, url, rows=4), wait=False)  # a row is gone
+        assert not is_left_alone(folder)
+
+
+def test_callbacks_open_a_closed_job_but_for_those_that_nobody_knows(tmp_path: Path) -> None:
+    with running(turnaround=0) as url:
+        job = the_job(tmp_path, url)
+        label(job, wait=False)
+        folder = ended(job)
+        task = {"task_id": "f" * 24, "type": "categorization", "status": "completed", "response": {"category": "a"}}
+        store(folder, CALLBACKS, [parse_callback(json.dumps({"task": task}).encode()).line()])
+        assert not is_left_alone(folder)
+        assert is_left_alone(ended(job))
+        assert len(folder.list(CALLBACKS)) == 1
+
+
+def test_what_is_recorded_while_a_visit_is_under_way_is_for_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(turnaround=0) as url:
+        job = the_job(tmp_path, url)
+        label(job, wait=False)
+        while not (seen := look(job)).is_through:
+            pass
+        label(the_job(tmp_path, url, rows=6), wait=False)
+        assert seen.summary
+        completion.close(open_folder(job.output), seen.summary, seen.mark)
+        assert not is_left_alone(open_folder(job.output))
+
+
+def at(looked_after: timedelta) -> Closed:
+    counts = dict.fromkeys(("rows", "labeled", "rejected", "error", "canceled"), 0)
+    return Closed(closed_at=NOON, looked_at=NOON + looked_after, mark="m", **counts)
+
+
+@pytest.mark.parametrize(
+    ("looked_after", "next_after"),
+    [
+        (timedelta(0), HOUR),
+        (5 * HOUR, 6 * HOUR),
+        (50 * HOUR, 55 * HOUR),
+        (RECALLS - HOUR, RECALLS),
+        (RECALLS, None),
+        (RECALLS + HOUR, None),
+    ],
+)
+def test_a_closed_job_is_looked_at_ever_less_and_a_last_time_after_a_week(
+    looked_after: timedelta, next_after: timedelta | None
+) -> None:
+    job, second = at(looked_after), timedelta(seconds=1)
+    if next_after is None:
+        assert job.rests("m", NOON + timedelta(days=400))
+    else:
+        assert job.rests("m", NOON + next_after - second)
+        assert not job.rests("m", NOON + next_after)
+
+
+def test_a_look_at_a_closed_job_is_noted_and_does_not_close_it_anew(tmp_path: Path) -> None:
+    with running(turnaround=0) as url:
+        job = the_job(tmp_path, url)
+        label(job, wait=False)
+        folder = ended(job)
+        first = completion.read_closed(folder)
+        second = completion.read_closed(ended(job))
+    assert first
+    assert second
+    assert second.closed_at == first.closed_at
+    assert second.looked_at > first.looked_at
+
+
+def test_a_damaged_note_means_that_a_job_is_looked_after(tmp_path: Path) -> None:
+    folder = open_folder(str(tmp_path))
+    folder.write(completion.FILE, b"{")
+    assert completion.read_closed(folder) is None

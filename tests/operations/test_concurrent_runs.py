@@ -1,0 +1,134 @@
+"""Two runs of one job at the same time: side by side where the server keeps a second task out, else one by one."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from labelflow.concurrency import lease
+from labelflow.errors import Interrupted
+from labelflow.jobs.job import Job
+from labelflow.operations.label import Run
+from labelflow.planning.plan import Plan
+from labelflow.planning.relabeling import Relabel
+from labelflow.sandbox.testing import running
+from labelflow.scale.client import ScaleClient
+from tests.support.jobs import make_job
+from tests.support.run_job import label
+from tests.support.stale_leases import marks
+
+ROWS = 40
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "test_both")
+    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.05)
+
+
+def the_job(folder: Path, url: str, **changes: Any) -> Job:
+    rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(ROWS)]
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return make_job(folder, scale={"url": url}, completion={"every": "0.5s"}, **changes)
+
+
+def created(url: str) -> int:
+    with ScaleClient("test_both", url) as client:
+        return sum(1 for _ in client.list_tasks())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "changes", "relabel"),
+    [
+        ("2017", {}, None),
+        ("today", {"submit": {"max_tasks": 10}}, None),
+        ("today", {"submit": {"price_per_task": 1, "max_cost": 10}}, None),
+        ("today", {}, Relabel.CHANGED),
+    ],
+    ids=["2017", "max_tasks", "max_cost", "relabel"],
+)
+def test_a_second_run_is_refused_where_only_our_books_know_what_may_be_created(
+    tmp_path: Path, dialect: str, changes: dict[str, Any], relabel: Relabel | None
+) -> None:
+    with running(dialect=dialect) as url:
+        job = the_job(tmp_path, url, **changes)
+        with closing(Run(Plan(job, relabel=relabel))) as first:
+            with pytest.raises(Interrupted, match="another run of this job is at work"):
+                Run(Plan(job))
+            for chunk in first.chunks():
+                first.submit(chunk)
+            with pytest.raises(Interrupted, match="another run of this job is at work"):
+                Run(Plan(job))
+            first.finish_submission()
+            before = created(url)
+            second = label(job, wait=False)
+            assert (second.created, created(url)) == (0, before)
+        assert not marks(tmp_path / "out")
+
+
+def test_a_run_that_was_planned_before_the_first_recorded_its_tasks_knows_them(tmp_path: Path) -> None:
+    with running(dialect="2017") as url:
+        job = the_job(tmp_path, url)
+        planned = Plan(job)
+        assert label(job).created == ROWS
+        with closing(Run(planned)) as run:
+            for chunk in run.chunks():
+                run.submit(chunk)
+            run.finish_submission()
+        assert created(url) == ROWS
+
+
+def test_runs_side_by_side_share_the_tasks_and_the_answers(tmp_path: Path) -> None:
+    with running(dialect="today") as url:
+        job = the_job(tmp_path, url)
+        with closing(Run(Plan(job))) as first, closing(Run(Plan(job))) as second:
+            for mine, its in zip(first.chunks(), second.chunks(), strict=True):
+                first.submit(mine)
+                second.submit(its)
+            for run in (first, second):
+                run.finish_submission()
+            while first.waiting or second.waiting:
+                first.collect()
+                second.collect()
+                time.sleep(0.05)
+            assert first.finish().labeled == second.finish().labeled == ROWS
+        assert created(url) == ROWS
+        assert pd.read_parquet(tmp_path / "out" / "labels")["row_id"].is_unique
+
+
+def test_while_one_process_writes_answers_another_only_reads_them(tmp_path: Path) -> None:
+    with running(dialect="today") as url:
+        job = the_job(tmp_path, url)
+        label(job)
+        (tmp_path / "out" / "labels").rename(tmp_path / "hidden")
+        with closing(Run(Plan(job))) as waiting:
+            other = lease.Lease(waiting.plan.folder, lease.COLLECTORS, exclusive=True, longest_answer=20)
+            assert other.try_take() is None
+            assert (waiting.waiting, waiting.collect()) == (ROWS, 0)
+            assert not (tmp_path / "out" / "labels").exists()
+            (tmp_path / "hidden").rename(tmp_path / "out" / "labels")
+            assert waiting.collect() == ROWS
+            other.release()
+
+
+def test_rows_that_one_run_left_and_the_other_submitted_are_counted_once(tmp_path: Path) -> None:
+    with running(dialect="today") as url:
+        job = the_job(tmp_path, url, max_rejected="100%")
+        good = (tmp_path / "manifest.jsonl").read_text()
+        (tmp_path / "manifest.jsonl").write_text(good.replace("text 3", " "))
+        with closing(Run(Plan(job, limit=20))) as run:
+            for chunk in run.chunks():
+                run.submit(chunk)
+            (tmp_path / "manifest.jsonl").write_text(good)
+            assert label(job).labeled == ROWS
+            run.finish_submission()
+            run.collect()
+            summary = run.finish()
+        assert (summary.labeled, summary.rejected, summary.pending) == (ROWS, 0, 0)
+        assert not (tmp_path / "out" / "rejects" / "rejects.parquet").exists()

@@ -1,0 +1,128 @@
+"""Binding: the request of a row, its identity, and what is wrong with a row."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from labelflow.errors import Unusable
+from labelflow.planning.task_requests import LONGEST_ID, Binder, unique_id
+from labelflow.records import BoundRow, ManifestRow, Rejected
+from tests.support.jobs import make_job
+
+COLUMNS: dict[str, pa.DataType] = {
+    "id": pa.string(),
+    "text": pa.string(),
+    "n": pa.int64(),
+    "labels": pa.list_(pa.string()),
+}
+SCHEMA = pa.schema(COLUMNS)
+BOXES = {"type": "annotation", "attachment": "{text}", "objects_to_annotate": "{labels}"}
+
+
+def bind(tmp_path: Path, values: dict[str, Any], **changes: Any) -> BoundRow | Rejected:
+    return Binder(make_job(tmp_path, **changes), SCHEMA).bind(ManifestRow(1, values))
+
+
+def test_a_row_becomes_a_request(tmp_path: Path) -> None:
+    bound = bind(tmp_path, {"id": 7, "text": "hello", "n": 3}, metadata=["n"])
+    assert isinstance(bound, BoundRow)
+    assert (bound.row_id, bound.unique_id) == ("7", "job/7")
+    assert bound.params == {
+        "instruction": "What is it about?",
+        "attachment_type": "text",
+        "attachment": "hello",
+        "categories": ["a", "b"],
+    }
+    assert bound.source == {"id": "7", "n": 3}
+
+
+def test_a_list_column_stays_a_list_and_s3_stays_s3(tmp_path: Path) -> None:
+    bound = bind(tmp_path, {"id": "1", "text": "s3://b/k.jpg", "labels": ["car"]}, task=BOXES)
+    assert isinstance(bound, BoundRow)
+    assert bound.params["objects_to_annotate"] == ["car"]
+    assert [(a.uri, a.attachment_type) for a in bound.attachments] == [("s3://b/k.jpg", "image")]
+    assert bound.params["attachment"] == "s3://b/k.jpg"
+
+
+BAD: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
+    ({"id": None, "text": "x"}, {}, "id", "is null"),
+    ({"id": "  ", "text": "x"}, {}, "id", "was ' '"),
+    ({"id": 1.5, "text": "x"}, {}, "id", "was 1.5"),
+    ({"id": True, "text": "x"}, {}, "id", "was True"),
+    ({"id": "1", "text": " "}, {}, "attachment", "is empty"),
+    ({"id": "1", "text": None}, {}, "text", "is null"),
+    ({"id": "1"}, {}, "text", "is missing"),
+    ({"id": "1", "text": "ftp://x/y", "labels": ["a"]}, {"task": BOXES}, "attachment", "ftp://"),
+    ({"id": "1", "text": "https://x/y", "labels": list("abcdefg")}, {"task": BOXES}, "objects_to_annotate", "has 7"),
+    ({"id": "1", "text": "https://x/y", "labels": "car"}, {"task": BOXES}, "objects_to_annotate", "was 'car'"),
+    (
+        {"id": "1", "text": "https://x/y", "n": 2**70, "labels": ["a"]},
+        {"task": {**BOXES, "extra": "{n}"}},
+        "task",
+        "64-bit",
+    ),
+    ({"id": "1", "text": "x", "n": "three"}, {"metadata": ["n"]}, "n", "'three'"),
+    ({"id": "1", "text": "x", "n": 2**70}, {"metadata": ["n"]}, "n", "int64"),
+]
+
+
+@pytest.mark.parametrize(("values", "changes", "field", "reason"), BAD)
+def test_what_is_wrong_with_a_row_is_named(
+    tmp_path: Path, values: dict[str, Any], changes: dict[str, Any], field: str, reason: str
+) -> None:
+    rejected = bind(tmp_path, values, **changes)
+    assert isinstance(rejected, Rejected)
+    assert rejected.problem.field == field
+    assert reason in rejected.problem.reason
+    assert rejected.problem.fix
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"manifest__row_id": "key"}, "manifest.row_id names the column 'key'"),
+        ({"metadata": ["camera"]}, "metadata names the column 'camera'"),
+        ({"task__instruction": "Look at {picture}"}, "'picture'"),
+    ],
+)
+def test_a_column_that_the_manifest_lacks_ends_the_run(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(Unusable, match=words):
+        Binder(make_job(tmp_path, **changes), SCHEMA)
+
+
+def test_the_identity_of_a_row_is_its_content(tmp_path: Path) -> None:
+    def fingerprint(values: dict[str, Any], **changes: Any) -> str:
+        bound = bind(tmp_path, {"id": "1", "labels": ["car"], **values}, **changes)
+        assert isinstance(bound, BoundRow)
+        return bound.fingerprint
+
+    first = fingerprint({"text": "hello"})
+    assert first == fingerprint({"text": "hello"}) == fingerprint({"text": "hello"}, task__urgency="week")
+    assert first != fingerprint({"text": "hello!"})
+    assert first != fingerprint({"text": "hello"}, task__instruction="Else?")
+    signed = "https://b.example/k.jpg?v=1&X-Amz-Signature={}&X-Amz-Date=2026"
+    assert fingerprint({"text": signed.format("a")}, task=BOXES) == fingerprint(
+        {"text": signed.format("b")}, task=BOXES
+    )
+
+
+def test_unique_ids_do_not_collide_and_stay_short() -> None:
+    assert unique_id("a", "b/c") != unique_id("a.b", "c")
+    long = unique_id("job", "x" * 1000)
+    assert len(long) <= LONGEST_ID
+    assert long != unique_id("job", "x" * 1001)
+    assert unique_id("job", "1", 2) == "job/1#2"
+
+
+def test_times_and_numbers_reach_json(tmp_path: Path) -> None:
+    schema = pa.schema([("id", pa.int64()), ("text", pa.timestamp("ms", "UTC"))])
+    when = datetime(2026, 11, 23, tzinfo=UTC)
+    bound = Binder(make_job(tmp_path), schema).bind(ManifestRow(1, {"id": 1, "text": when}))
+    assert isinstance(bound, BoundRow)
+    assert bound.params["attachment"] == "2026-11-23T00:00:00+00:00"
+    assert bound.source == {"id": 1}

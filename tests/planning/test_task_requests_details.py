@@ -1,0 +1,130 @@
+"""Binding, rejects and manifests: identities that hold, types that stay, and nothing that gets lost on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from labelflow.errors import Interrupted
+from labelflow.manifests import open_manifest
+from labelflow.outputs.rejects import FILE, publish
+from labelflow.planning.task_requests import LONGEST_ID, Binder, unique_id
+from labelflow.problems import Problem
+from labelflow.records import BoundRow, ManifestRow, Rejected
+from labelflow.scale.task_types import task_type
+from labelflow.storage.folder import LocalFolder
+from tests.support.jobs import make_job
+
+COLUMNS: dict[str, pa.DataType] = {"id": pa.string(), "text": pa.string(), "n": pa.int64()}
+SCHEMA = pa.schema(COLUMNS)
+
+
+def bound(tmp_path: Path, values: dict[str, Any], schema: pa.Schema = SCHEMA, **changes: Any) -> BoundRow:
+    row = Binder(make_job(tmp_path, **changes), schema).bind(ManifestRow(1, values))
+    assert isinstance(row, BoundRow)
+    return row
+
+
+def test_the_fingerprint_tells_types_apart_and_not_the_order_of_keys(tmp_path: Path) -> None:
+    task = {"type": "some", "attachment_type": "text", "attachment": "{text}"}
+    values = {"id": "1", "text": "x"}
+    first = bound(tmp_path, values, task=task).fingerprint
+    assert first != bound(tmp_path, values, task={**task, "type": "other"}).fingerprint
+    assert first == bound(tmp_path, values, task=dict(reversed(task.items()))).fingerprint
+
+
+def test_what_the_job_does_not_say_is_not_sent(tmp_path: Path) -> None:
+    params = bound(tmp_path, {"id": "1", "text": "x"}).params
+    assert sorted(params) == ["attachment", "attachment_type", "categories", "instruction"]
+
+
+def test_what_the_contract_does_not_know_is_sent_all_the_same(tmp_path: Path) -> None:
+    row = bound(tmp_path, {"id": "1", "text": "x", "n": 3}, task__novelty={"of": ["{n}"]})
+    assert row.params["novelty"] == {"of": [3]}
+
+
+def test_a_common_parameter_from_a_column_is_checked_row_by_row(tmp_path: Path) -> None:
+    binder = Binder(make_job(tmp_path, task__urgency="{text}"), SCHEMA)
+    assert isinstance(binder.bind(ManifestRow(1, {"id": "1", "text": "week"})), BoundRow)
+    bad = binder.bind(ManifestRow(2, {"id": "2", "text": "soon"}))
+    assert isinstance(bad, Rejected)
+    assert bad.problem.field == "urgency"
+
+
+def test_an_id_is_hashed_only_where_it_is_too_long() -> None:
+    most = "x" * (LONGEST_ID - len("job/"))
+    assert unique_id("job", most) == f"job/{most}"
+    assert unique_id("job", most + "x").startswith("job/sha256-")
+
+
+def test_dictionary_columns_are_carried_as_what_they_hold(tmp_path: Path) -> None:
+    kind = pa.dictionary(pa.int8(), pa.string())
+    schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("camera", kind)])
+    job = make_job(tmp_path, metadata=["camera"])
+    assert Binder(job, schema).source_type == pa.struct([("id", pa.string()), ("camera", pa.string())])
+    assert bound(tmp_path, {"id": "1", "text": "x", "camera": "left"}, schema, metadata=["camera"]).source == {
+        "id": "1",
+        "camera": "left",
+    }
+
+
+def test_the_types_that_a_folder_was_begun_with_hold(tmp_path: Path) -> None:
+    begun = pa.struct([("id", pa.string()), ("n", pa.float64())])
+    binder = Binder(make_job(tmp_path, metadata=["n"]), SCHEMA, begun)
+    assert binder.source_type == begun
+
+
+def test_rejects_are_in_order_and_keep_types_texts_and_no_signature(tmp_path: Path) -> None:
+    folder = LocalFolder(str(tmp_path))
+    reason = "https://b.example/k.jpg?X-Amz-Signature=5ec2e7 answered 403"
+    rejected = [
+        Rejected(ManifestRow(9, {"id": "b", "n": 2}), "b", Problem("attachment", reason, "correct it")),
+        Rejected(ManifestRow(4, {}, None, '{"id": 4'), None, Problem("(line)", "is no valid JSON", "mend it")),
+        Rejected(ManifestRow(2, {"id": "a", "n": 1}), "a", Problem("text", "is null", "give it a value")),
+    ]
+    publish(folder, rejected, SCHEMA)
+    table = pq.read_table(tmp_path / FILE)
+    assert table["reject_row"].to_pylist() == [2, 4, 9]
+    assert table["n"].type == pa.int64()
+    assert table["n"].to_pylist() == [1, None, 2]
+    assert table["reject_text"].to_pylist() == [None, '{"id": 4', None]
+    assert table["reject_reason"].to_pylist()[2] == "https://b.example/k.jpg answered 403"
+    publish(folder, [], SCHEMA)
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_line_that_cannot_be_read_keeps_its_text(tmp_path: Path) -> None:
+    (tmp_path / "m.jsonl").write_bytes(b'{"id": 1}\n{"id": 2\n[3]\n')
+    rows = list(open_manifest(str(tmp_path / "m.jsonl")).rows)
+    assert [row.text for row in rows] == [None, '{"id": 2', "[3]"]
+    (tmp_path / "m.csv").write_bytes(b"id,a\n1,x\n2\n")
+    assert [row.text for row in open_manifest(str(tmp_path / "m.csv")).rows] == [None, "2"]
+
+
+def test_rows_of_a_long_parquet_file_are_numbered_through(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": list(range(2500))}), tmp_path / "m.parquet", row_group_size=700)
+    rows = list(open_manifest(str(tmp_path / "m.parquet")).rows)
+    assert [row.number for row in rows] == list(range(1, 2501))
+    assert [row.values["id"] for row in rows] == list(range(2500))
+
+
+def test_a_manifest_that_breaks_off_ends_the_run_and_not_the_data_set(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    table = pa.table({"id": [f"{number * 7919:032x}" for number in range(6000)]})
+    pq.write_table(table, path, row_group_size=2000, compression="zstd", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    start = pq.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset
+    content[start : start + 2000] = bytes(2000)
+    path.write_bytes(content)
+    rows = open_manifest(str(path)).rows
+    with pytest.raises(Interrupted, match=r"cannot be read after row [1-9]"):
+        list(rows)
+
+
+def test_numbers_in_an_answer_become_text_where_text_is_promised() -> None:
+    answer = task_type("categorization").response.model_validate({"category": 7, "category_id": ["1"]})
+    assert answer.model_dump() == {"category": ["7"], "category_id": ["1"]}

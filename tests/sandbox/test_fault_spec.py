@@ -1,0 +1,89 @@
+"""The grammar of `--faults`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labelflow.sandbox.faults.sampler import Fates
+from labelflow.sandbox.settings.fault_kinds import Target
+from labelflow.sandbox.settings.fault_spec import KNOWN, described, parse
+
+DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
+
+
+def test_what_is_given_is_read() -> None:
+    spec = parse(" slow=5%:0.25s,seed = 7 , reset=.5%,lag=3s,429-wait=100% ".replace("100%", "10%"))
+    assert spec.seed == 7
+    assert [(one.kind.name, one.rate, one.seconds) for one in spec.settings] == [
+        ("slow", 0.05, 0.25),
+        ("reset", 0.005, 0),
+        ("lag", 0, 3),
+        ("429-wait", 0.1, 2),
+    ]
+    assert [one.kind.name for one in spec.of(Target.LISTING)] == ["lag"]
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_each_fault_can_be_asked_for_as_its_example_says_and_is_documented(name: str) -> None:
+    (setting,) = parse(KNOWN[name].example).settings
+    assert setting.kind is KNOWN[name]
+    assert KNOWN[name].meaning in described()
+    assert f"| `{KNOWN[name].example}` | {KNOWN[name].meaning} |" in DOCS.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no fault is named; write such as 'seed=7, reset=2%, slow=5%:0.5s, lag=3s'"),
+        ("seed=7", "no fault is named"),
+        ("reset=2%,,slow=5%", "'': a part has no name"),
+        ("rest=2%", "'rest=2%': there is no fault 'rest'; did you mean reset? there are reset, dropped, "),
+        ("reset", "'reset': write such as reset=1%"),
+        ("reset=2", "'reset=2': write such as reset=1%"),
+        ("slow=5%:fast", "'slow=5%:fast': write such as slow=1%:0.5s"),
+        ("slow=5%:2", "'slow=5%:2': write such as slow=1%:0.5s"),
+        ("slow=5%:99999s", "'slow=5%:99999s': a fault takes 86400s at most"),
+        ("reset=-2%", "'reset=-2%': write such as reset=1%"),
+        ("reset=nan%", "'reset=nan%': write such as reset=1%"),
+        ("reset=101%", "'reset=101%': a rate is 100% at most"),
+        ("reset=2%:1s", "'reset=2%:1s': reset takes no time; write reset=2%"),
+        ("reset=2%, reset=3%", "'reset=3%': reset is given twice; give it once"),
+        ("lag=3%", "'lag=3%': lag is a time without a rate; write such as lag=3s"),
+        ("seed=x, reset=2%", "'seed=x': the seed is a whole number, such as seed=7"),
+        ("reset=60%, 429=50%", "reset, 429: the rates for requests add up to 110%; make it 100% at most"),
+    ],
+)
+def test_a_mistake_is_named_with_what_would_be_right(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=r"\w") as error:
+        parse(text)
+    assert str(error.value).startswith(message)
+
+
+def test_rates_of_different_targets_do_not_add_up() -> None:
+    assert len(parse("reset=100%, error=100%, order=100%").settings) == 3
+
+
+def test_a_mistake_ends_the_command_with_status_2_and_one_message() -> None:
+    command = [sys.executable, "-m", "labelflow.sandbox", "--faults", "rset=2%"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert outcome.returncode == 2
+    assert outcome.stdout == ""
+    *_, last = outcome.stderr.splitlines()
+    assert "argument --faults: 'rset=2%': there is no fault 'rset'; did you mean reset?" in last
+
+
+def test_fates_come_at_their_rates_and_the_same_way_with_the_same_seed() -> None:
+    spec = parse("seed=5, reset=2%, 429=10%")
+    one, two = Fates(spec, Target.REQUEST), Fates(spec, Target.REQUEST)
+    drawn = [one.next() for _ in range(20_000)]
+    assert drawn == [two.next() for _ in range(20_000)]
+    names = [setting.kind.name for setting in drawn if setting]
+    assert 300 <= names.count("reset") <= 500
+    assert 1_800 <= names.count("429") <= 2_200
+    by_content = [one.of(str(number).encode()) for number in range(20_000)]
+    assert by_content == [two.of(str(number).encode()) for number in range(20_000)]
+    assert 2_100 <= sum(setting is not None for setting in by_content) <= 2_700

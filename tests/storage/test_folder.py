@@ -1,0 +1,195 @@
+"""Files on disk: whole or not at all, whatever happens meanwhile; and compaction, stopped at each of its steps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from labelflow.errors import StoreTrouble
+from labelflow.storage.folder import LocalFolder
+from labelflow.tables import compaction, external_sort
+from labelflow.tables.compaction import compact, finish_compaction
+from labelflow.tables.key_index import Numbers
+from labelflow.tables.schemas import parts, read_part, texts, to_parquet
+
+PREFIX = "labels/"
+ORDER = {f"t{number}": number for number in range(1, 13)}
+
+
+def order(tasks: Sequence[str]) -> Numbers:
+    return np.array([ORDER[task] for task in tasks], np.int64)
+
+
+def put(folder: LocalFolder, name: str, numbers: list[int]) -> None:
+    """A part with these tasks, newest first as the API lists them."""
+    table = pa.table({"task_id": [f"t{number}" for number in reversed(numbers)]})
+    folder.write(f"{PREFIX}{name}.parquet", to_parquet(table))
+
+
+def visible(folder: LocalFolder) -> list[str]:
+    """The tasks that a reader sees."""
+    return [task for name in parts(folder, PREFIX) for task in texts(read_part(folder, name), "task_id")]
+
+
+class Crash(BaseException):
+    """The power goes."""
+
+
+class Watched(LocalFolder):
+    """Looks after each change that no task is seen twice, and crashes before the so-manieth."""
+
+    def __init__(self, path: str, crash_at: int = 0) -> None:
+        super().__init__(path)
+        self.changes = 0
+        self._crash_at = crash_at
+
+    def _change(self) -> None:
+        seen = visible(self)
+        assert len(seen) == len(set(seen)), "a reader sees a row twice"
+        self.changes += 1
+        if self.changes == self._crash_at:
+            raise Crash
+
+    def write(self, name: str, content: bytes) -> None:
+        self._change()
+        super().write(name, content)
+
+    def write_file(self, name: str, path: Path) -> None:
+        self._change()
+        super().write_file(name, path)
+
+    def move(self, name: str, target: str) -> None:
+        self._change()
+        super().move(name, target)
+
+    def delete(self, name: str) -> None:
+        self._change()
+        super().delete(name)
+
+
+def filled(path: Path) -> LocalFolder:
+    folder = LocalFolder(str(path))
+    put(folder, "part-a", [7, 8, 9])
+    put(folder, "part-b", [1, 2, 3])
+    put(folder, "part-c", [10, 11, 12])
+    put(folder, "part-d", [4, 5, 6])
+    return folder
+
+
+def test_merged_parts_are_sorted_and_nothing_else_is_left(tmp_path: Path) -> None:
+    folder = filled(tmp_path)
+    compact(folder, PREFIX, order)
+    assert visible(folder) == list(ORDER)
+    assert len(parts(folder, PREFIX)) == 1
+    assert [path.name for path in (tmp_path / "_ledger").rglob("*") if path.is_file()] == []
+
+
+def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    steps = Watched(str(filled(tmp_path / "whole")._root))
+    compact(steps, PREFIX, order)
+    assert steps.changes >= 8
+    for step in range(1, steps.changes + 1):
+        path = tmp_path / f"crash-{step}"
+        filled(path)
+        with pytest.raises(Crash):
+            compact(Watched(str(path), step), PREFIX, order)
+        folder = Watched(str(path))
+        finish_compaction(folder)
+        assert sorted(visible(folder), key=ORDER.__getitem__) == list(ORDER), f"after a crash at step {step}"
+        finish_compaction(folder)
+        compact(folder, PREFIX, order)
+        assert visible(folder) == list(ORDER)
+        assert folder.read(compaction.PLAN) is None
+
+
+def test_files_are_merged_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = filled(tmp_path)
+    monkeypatch.setattr(external_sort, "GROUP_ROWS", 3)
+    monkeypatch.setattr(external_sort, "FILE_BYTES", 2 * max(file.size for file in folder.list(PREFIX)) + 1)
+    compact(folder, PREFIX, order)
+    assert 1 < len(parts(folder, PREFIX)) < 4
+    assert sorted(visible(folder), key=ORDER.__getitem__) == list(ORDER)
+
+
+def test_one_part_is_left_as_it_is(tmp_path: Path) -> None:
+    folder = LocalFolder(str(tmp_path))
+    put(folder, "part-a", [1, 2])
+    before = (tmp_path / PREFIX / "part-a.parquet").stat()
+    compact(folder, PREFIX, order)
+    assert (tmp_path / PREFIX / "part-a.parquet").stat() == before
+
+
+def test_other_files_are_no_parts(tmp_path: Path) -> None:
+    folder = filled(tmp_path)
+    folder.write(f"{PREFIX}README.txt", b"mine")
+    compact(folder, PREFIX, order)
+    assert visible(folder) == list(ORDER)
+    assert folder.read(f"{PREFIX}README.txt") == b"mine"
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = LocalFolder(str(tmp_path))
+    folder.write("a/file.parquet", b"old")
+    seen: list[tuple[bytes | None, list[str]]] = []
+
+    def fsync(handle: int) -> None:
+        seen.append((folder.read("a/file.parquet"), [file.name for file in folder.list("a/")]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder.write("a/file.parquet", b"new")
+    assert seen == [(b"old", ["a/file.parquet"]), (b"new", ["a/file.parquet"])]  # the file's fsync, the directory's
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = LocalFolder(str(tmp_path))
+    folder.write("file", b"old")
+
+    def fsync(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StoreTrouble, match="No space left"):
+        folder.write("file", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, sync = LocalFolder(str(tmp_path)), os.fsync
+
+    def fsync(handle: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        folder.write("file", b"the other's")  # while the first has not been renamed yet
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder.write("file", b"mine")
+    assert folder.read("file") == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_files_are_listed_by_name_and_what_is_half_written_is_not(tmp_path: Path) -> None:
+    folder = LocalFolder(str(tmp_path))
+    for name in ("a/c", "a/a", "a/b", "a/.b.1234.part"):
+        folder.write(name, b"12")
+    assert [(file.name, file.size) for file in folder.list("a/")] == [("a/a", 2), ("a/b", 2), ("a/c", 2)]
+
+
+def test_a_plan_that_another_run_carries_out_meanwhile_harms_nothing(tmp_path: Path) -> None:
+    class Overtaken(LocalFolder):
+        """Reads the plan just before another run finishes it."""
+
+        def read(self, name: str) -> bytes | None:
+            content = super().read(name)
+            if name == compaction.PLAN:
+                finish_compaction(LocalFolder(str(tmp_path)))
+            return content
+
+    filled(tmp_path)
+    compact(Overtaken(str(tmp_path)), PREFIX, order)
+    assert visible(LocalFolder(str(tmp_path))) == list(ORDER)

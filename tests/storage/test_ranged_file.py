@@ -1,0 +1,140 @@
+"""A remote file read piece by piece: what readers get, and what it costs."""
+
+from __future__ import annotations
+
+import io
+import random
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from labelflow.storage.ranged_file import RangedFile, TooMuchRead
+from tests.support.media_server import picture
+
+CONTENT = random.Random(1).randbytes(100_000)
+
+
+class Source:
+    """Bytes somewhere else; remembers what was asked for."""
+
+    def __init__(self, content: bytes = CONTENT) -> None:
+        self.content = content
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(self, start: int, stop: int) -> bytes:
+        assert 0 <= start < stop <= len(self.content)
+        self.asked.append((start, stop))
+        return self.content[start:stop]
+
+    def file(self, block: int = 1000, **options: object) -> RangedFile:
+        return RangedFile(self, len(self.content), block, **options)  # type: ignore[arg-type]
+
+
+def test_reads_what_a_file_would_read_wherever_it_is_asked() -> None:
+    real, ranged, chance = io.BytesIO(CONTENT), Source().file(head=CONTENT[:1500]), random.Random(2)
+    for _ in range(500):
+        position, size = chance.randrange(len(CONTENT) + 50), chance.choice([0, 1, 999, 1000, 1001, 5000])
+        assert ranged.seek(position) == real.seek(position)
+        assert ranged.read(size) == real.read(size)
+        assert ranged.tell() == real.tell()
+
+
+def test_seeks_from_all_three_ends() -> None:
+    file = Source().file()
+    assert file.seek(-10, io.SEEK_END) == 99_990
+    assert file.read() == CONTENT[-10:]
+    assert file.seek(100) == 100
+    assert file.seek(5, io.SEEK_CUR) == 105
+    with pytest.raises(ValueError, match="before the start"):
+        file.seek(-1)
+
+
+def test_a_block_is_fetched_once_while_it_is_kept() -> None:
+    source = Source()
+    file = source.file()
+    for _ in range(3):
+        file.seek(1200)
+        file.read(10)
+    assert source.asked == [(1000, 2000)]
+
+
+def test_blocks_that_were_not_used_for_long_are_forgotten() -> None:
+    source = Source()
+    file = source.file()
+    for position in [*range(0, 20_000, 1000), 0]:
+        file.seek(position)
+        file.read(1)
+    assert source.asked.count((0, 1000)) == 2
+    assert len(source.asked) == 21
+
+
+def test_a_long_read_is_one_request() -> None:
+    source = Source()
+    assert source.file().read(50_000) == CONTENT[:50_000]
+    assert source.asked == [(0, 50_000)]
+
+
+def test_the_head_is_not_asked_for_again() -> None:
+    source = Source()
+    file = source.file(head=CONTENT[:1500])
+    assert file.read(1500) == CONTENT[:1500]
+    assert source.asked == []
+    assert file.read(100) == CONTENT[1500:1600]
+    assert source.asked == [(1500, 2000)]
+
+
+def test_a_budget_ends_the_reading() -> None:
+    source = Source()
+    file = source.file(budget=2500)
+    file.read(1)
+    file.seek(50_000)
+    file.read(1)
+    file.seek(70_000)
+    with pytest.raises(TooMuchRead):
+        file.read(1)
+    assert isinstance(file.failure, TooMuchRead)
+    assert len(source.asked) == 2
+
+
+def test_a_size_from_a_hostile_file_allocates_nothing() -> None:
+    file = Source(b"short").file()
+    assert file.read(1 << 60) == b"short"
+
+
+def test_fewer_bytes_than_asked_for_are_an_error() -> None:
+    file = RangedFile(lambda start, stop: b"x", 100)
+    with pytest.raises(OSError, match="100 bytes were asked for, 1 came"):
+        file.read()
+
+
+def test_a_closed_file_says_so() -> None:
+    file = Source().file()
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        file.read()
+
+
+def test_pyarrow_reads_parquet_through_it() -> None:
+    table = pa.table({"id": list(range(20_000)), "name": [f"row {i}" for i in range(20_000)]})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, row_group_size=1000, compression="none")
+    source = Source(sink.getvalue())
+    parquet = pq.ParquetFile(pa.PythonFile(source.file(4096), mode="r"))
+    assert parquet.read_row_group(3).equals(table.slice(3000, 1000))
+    assert sum(stop - start for start, stop in source.asked) < len(source.content) / 2
+    assert pq.read_table(pa.PythonFile(source.file(4096), mode="r")).equals(table)
+
+
+def test_pil_reads_only_what_it_needs() -> None:
+    source = Source(picture(3000, 2000, "BMP"))
+    with Image.open(cast(BinaryIO, source.file(4096))) as image:
+        assert image.size == (3000, 2000)
+    assert sum(stop - start for start, stop in source.asked) <= 4096
+
+
+def test_a_buffered_reader_gives_lines() -> None:
+    lines = [f"line {i}\n".encode() for i in range(5000)]
+    assert list(io.BufferedReader(Source(b"".join(lines)).file(), 512)) == lines

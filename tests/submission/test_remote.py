@@ -1,0 +1,144 @@
+"""Errands: chunks that another process submits. Here it is this one, but it knows no more than an errand tells."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelflow.concurrency.lease import LeaseLost
+from labelflow.errors import LimitReached, Unusable
+from labelflow.jobs.job import Job
+from labelflow.operations.label import Run
+from labelflow.planning.plan import Plan
+from labelflow.planning.relabeling import Relabel
+from labelflow.records import ChunkReport
+from labelflow.sandbox.testing import running
+from labelflow.scale.client import ScaleClient
+from labelflow.submission import remote
+from labelflow.submission.remote import Errand, carry_out
+from tests.support.jobs import make_job
+
+KEY = "test_elsewhere"
+ROWS = 30
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", KEY)
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    with running() as url:
+        yield url
+
+
+def the_job(folder: Path, api: str, **changes: Any) -> Job:
+    rows = [{"id": f"{folder.name}-{number}", "text": f"text {number}"} for number in range(ROWS)]
+    rows[7]["text"] = " "
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return make_job(folder, name=folder.name, scale={"url": api}, runner="dask", **changes)
+
+
+def in_another_process(errand: Errand) -> ChunkReport:
+    """As it arrives there: nothing of this process is shared, but for what earlier errands have opened."""
+    arrived: Errand = pickle.loads(pickle.dumps(errand))
+    report: ChunkReport = pickle.loads(pickle.dumps(carry_out(arrived)))
+    return report
+
+
+def made(job: Job) -> Counter[str]:
+    with ScaleClient(KEY, job.scale.url) as client:
+        return Counter(str(task.metadata["row_id"]) for task in client.list_tasks() if task.metadata["job"] == job.name)
+
+
+def test_an_errand_that_is_carried_out_twice_makes_no_second_task(tmp_path: Path, api: str) -> None:
+    job = the_job(tmp_path, api)
+    with closing(Run(Plan(job))) as run:
+        (chunk,) = run.chunks()
+        errand = run.errand(chunk, workers=2)
+        first = in_another_process(errand)
+        again = in_another_process(errand)  # its first worker has died before it could tell
+        assert (first.created, again.created, again.adopted, len(again.rejected)) == (ROWS - 1, 0, ROWS - 1, 1)
+        run.take_over(errand, again)
+        run.finish_submission()
+        run.collect()
+        summary = run.finish()
+    assert (summary.labeled, summary.rejected, summary.pending) == (ROWS - 1, 1, 0)
+    assert set(made(job).values()) == {1}
+    assert list((tmp_path / "out" / "_ledger" / "runs").glob("*")) == []
+
+
+def test_what_a_chunk_may_create_is_taken_out_of_the_cap_and_given_back(tmp_path: Path, api: str) -> None:
+    job = the_job(tmp_path, api, submit={"max_tasks": ROWS + 5})
+    with closing(Run(Plan(job))) as run:
+        (chunk,) = run.chunks()
+        errand = run.errand(chunk, workers=1)
+        other = run.errand(chunk, workers=1)
+        assert (errand.tasks, other.tasks) == (ROWS, 5)
+        report = in_another_process(errand)
+        assert report.unspent == 1  # of the row that is rejected
+        run.take_over(errand, report)
+        assert run.errand(chunk, workers=1).tasks == 1
+
+
+def test_the_first_rows_of_a_chunk_get_what_may_be_created(tmp_path: Path, api: str) -> None:
+    job = the_job(tmp_path, api, submit={"max_tasks": 4})
+    with closing(Run(Plan(job))) as run:
+        (chunk,) = run.chunks()
+        errand = run.errand(chunk, workers=1)
+        report = in_another_process(errand)
+        assert in_another_process(errand).created == 0
+        assert sorted(made(job)) == [f"{tmp_path.name}-{number}" for number in range(4)]
+        assert len(report.held_back) == ROWS - 5
+
+
+def test_a_worker_shares_the_rate_with_the_others(tmp_path: Path, api: str) -> None:
+    with closing(Run(Plan(the_job(tmp_path, api, submit={"rate": "90/s"})))) as run:
+        (chunk,) = run.chunks()
+        assert run.errand(chunk, workers=3).rate == 30
+
+
+def test_nothing_is_sent_for_a_run_that_is_gone(tmp_path: Path, api: str) -> None:
+    job = the_job(tmp_path, api)
+    with closing(Run(Plan(job))) as run:
+        (chunk,) = run.chunks()
+        errand = run.errand(chunk, workers=1)
+    with pytest.raises(LeaseLost):
+        in_another_process(errand)
+    assert made(job) == Counter()
+
+
+def test_an_errand_without_a_report_leaves_a_mark(tmp_path: Path, api: str) -> None:
+    job = the_job(tmp_path, api)
+    with closing(Run(Plan(job))) as run:
+        (chunk,) = run.chunks()
+        run.errand(chunk, workers=1)
+        run.finish_submission()
+    assert len(list((tmp_path / "out" / "_ledger" / "runs").glob("*"))) == 1
+
+
+def test_too_many_rejects_keep_further_errands_back(tmp_path: Path, api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labelflow.planning.plan.ENOUGH_ROWS", 10)
+    with closing(Run(Plan(the_job(tmp_path, api, max_rejected=0)))) as run:
+        (chunk,) = run.chunks()
+        errand = run.errand(chunk, workers=1)
+        run.take_over(errand, in_another_process(errand))
+        with pytest.raises(LimitReached):
+            run.errand(chunk, workers=1)
+
+
+def test_relabeling_and_servers_without_unique_id_are_refused(tmp_path: Path, api: str) -> None:
+    job = the_job(tmp_path, api)
+    with pytest.raises(Unusable, match="rows are relabeled by one process only; use runner: threads"):
+        Run(Plan(job, relabel=Relabel.CHANGED))
+    with running(dialect="2017") as old, pytest.raises(Unusable, match="does not know unique_id"):
+        Run(Plan(the_job(tmp_path, old)))
+    remote._branches.clear()

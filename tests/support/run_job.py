@@ -1,0 +1,27 @@
+"""The steps of flows/label_dataset.py without Prefect, for tests that need many runs."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from labelflow.accounting.summary import Summary
+from labelflow.jobs.job import Job
+from labelflow.operations.label import Run
+from labelflow.planning.plan import Plan
+from labelflow.planning.relabeling import Relabel
+
+
+def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: Relabel | None = None) -> Summary:
+    """Submit, collect until all came back (or look once), account."""
+    with closing(Run(Plan(job, limit=limit, relabel=relabel))) as run:
+        for chunk in run.chunks():
+            run.submit(chunk)
+        run.finish_submission()
+        if not wait:
+            run.collect()
+            return run.finish()
+        run.wait_and_collect()
+        pauses = run.pauses()
+        while run.waiting and next(pauses, None) is not None:
+            run.wait_and_collect()
+        return run.finish()

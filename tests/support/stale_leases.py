@@ -1,0 +1,25 @@
+"""What a run that broke off leaves in an output folder."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from labelflow.concurrency.lease import RUNS, Holder
+
+
+def marks(output: Path) -> list[Path]:
+    """The files of the runs that are at work, or left something to be settled."""
+    return sorted((output / RUNS).glob("*.json"))
+
+
+def since(output: Path) -> datetime:
+    """Since when there may be tasks that are not in the ledger."""
+    return min(Holder.model_validate_json(mark.read_bytes()).since for mark in marks(output))
+
+
+def break_off(output: Path, begun: datetime) -> None:
+    """As if a run that began then had been killed."""
+    (output / RUNS).mkdir(parents=True, exist_ok=True)
+    dead = Holder(since=begun, exclusive=True, seconds=60, ended=True)
+    (output / RUNS / f"{dead.id}.json").write_text(dead.model_dump_json())

@@ -1,0 +1,110 @@
+"""Large files from many parts: in the order of the manifest, no task twice, cut by size, found by row id."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from labelflow.storage.folder import LocalFolder
+from labelflow.tables import external_sort
+from labelflow.tables.external_sort import Merged
+from labelflow.tables.key_index import Numbers
+from labelflow.tables.schemas import texts, to_parquet
+
+ROWS, PART_ROWS = 4000, 100
+METADATA = {b"labelflow.table": b"labels"}
+
+
+def order(tasks: Sequence[str]) -> Numbers:
+    return np.array([int(task[1:]) for task in tasks], np.int64)
+
+
+def parts_of(folder: LocalFolder, numbers: list[int]) -> list[str]:
+    """Parts as passes write them, each with rows from all over the manifest."""
+    names = []
+    for start in range(0, len(numbers), PART_ROWS):
+        some = numbers[start : start + PART_ROWS]
+        table = pa.table({"row_id": [f"{n * 7919 % ROWS:x}" for n in some], "task_id": [f"t{n}" for n in some]})
+        names.append(f"labels/part-{start}.parquet")
+        folder.write(names[-1], to_parquet(table.replace_schema_metadata(METADATA)))
+    return names
+
+
+def merge(folder: LocalFolder, names: list[str], into: Path) -> list[Path]:
+    into.mkdir()
+    with external_sort.merging(folder, names, order) as merged:
+        return [keep(file, into) for file in merged]
+
+
+def keep(file: Merged, into: Path) -> Path:
+    return file.path.rename(into / file.path.name)
+
+
+def shuffled() -> list[int]:
+    numbers = list(range(ROWS))
+    random.Random(7).shuffle(numbers)
+    return numbers
+
+
+def test_rows_come_in_the_order_of_the_manifest_and_no_task_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external_sort, "GROUP_ROWS", 500)
+    folder = LocalFolder(str(tmp_path))
+    names = parts_of(folder, [*shuffled(), 3, 1, 2])
+    (path,) = merge(folder, names, tmp_path / "merged")
+    assert order(texts(pq.read_table(path), "task_id")).tolist() == list(range(ROWS))
+    assert pq.ParquetFile(path).num_row_groups == ROWS // 500 + 1
+    schema = pq.read_schema(path)
+    assert (schema.names, schema.metadata) == (["row_id", "task_id"], METADATA)
+
+
+def test_files_are_cut_by_size_and_the_order_goes_on_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external_sort, "GROUP_ROWS", 200)
+    monkeypatch.setattr(external_sort, "FILE_BYTES", 4_000)
+    folder = LocalFolder(str(tmp_path))
+    paths = merge(folder, parts_of(folder, shuffled()), tmp_path / "merged")
+    assert len(paths) > 2
+    assert all(path.stat().st_size >= 4_000 for path in paths[:-1])
+    task_ids = [task_id for path in paths for task_id in texts(pq.read_table(path), "task_id")]
+    assert order(task_ids).tolist() == list(range(ROWS))
+
+
+def test_rows_that_no_ledger_knows_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external_sort, "GROUP_ROWS", 500)
+    folder = LocalFolder(str(tmp_path))
+    names = parts_of(folder, shuffled())
+    with external_sort.merging(folder, names, lambda tasks: np.full(len(tasks), 2**62, np.int64)) as merged:
+        assert sum(pq.read_table(file.path).num_rows for file in merged) == ROWS
+
+
+def test_one_row_is_found_by_its_id_in_one_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external_sort, "GROUP_ROWS", 200)
+    folder = LocalFolder(str(tmp_path))
+    (path,) = merge(folder, parts_of(folder, shuffled()), tmp_path / "merged")
+    row_id = pq.read_table(path)["row_id"][ROWS // 2].as_py()
+    told = duckdb.execute(f"EXPLAIN ANALYZE SELECT * FROM '{path}' WHERE row_id = '{row_id}'").fetchall()[0][1]
+    assert f"Row Groups Scanned: 1 / {ROWS // 200}" in told, told
+
+
+def test_no_room_for_the_buckets_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from labelflow.errors import StoreTrouble
+
+    folder = LocalFolder(str(tmp_path))
+    names = parts_of(folder, shuffled())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(external_sort, "_open", full)
+    with pytest.raises(StoreTrouble, match="No space left on device; make room there, or set TMPDIR"):
+        merge(folder, names, tmp_path / "merged")

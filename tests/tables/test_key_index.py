@@ -1,0 +1,40 @@
+"""The index of keys: what a dictionary would say, whatever is added in which batches."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labelflow.tables.key_index import UNKNOWN, KeyIndex, Texts
+
+KEYS = st.text(max_size=3)
+BATCHES = st.lists(st.lists(st.tuples(KEYS, st.integers(0, 2**62))), max_size=12)
+
+
+@given(BATCHES, st.lists(KEYS))
+def test_it_says_what_a_dictionary_says(batches: list[list[tuple[str, int]]], asked: list[str]) -> None:
+    index, known = KeyIndex(), dict[str, int]()
+    for batch in batches:
+        index.add([key for key, _ in batch], np.array([number for _, number in batch], np.int64))
+        known.update(batch)
+        assert len(index) == len(known)
+    assert index.find([*known, *asked]).tolist() == [known.get(key, UNKNOWN) for key in [*known, *asked]]
+
+
+def test_many_small_batches_become_few_runs() -> None:
+    index = KeyIndex()
+    for start in range(0, 50_000, 100):
+        index.add([f"r{number}" for number in range(start, start + 100)], np.arange(start, start + 100))
+    assert len(index) == 50_000
+    assert index.get("r49999") == 49_999
+    assert len(index._runs) <= 10
+
+
+def test_texts_are_kept_as_they_are_told() -> None:
+    texts = Texts()
+    texts.add(["a", "b"])
+    texts.add([])
+    texts.add(["c"])
+    texts.keep(lambda some: np.array([text != "a" for text in some]))
+    assert len(texts) == 2

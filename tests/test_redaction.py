@@ -1,0 +1,27 @@
+"""Signatures leave no text."""
+
+from __future__ import annotations
+
+import pytest
+
+from labelflow.redaction import without_signature
+
+SIGNED = (
+    "https://b.s3.amazonaws.com/k%2Fa.jpg?v=2&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F2026"
+    "&X-Amz-Date=20261123T000000Z&X-Amz-Expires=604800&X-Amz-SignedHeaders=host&X-Amz-Signature=5ec2e7"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (SIGNED, "https://b.s3.amazonaws.com/k%2Fa.jpg?v=2"),
+        (SIGNED.replace("v=2&", ""), "https://b.s3.amazonaws.com/k%2Fa.jpg"),
+        (f'{{"url": "{SIGNED}"}}', '{"url": "https://b.s3.amazonaws.com/k%2Fa.jpg?v=2"}'),
+        (f"{SIGNED}&w=3 answered 403", "https://b.s3.amazonaws.com/k%2Fa.jpg?v=2&w=3 answered 403"),
+        ("https://x.example/?a=1&b=2", "https://x.example/?a=1&b=2"),
+        ("no URL, a = b", "no URL, a = b"),
+    ],
+)
+def test_only_the_signature_goes(text: str, clean: str) -> None:
+    assert without_signature(text) == clean
