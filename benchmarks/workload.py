@@ -45,7 +45,7 @@ def write_config(path: Path, manifest: Path) -> Path:
         "metadata": ["camera"],
         "attachments": {"check": "off"},
         "submit": {"concurrency": THREADS},
-        "completion": {"give_up_after": "1m"},  # a mistake here is not to wait for people
+        "collect": {"timeout": "1m"},  # a mistake here is not to wait for people
         "output": str(path.parent / "out"),
     }
     path.write_text(yaml.safe_dump(job), encoding="utf-8")

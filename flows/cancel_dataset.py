@@ -15,11 +15,11 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from labelflow.cli.runtime import stop_on_signals
+from labelflow.cli.runtime import stop_token_for_signals
 from labelflow.jobs.field_types import Location
 from labelflow.operations.cancel import Cancellation, read_row_ids
-from labelflow.operations.existing_job import the_job_in
-from tasks.collect import cancel_pending, visit_job
+from labelflow.operations.existing_job import find_single_job
+from tasks.collect import cancel_pending, collect_job
 
 Output = Annotated[Location, Field(examples=["s3://my-bucket/labels/street-boxes"])]
 Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/withdrawn.txt"])]
@@ -36,10 +36,10 @@ def cancel_dataset(output: Output, rows: Rows = None) -> Cancellation:
     Raises:
         Unusable: The folder holds no job, or more than one.
     """
-    job, stop = the_job_in(output), stop_on_signals()
+    job, stop = find_single_job(output), stop_token_for_signals()
     row_ids = read_row_ids(rows, job.manifest.row_id) if rows else None
     result = cancel_pending(job, row_ids, stop)
-    visit_job(job, stop)
+    collect_job(job, stop)
     return result
 
 

@@ -19,15 +19,15 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.runners import CHUNKS_AT_ONCE, Runner, Sent, open_runner
+from flows.runners import MAX_CHUNKS_IN_FLIGHT, ChunkRunner, SubmittedChunk, open_runner
 from labelflow.accounting.summary import Summary
 from labelflow.cli import garbage
 from labelflow.cli.runtime import open_run
-from labelflow.errors import LimitReached
+from labelflow.errors import LimitExceeded
 from labelflow.jobs.job import Job
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning.relabeling import Relabel
-from tasks.artifacts import Progress
+from tasks.artifacts import ProgressArtifact
 from tasks.label import collect_answers, publish_rejects, wait_and_collect, write_summary
 
 Limit = Annotated[int | None, Field(ge=1, examples=[10])]
@@ -36,7 +36,7 @@ Limit = Annotated[int | None, Field(ge=1, examples=[10])]
 @flow(
     name="label-dataset",
     flow_run_name="label-{job.name}",
-    task_runner=ThreadPoolTaskRunner(max_workers=CHUNKS_AT_ONCE),  # type: ignore[arg-type]
+    task_runner=ThreadPoolTaskRunner(max_workers=MAX_CHUNKS_IN_FLIGHT),  # type: ignore[arg-type]
     persist_result=False,
 )
 def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Relabel | None = None) -> Summary:
@@ -49,21 +49,21 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
         relabel: Make a new task for rows that have changed, or whose task came back without a label.
 
     Raises:
-        LimitReached: More rows stay without a label than the job allows.
+        LimitExceeded: More rows stay without a label than the job allows.
     """
-    garbage.look_seldom()
+    garbage.tune_garbage_collector()
     with closing(open_run(job, limit, relabel)) as run:
-        progress = Progress(job.name)
+        progress = ProgressArtifact(job.name)
         try:
-            with open_runner(run) as runner, run.counts.timing("submit"):
+            with open_runner(run) as runner, run.progress.timing("submit"):
                 submit_all(run, runner, progress)
-        except LimitReached:
+        except LimitExceeded:
             publish_rejects(run)  # they say why
             raise
         publish_rejects(run)
-        with run.counts.timing("collect"):
+        with run.progress.timing("collect"):
             if wait:
-                collect_until_all_came_back(run, progress)
+                collect_until_finished(run, progress)
             else:
                 collect_answers(run)
         summary = write_summary(run)
@@ -71,20 +71,20 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
         return summary
 
 
-def submit_all(run: Run, runner: Runner, progress: Progress) -> None:
+def submit_all(run: LabelRun, runner: ChunkRunner, artifact: ProgressArtifact) -> None:
     """Submit the manifest chunk by chunk, a few at once, never more of them in memory."""
-    window: deque[Sent] = deque()
+    window: deque[SubmittedChunk] = deque()
     try:
         for chunk in run.chunks():
-            window.append(runner.send(chunk))
-            progress.show(run.counts)
-            if len(window) > runner.at_once():
+            window.append(runner.submit(chunk))
+            artifact.show(run.progress)
+            if len(window) > runner.max_in_flight():
                 window[0].finish()
                 window.popleft()
         while window:
             window[0].finish()
             window.popleft()
-            progress.show(run.counts)
+            artifact.show(run.progress)
     except BaseException:
         run.stop()  # what is in the air comes down and is recorded; nothing else takes off
         for sent in window:
@@ -92,14 +92,14 @@ def submit_all(run: Run, runner: Runner, progress: Progress) -> None:
         raise
 
 
-def collect_until_all_came_back(run: Run, progress: Progress) -> None:
+def collect_until_finished(run: LabelRun, progress: ProgressArtifact) -> None:
     """Look again and again, with growing pauses."""
     wait_and_collect(run)
-    progress.show(run.counts)
-    pauses = run.pauses()
-    while run.waiting and next(pauses, None) is not None:
+    progress.show(run.progress)
+    pauses = run.intervals()
+    while run.pending and next(pauses, None) is not None:
         wait_and_collect(run)
-        progress.show(run.counts)
+        progress.show(run.progress)
 
 
 if __name__ == "__main__":

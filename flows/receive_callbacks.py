@@ -16,25 +16,25 @@ from types import FrameType
 def main(arguments: list[str] | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C. Leaves with exit status 2 where it cannot start."""
     options = _parser().parse_args(arguments)
-    from labelflow.cli.command import leave, load_environment
-    from labelflow.errors import LabelingError
+    from labelflow.cli.command import exit_with, load_environment
+    from labelflow.errors import LabelflowError
 
     try:
         load_environment()
         _serve(options)
-    except LabelingError as error:
-        leave(str(error), error.exit_status)
+    except LabelflowError as error:
+        exit_with(str(error), error.exit_status)
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from labelflow.callbacks.receiver import Receiver
+    from labelflow.callbacks.receiver import CallbackReceiver
     from labelflow.callbacks.server import CallbackServer
     from labelflow.jobs.config import load_job, read_callback_key
 
     jobs = [load_job(config) for config in options.config]
-    server = CallbackServer(Receiver(jobs), read_callback_key(*jobs), options.host, options.port)
+    server = CallbackServer(CallbackReceiver(jobs), read_callback_key(*jobs), options.host, options.port)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
     print(f"Receiving callbacks on {server.url}/callback for {', '.join(job.name for job in jobs)}", flush=True)
     server.run()
 
@@ -57,7 +57,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _leave(_: int, __: FrameType | None) -> None:
+def _exit(_: int, __: FrameType | None) -> None:
     """uvicorn passes the signal on once it has shut down: there is nothing left to do then."""
     sys.exit(0)
 

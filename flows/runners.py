@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL
 
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.jobs.job import RunnerSection
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Chunk
-from tasks.label import carry_out_errand, submit_chunk
+from tasks.label import submit_chunk, submit_chunk_remote
 
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
 
-CHUNKS_AT_ONCE = 3  # while one chunk waits for answers, the next is being checked
-CHUNKS_A_WORKER = 2
-SECONDS_TO_JOIN = 60.0  # for the first worker of a cluster
+MAX_CHUNKS_IN_FLIGHT = 3  # while one chunk waits for answers, the next is being checked
+CHUNKS_PER_WORKER = 2
+WORKER_JOIN_TIMEOUT = 60.0  # for the first worker of a cluster
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SubmittedChunk:
     """A chunk that is being submitted. `finish` waits for it, and takes note of what became of it."""
 
     future: PrefectFuture[Any]
@@ -34,40 +34,40 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Runner:
+class ChunkRunner:
     """Submits chunks, so many at once."""
 
-    at_once: Callable[[], int]
-    send: Callable[[Chunk], Sent]
+    max_in_flight: Callable[[], int]
+    submit: Callable[[Chunk], SubmittedChunk]
 
 
 @contextmanager
-def open_runner(run: Run) -> Iterator[Runner]:
-    """The runner that the job names. Raises Unusable where there is none."""
-    if not run.plan.job.runner.is_elsewhere:
-        yield Runner(lambda: CHUNKS_AT_ONCE, lambda chunk: _by_threads(run, chunk))
+def open_runner(run: LabelRun) -> Iterator[ChunkRunner]:
+    """The runner that the job names. Raises UsageError where there is none."""
+    if not run.plan.job.runner.is_distributed:
+        yield ChunkRunner(lambda: MAX_CHUNKS_IN_FLIGHT, lambda chunk: _by_threads(run, chunk))
         return
-    refuse_without_api()
+    require_prefect_api()
     with _dask(run.plan.job.runner) as dask:
-        yield Runner(lambda: CHUNKS_A_WORKER * _workers(dask), lambda chunk: _by_dask(run, chunk, dask))
+        yield ChunkRunner(lambda: CHUNKS_PER_WORKER * _workers(dask), lambda chunk: _by_dask(run, chunk, dask))
 
 
-def refuse_without_api() -> None:
-    """Raises Unusable where workers elsewhere would each start a Prefect server of their own."""
+def require_prefect_api() -> None:
+    """Raises UsageError where workers elsewhere would each start a Prefect server of their own."""
     if not PREFECT_API_URL.value():
         reason = "dask needs a Prefect server that all its workers reach, and none is named"
-        raise Unusable("runner", reason, "set PREFECT_API_URL, or use runner: threads")
+        raise UsageError("runner", reason, "set PREFECT_API_URL, or use runner: threads")
 
 
-def _by_threads(run: Run, chunk: Chunk) -> Sent:
+def _by_threads(run: LabelRun, chunk: Chunk) -> SubmittedChunk:
     future = submit_chunk.submit(run, chunk)
-    return Sent(future, future.result)
+    return SubmittedChunk(future, future.result)
 
 
-def _by_dask(run: Run, chunk: Chunk, dask: DaskTaskRunner) -> Sent:
-    errand = run.errand(chunk, workers=_workers(dask))
-    future = dask.submit(carry_out_errand, {"errand": errand})
-    return Sent(future, lambda: run.take_over(errand, future.result()))
+def _by_dask(run: LabelRun, chunk: Chunk, dask: DaskTaskRunner) -> SubmittedChunk:
+    errand = run.make_work_item(chunk, workers=_workers(dask))
+    future = dask.submit(submit_chunk_remote, {"errand": errand})
+    return SubmittedChunk(future, lambda: run.record_result(errand, future.result()))
 
 
 @contextmanager
@@ -76,19 +76,21 @@ def _dask(section: RunnerSection) -> Iterator[DaskTaskRunner]:
         from distributed import LocalCluster
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError:
-        raise Unusable("runner", "dask is not installed", "pip install 'labelflow[dask]'") from None
+        raise UsageError("runner", "dask is not installed", "pip install 'labelflow[dask]'") from None
 
     if section.scheduler:
         try:
-            with DaskTaskRunner(address=section.scheduler, client_kwargs={"timeout": SECONDS_TO_JOIN}) as dask:
+            with DaskTaskRunner(address=section.scheduler, client_kwargs={"timeout": WORKER_JOIN_TIMEOUT}) as dask:
                 _wait_for_a_worker(dask, section.scheduler)
                 yield dask
         except (OSError, TimeoutError) as error:
-            raise Unusable("runner.scheduler", str(error), "start a Dask scheduler there, and workers for it") from None
+            raise UsageError(
+                "runner.scheduler", str(error), "start a Dask scheduler there, and workers for it"
+            ) from None
         return
     with _without_ctrl_c():
         cluster = LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=section.workers, threads_per_worker=CHUNKS_A_WORKER, host="127.0.0.1", dashboard_address=None
+            n_workers=section.workers, threads_per_worker=CHUNKS_PER_WORKER, host="127.0.0.1", dashboard_address=None
         )
     with cluster, DaskTaskRunner(cluster=cluster) as dask:
         yield dask
@@ -96,9 +98,9 @@ def _dask(section: RunnerSection) -> Iterator[DaskTaskRunner]:
 
 def _wait_for_a_worker(dask: DaskTaskRunner, scheduler: str) -> None:
     try:
-        dask.client.wait_for_workers(1, timeout=SECONDS_TO_JOIN)
+        dask.client.wait_for_workers(1, timeout=WORKER_JOIN_TIMEOUT)
     except TimeoutError:
-        raise TimeoutError(f"no worker has joined {scheduler} within {SECONDS_TO_JOIN:.0f} s") from None
+        raise TimeoutError(f"no worker has joined {scheduler} within {WORKER_JOIN_TIMEOUT:.0f} s") from None
 
 
 def _workers(dask: DaskTaskRunner) -> int:

@@ -61,7 +61,7 @@ def kind_of_bytes(head: bytes) -> Kind:
 
 
 def kind_of_content_type(content_type: str | None) -> Kind:
-    """The kind that a `Content-Type` header claims; `unknown` for none, or one that says nothing."""
+    """The kind that a `Content-Type` header claims; `unmatched_count` for none, or one that says nothing."""
     media_type = (content_type or "").split(";")[0].strip().lower()
     if media_type in ("text/html", "application/xhtml+xml"):
         return "website"

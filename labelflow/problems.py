@@ -26,7 +26,7 @@ class Problem:
         return f"{where}{self.reason}; {self.fix}"
 
 
-def wrong(reason: str, fix: str) -> PydanticCustomError:
+def validation_error(reason: str, fix: str) -> PydanticCustomError:
     """The error to raise in a validator: what was wrong, and what would be right."""
     return PydanticCustomError("wrong", "{reason}", {"reason": reason, "fix": fix})
 
@@ -36,7 +36,7 @@ def problems(error: ValidationError) -> list[Problem]:
     return [_problem(detail) for detail in error.errors(include_url=False)]
 
 
-def shown(value: Any, limit: int = 60) -> str:
+def abbreviate(value: Any, limit: int = 60) -> str:
     """A value as a message shows it: short, on one line."""
     return one_line(repr(value), limit)
 
@@ -82,13 +82,13 @@ def _problem(detail: ErrorDetails) -> Problem:
     if kind == "extra_forbidden":
         return Problem(field, "is not a known key", "remove it, or correct its spelling")
     if kind in ("literal_error", "enum"):
-        return Problem(field, f"was {shown(given)}", f"use one of {context['expected']}")
+        return Problem(field, f"was {abbreviate(given)}", f"use one of {context['expected']}")
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return Problem(field, f"was {shown(given)}", f"use {words} {context[key]}")
+        return Problem(field, f"was {abbreviate(given)}", f"use {words} {context[key]}")
     if kind in _EXPECTED:
-        return Problem(field, f"was {shown(given)}", f"use {_EXPECTED[kind]}")
-    return Problem(field, f"was {shown(given)}", _sentence(detail["msg"]))
+        return Problem(field, f"was {abbreviate(given)}", f"use {_EXPECTED[kind]}")
+    return Problem(field, f"was {abbreviate(given)}", _sentence(detail["msg"]))
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -1,6 +1,6 @@
 """The way of one row: one frozen type per stage, from the manifest to the answer.
 
-ManifestRow → BoundRow → (attachment checked) → Submission → Answer
+ManifestRow → PreparedRow → (attachment checked) → Submission → Answer
           ↘ Rejected ↙
 """
 
@@ -37,7 +37,7 @@ class ManifestRow:
 
 
 @dataclass(frozen=True, slots=True)
-class BoundRow:
+class PreparedRow:
     """A row with the task request made from it; attachments still as the manifest gave them.
 
     params: the type's own parameters, `instruction` among them.
@@ -53,13 +53,13 @@ class BoundRow:
     common: dict[str, Any]
     attachments: list[Attachment]
     fingerprint: str
-    inputs: int
+    input_digest: int
     source: dict[str, Any]
     generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedRow:
     """A row that was not submitted, and why."""
 
     row: ManifestRow
@@ -71,7 +71,7 @@ class Rejected:
 class Submission:
     """A row for which there is a task. `unique_id` is None where the server knows none (contract A).
 
-    row: counted from 1. fingerprint, inputs, generation: see `BoundRow`.
+    row: counted from 1. fingerprint, inputs, generation: see `PreparedRow`.
     """
 
     row_id: str
@@ -79,7 +79,7 @@ class Submission:
     task_id: str
     unique_id: str | None
     fingerprint: str
-    inputs: int
+    input_digest: int
     generation: int
     created_at: datetime | None
     attachments: list[str]
@@ -91,10 +91,10 @@ class ChunkReport:
     """What became of a chunk of rows: numbers of rows, or their ids."""
 
     created: int
-    adopted: int  # their tasks were there already
-    held_back: list[str]  # not sent, for the job's cap was reached
-    unsettled: list[str]  # sent, and no answer says whether a task was made
-    not_asked_anew: int  # held back or unsettled too, but of rows that have a task from before
-    rejected: list[Rejected]
-    unspent: int | None = None  # of the tasks that might have been created; None where nothing limits them
-    not_understood: str | None = None  # an answer to a creation that was no task, in words
+    recovered: int  # their tasks were there already
+    over_cap: list[str]  # not sent, for the job's cap was reached
+    outcome_unknown: list[str]  # sent, and no answer says whether a task was made
+    relabel_deferred: int  # held back or unsettled too, but of rows that have a task from before
+    rejected: list[RejectedRow]
+    unused_budget: int | None = None  # of the tasks that might have been created; None where nothing limits them
+    first_invalid_response: str | None = None  # an answer to a creation that was no task, in words

@@ -20,7 +20,7 @@ _DANGLING = re.compile(r"\?&+|&&+")
 _EMPTY = re.compile(r"\?(?=[\s\"'<>\\]|$)")
 
 
-def without_signature(text: str) -> str:
+def strip_signatures(text: str) -> str:
     """The text with the signing parameters of every URL in it taken out."""
     if "=" not in text or not _PARAMETER.search(text):
         return text
@@ -29,18 +29,18 @@ def without_signature(text: str) -> str:
     return _EMPTY.sub("", re.sub(r"&(?=[\s\"'<>\\]|$)", "", stripped))
 
 
-def without_signatures(value: Any) -> Any:
+def strip_signatures_in(value: Any) -> Any:
     """A value with the signing parameters of every URL in its texts taken out, however nested."""
     if isinstance(value, str):
-        return without_signature(value)
+        return strip_signatures(value)
     if isinstance(value, list | tuple):
-        return [without_signatures(item) for item in value]
+        return [strip_signatures_in(item) for item in value]
     if isinstance(value, dict):
-        return {key: without_signatures(item) for key, item in value.items()}
+        return {key: strip_signatures_in(item) for key, item in value.items()}
     return value
 
 
-def clean_errors(function: Callable[P, T]) -> Callable[P, T]:
+def redact_errors(function: Callable[P, T]) -> Callable[P, T]:
     """What the function raises carries no signature in its words, whoever writes them down."""
 
     @wraps(function)
@@ -48,7 +48,7 @@ def clean_errors(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*args, **options)
         except Exception as error:
-            error.args = tuple(without_signature(arg) if isinstance(arg, str) else arg for arg in error.args)
+            error.args = tuple(strip_signatures(arg) if isinstance(arg, str) else arg for arg in error.args)
             raise
 
     return clean

@@ -1,7 +1,7 @@
 """What Prefect's UI shows of a job, and the events that automations can start from.
 
-labelflow.labels.landed   new rows are in labels/; payload: labeled, errors, waiting, output
-labelflow.job.through     every row has ended, once for each time that a job is closed; payload: the numbers of
+labelflow.labels.written   new rows are in labels/; payload: labeled, errors, waiting, output
+labelflow.job.completed     every row has ended, once for each time that a job is closed; payload: the numbers of
                           summary.json, output
 """
 
@@ -30,11 +30,11 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 
-from labelflow.accounting.progress import Counts
+from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import FILE, Summary
 from labelflow.jobs.job import Job
 from labelflow.operations import completion
-from labelflow.operations.collect import Visited
+from labelflow.operations.collect import CollectionResult
 from labelflow.outputs.outcomes import ERRORS, LABELS
 from labelflow.outputs.rejects import REJECTS
 from labelflow.outputs.unlabeled_rows import unlabeled_rows
@@ -44,13 +44,13 @@ from labelflow.storage.folder import Folder
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact as ArtifactResponse
 
-PROGRESS_EVERY = 5.0  # seconds
-SENT_WITHIN = 10.0  # seconds
-LABELS_LANDED, JOB_THROUGH = "labelflow.labels.landed", "labelflow.job.through"
+UPDATE_INTERVAL = 5.0  # seconds
+SEND_TIMEOUT = 10.0  # seconds
+LABELS_WRITTEN, JOB_COMPLETED = "labelflow.labels.written", "labelflow.job.completed"
 
 
 @contextmanager
-def beside_the_work() -> Iterator[None]:
+def best_effort() -> Iterator[None]:
     """What people are shown must not end the work: trouble with it is a warning."""
     try:
         yield
@@ -58,7 +58,7 @@ def beside_the_work() -> Iterator[None]:
         get_run_logger().warning("Prefect did not take a report: %s", type(error).__name__)
 
 
-class Progress:
+class ProgressArtifact:
     """A progress bar in the UI: of the rows read so far, those that have ended. Written every few seconds at most."""
 
     def __init__(self, job: str) -> None:
@@ -66,14 +66,14 @@ class Progress:
         self._artifact: UUID | None = None
         self._next = 0.0
 
-    @beside_the_work()
-    def show(self, counts: Counts) -> None:
+    @best_effort()
+    def show(self, counts: RunProgress) -> None:
         """Show how far it is; the end is always shown."""
-        ended = counts.answered + counts.rejected
+        ended = counts.finished + counts.rejected
         is_the_end = 0 < counts.total <= ended
         if time.monotonic() < self._next and not is_the_end:
             return
-        self._next = time.monotonic() + PROGRESS_EVERY
+        self._next = time.monotonic() + UPDATE_INTERVAL
         percent = 100.0 * ended / max(1, counts.total or counts.read)
         words = f"{self._job}: {counts.read:,} rows read, {counts.submitted:,} submitted, {counts.labeled:,} labeled"
         if self._artifact is None:
@@ -83,39 +83,39 @@ class Progress:
             update_progress_artifact(self._artifact, percent, words)
 
 
-def report_visit(job: Job, folder: Folder, visited: Visited) -> None:
+def report_collection(job: Job, folder: Folder, visited: CollectionResult) -> None:
     """Tell of what a visit found, of nothing where it found nothing; close a job of which every row has ended."""
     if visited.labeled or visited.errors:
-        tell_landed(job, folder, visited.labeled, visited.errors, visited.waiting)
+        emit_labels_written(job, folder, visited.labeled, visited.errors, visited.waiting)
         if visited.summary:
             show_summary(folder, visited.summary)
-    if visited.summary and visited.is_through:
-        close(folder, visited.summary, visited.mark)
+    if visited.summary and visited.is_complete:
+        close(folder, visited.summary, visited.state_digest)
 
 
 def report_summary(folder: Folder, summary: Summary) -> None:
     """Show how a job stands at the end of a run; close it where every row has ended."""
     show_summary(folder, summary)
     if summary.pending == 0:
-        left = completion.waiting_callbacks(folder) if summary.unknown_callbacks else []
-        close(folder, summary, completion.mark(completion.recorded(folder), left))
+        left = completion.pending_callback_files(folder) if summary.unmatched_callbacks else []
+        close(folder, summary, completion.digest_state(completion.ledger_digest(folder), left))
 
 
-@beside_the_work()
+@best_effort()
 def close(folder: Folder, summary: Summary, mark: str) -> None:
     """Tell that every row has ended, unless that was told, and note it then: so it is told at least once.
 
-    mark: of what was there before; see `labelflow.operations.completion`.
+    mark: of what was there before; see `labelflow.operations.collect`.
     """
     before = completion.read_closed(folder)
-    if before is None or before.mark != mark:
+    if before is None or before.state_digest != mark:
         numbers = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
-        _tell(JOB_THROUGH, summary.job, {**numbers, "output": folder.uri})
+        _emit(JOB_COMPLETED, summary.job, {**numbers, "output": folder.uri})
         _wait_until_sent()
     completion.close(folder, summary, mark)
 
 
-@beside_the_work()
+@best_effort()
 def show_summary(folder: Folder, summary: Summary) -> None:
     """Show the progress, the counts, where the files are, and some of the rows without a label."""
     key = artifact_key(summary.job)
@@ -149,11 +149,11 @@ def link(location: str) -> str:
     return f"[`{location}`]({quote(uri, safe=':/')})"
 
 
-@beside_the_work()
-def tell_landed(job: Job, folder: Folder, labeled: int, errors: int, waiting: int) -> None:
+@best_effort()
+def emit_labels_written(job: Job, folder: Folder, labeled: int, errors: int, waiting: int) -> None:
     """New rows are in labels/ or errors/."""
     numbers = {"labeled": labeled, "errors": errors, "waiting": waiting}
-    _tell(LABELS_LANDED, job.name, {**numbers, "output": folder.uri})
+    _emit(LABELS_WRITTEN, job.name, {**numbers, "output": folder.uri})
 
 
 def artifact_key(job: str) -> str:
@@ -166,7 +166,7 @@ def _wait_until_sent() -> None:
     """Events leave by a thread of Prefect's. Raises TimeoutError where it does not get rid of them."""
     waiting = threading.Thread(target=EventsWorker.instance().wait_until_empty, name="events", daemon=True)
     waiting.start()
-    waiting.join(SENT_WITHIN)
+    waiting.join(SEND_TIMEOUT)
     if waiting.is_alive():
         raise TimeoutError("the events were not sent")
 
@@ -176,7 +176,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
     return {**counts, "cost": summary.cost}
 
 
-def _tell(event: str, job: str, payload: dict[str, Any]) -> None:
+def _emit(event: str, job: str, payload: dict[str, Any]) -> None:
     resource = {"prefect.resource.id": f"labelflow.job.{job}", "prefect.resource.name": job}
     if emit_event(event, resource=resource, payload=payload) is None:
         raise RuntimeError(f"{event} was not sent")

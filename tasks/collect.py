@@ -10,46 +10,47 @@ from datetime import UTC, datetime
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from labelflow.concurrency.stop_token import Stop
+from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.job import Job
-from labelflow.jobs.prefect_blocks import offer_blocks
+from labelflow.jobs.prefect_blocks import register_block_resolvers
+from labelflow.operations import collect as operation
 from labelflow.operations import completion
 from labelflow.operations.cancel import Cancellation, cancel
-from labelflow.operations.collect import Visited, left_alone, visit
-from labelflow.operations.existing_job import BegunJob
-from labelflow.redaction import clean_errors
+from labelflow.operations.collect import CollectionResult, skipped
+from labelflow.operations.existing_job import ExistingJob
+from labelflow.redaction import redact_errors
 from labelflow.storage.folder import open_output
-from tasks.artifacts import report_visit
+from tasks.artifacts import report_collection
 
-offer_blocks()
+register_block_resolvers()
 
 
 @task(task_run_name="visit-{job.name}", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors
-def visit_job(job: Job, stop: Stop | None = None) -> Visited:
+@redact_errors
+def collect_job(job: Job, stop: StopToken | None = None) -> CollectionResult:
     """Take over what people have answered since the last look, and tell of it. A closed job is left alone."""
     folder, begun_at = open_output(job.output), time.monotonic()
     before = completion.read_closed(folder)
-    if before and before.rests(completion.mark_now(folder), datetime.now(UTC)):
+    if before and before.is_unchanged(completion.current_state_digest(folder), datetime.now(UTC)):
         get_run_logger().info("%s: closed since %s", job.name, f"{before.closed_at:%Y-%m-%d %H:%M} UTC")
-        return left_alone(job, folder)
-    with closing(BegunJob(job, stop)) as begun:
-        visited = visit(begun)
+        return skipped(job, folder)
+    with closing(ExistingJob(job, stop)) as begun:
+        visited = operation.collect_job(begun)
     rate = (visited.labeled + visited.errors) / max(time.monotonic() - begun_at, 1e-3)
     message = "%s: %d new labels, %d tasks without one, at %.0f/s; %d wait"
     get_run_logger().info(message, visited.job, visited.labeled, visited.errors, rate, visited.waiting)
-    report_visit(job, folder, visited)
-    if before and not visited.is_through:
+    report_collection(job, folder, visited)
+    if before and not visited.is_complete:
         completion.reopen(folder)
     return visited
 
 
 @task(task_run_name="cancel-{job.name}", cache_policy=NO_CACHE, persist_result=False)
-@clean_errors
-def cancel_pending(job: Job, row_ids: Collection[str] | None = None, stop: Stop | None = None) -> Cancellation:
+@redact_errors
+def cancel_pending(job: Job, row_ids: Collection[str] | None = None, stop: StopToken | None = None) -> Cancellation:
     """Take back what people have not done yet."""
-    with closing(BegunJob(job, stop)) as begun:
+    with closing(ExistingJob(job, stop)) as begun:
         result = cancel(begun, row_ids)
     message = "%s: %d tasks canceled, %d were too late, %d had come back before"
-    get_run_logger().info(message, job.name, result.canceled, len(result.too_late), result.came_back)
+    get_run_logger().info(message, job.name, result.canceled, len(result.too_late), result.already_finished)
     return result

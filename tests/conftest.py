@@ -70,7 +70,7 @@ def scripted() -> Iterator[Scripted]:
 @pytest.fixture(autouse=True)
 def lists_that_keep_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The servers of these tests list a task at once: nothing needs to be waited for."""
-    monkeypatch.setattr(reconciliation, "LAG_SECONDS", 0.05)
+    monkeypatch.setattr(reconciliation, "LISTING_LAG", 0.05)
 
 
 @pytest.fixture

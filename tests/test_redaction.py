@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labelflow.redaction import without_signature
+from labelflow.redaction import strip_signatures
 
 SIGNED = (
     "https://b.s3.amazonaws.com/k%2Fa.jpg?v=2&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA%2F2026"
@@ -24,4 +24,4 @@ SIGNED = (
     ],
 )
 def test_only_the_signature_goes(text: str, clean: str) -> None:
-    assert without_signature(text) == clean
+    assert strip_signatures(text) == clean

@@ -14,17 +14,17 @@ from contextlib import closing
 from benchmarks.process_metrics import tell
 from benchmarks.product.arguments import given_job
 from labelflow.cli import garbage
-from labelflow.operations.collect import visit
-from labelflow.operations.existing_job import BegunJob
+from labelflow.operations.collect import collect_job
+from labelflow.operations.existing_job import ExistingJob
 
 
 def main() -> None:
     """Visit, and tell."""
     job = given_job(__doc__)
-    garbage.look_seldom()
+    garbage.tune_garbage_collector()
     begun = time.monotonic()
-    with closing(BegunJob(job)) as opened:
-        visited = visit(opened)
+    with closing(ExistingJob(job)) as opened:
+        visited = collect_job(opened)
     tell(visited.labeled, time.monotonic() - begun)
 
 

@@ -16,11 +16,11 @@ from benchmarks.product.arguments import given_job
 from benchmarks.stub import created_at, task_id
 from labelflow.ledger import job_record
 from labelflow.planning.plan import Plan
-from labelflow.records import BoundRow, Submission
+from labelflow.records import PreparedRow, Submission
 from labelflow.scale.models import parse_time
 
 
-def submission(row: BoundRow, number: int) -> Submission:
+def submission(row: PreparedRow, number: int) -> Submission:
     """The row with the stub's n-th task."""
     return Submission(
         row_id=row.row_id,
@@ -28,7 +28,7 @@ def submission(row: BoundRow, number: int) -> Submission:
         task_id=task_id(number),
         unique_id=row.unique_id,
         fingerprint=row.fingerprint,
-        inputs=row.inputs,
+        input_digest=row.input_digest,
         generation=0,
         created_at=parse_time(created_at(number)),
         attachments=[attachment.uri for attachment in row.attachments],
@@ -41,8 +41,8 @@ def main() -> None:
     job = given_job(__doc__)
     begun, numbers = time.monotonic(), count()
     with closing(Plan(job)) as plan:
-        job_record.begin(plan.folder, job, plan.binder.source_type)
-        job_record.keep_config(plan.folder, job)
+        job_record.create(plan.folder, job, plan.builder.source_type)
+        job_record.save_config(plan.folder, job)
         for chunk in plan.chunks():
             bound, _ = plan.check(chunk)
             plan.ledger.record([submission(row, next(numbers)) for row in bound])

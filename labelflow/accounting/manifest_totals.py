@@ -12,10 +12,10 @@ from functools import lru_cache
 from pydantic import BaseModel, ValidationError
 
 from labelflow.accounting.summary import Summary
-from labelflow.errors import Interrupted
+from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
-from labelflow.outputs.outcomes import Outcomes
+from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.planning.plan import Plan
 from labelflow.records import Outcome
 from labelflow.storage.folder import Folder
@@ -23,92 +23,92 @@ from labelflow.storage.folder import Folder
 FILE = "_ledger/manifest.json"
 
 
-class ManifestAccounts(BaseModel):
-    """What the last walk through the manifest found. Numbers of rows; `gone` names those that have a task and are
-    no longer in the manifest; `recorded` is how many rows had a task then."""
+class ManifestTotals(BaseModel):
+    """What the last walk through the manifest found. Numbers of rows; `removed_rows` names those with a task that are
+    no longer in the manifest; `rows_with_task` is how many rows had a task then."""
 
     rows: int
     rejected: int
-    held_back: int
+    over_cap: int
     beyond_limit: int
-    unsettled: int
+    outcome_unknown: int
     changed: int
-    gone: list[str]
-    recorded: int
+    removed_rows: list[str]
+    rows_with_task: int
 
     @classmethod
-    def of(cls, plan: Plan, gone: list[str]) -> ManifestAccounts:
+    def of(cls, plan: Plan, removed_rows: list[str]) -> ManifestTotals:
         """What the walk of a plan has found so far."""
         return cls(
-            rows=plan.counts.read,
+            rows=plan.progress.read,
             rejected=len(plan.rejected),
-            held_back=len(plan.held_back),
+            over_cap=len(plan.over_cap),
             beyond_limit=len(plan.beyond_limit),
-            unsettled=len(plan.unsettled),
-            changed=plan.counts.changed,
-            gone=gone,
-            recorded=len(plan.ledger),
+            outcome_unknown=len(plan.outcome_unknown),
+            changed=plan.progress.changed,
+            removed_rows=removed_rows,
+            rows_with_task=len(plan.ledger),
         )
 
     @property
     def not_submitted(self) -> int:
         """Rows that are good as far as is known, and have no task yet."""
-        return self.held_back + self.beyond_limit + self.unsettled
+        return self.over_cap + self.beyond_limit + self.outcome_unknown
 
     def write(self, folder: Folder) -> None:
         """Write them down."""
         folder.write(FILE, self.model_dump_json().encode())
 
 
-def read_accounts(folder: Folder, ledger: Ledger) -> ManifestAccounts | None:
+def read_totals(folder: Folder, ledger: Ledger) -> ManifestTotals | None:
     """What was written down; None where rows have been submitted since, and the walk was not finished."""
     content = folder.read(FILE)
     if content is None:
         return None
     try:
-        accounts = ManifestAccounts.model_validate_json(content)
+        accounts = ManifestTotals.model_validate_json(content)
     except ValidationError:
-        raise Interrupted(f"{folder.uri}/{FILE} is damaged; run label_dataset to have it written anew") from None
-    return accounts if accounts.recorded == len(ledger) else None
+        raise RunAborted(f"{folder.uri}/{FILE} is damaged; run label_dataset to have it written anew") from None
+    return accounts if accounts.rows_with_task == len(ledger) else None
 
 
-def waiting(ledger: Ledger, outcomes: Outcomes) -> int:
+def count_pending(ledger: Ledger, outcomes: OutcomeIndex) -> int:
     """How many tasks have not come back yet, superseded ones left out."""
     return _tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes))[Outcome.PENDING]
 
 
 @lru_cache(maxsize=1)  # it goes through all tasks, and is asked for again and again while nothing changes
-def _tally(ledger: Ledger, outcomes: Outcomes, _state: tuple[int, int, int]) -> Counter[Outcome]:
+def _tally(ledger: Ledger, outcomes: OutcomeIndex, _state: tuple[int, int, int]) -> Counter[Outcome]:
     tally: Counter[Outcome] = Counter()
     for _, task_ids in ledger.rows():
         tally.update(outcomes.tally(task_ids))
     return tally
 
 
-def summarize(job: Job, accounts: ManifestAccounts, ledger: Ledger, outcomes: Outcomes) -> Summary:
+def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: OutcomeIndex) -> Summary:
     """How a job stands. What one run did, such as the tasks that it created, is for the caller to fill in."""
-    gone = set(accounts.gone)
+    gone = set(totals.removed_rows)
     tally = Counter(_tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes)))
     if gone:
-        tally.subtract(outcomes.tally([ledger.task_of(row_id) for row_id in gone]))
+        tally.subtract(outcomes.tally([ledger.latest_task_id(row_id) for row_id in gone]))
     price = job.submit.price_per_task
     return Summary(
         job=job.name,
-        rows=accounts.rows,
+        rows=totals.rows,
         labeled=tally[Outcome.LABELED],
-        rejected=accounts.rejected,
+        rejected=totals.rejected,
         error=tally[Outcome.ERROR],
         canceled=tally[Outcome.CANCELED],
-        pending=tally[Outcome.PENDING] + accounts.not_submitted,
-        not_submitted=accounts.not_submitted,
-        beyond_limit=accounts.beyond_limit,
-        unsettled=accounts.unsettled,
-        changed=accounts.changed,
-        gone=len(gone),
-        unexpected=0,
-        unknown_callbacks=0,
+        pending=tally[Outcome.PENDING] + totals.not_submitted,
+        not_submitted=totals.not_submitted,
+        beyond_limit=totals.beyond_limit,
+        outcome_unknown=totals.outcome_unknown,
+        changed=totals.changed,
+        removed=len(gone),
+        unparsed=0,
+        unmatched_callbacks=0,
         created=0,
-        adopted=0,
+        recovered=0,
         cost=None if price is None else round(ledger.tasks * price, 2),
         seconds={},
     )

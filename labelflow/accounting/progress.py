@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Counts:
+class RunProgress:
     """Numbers of rows, changed by many threads."""
 
     total: int = 0  # of the manifest; 0 until it has been read to its end
@@ -18,15 +18,15 @@ class Counts:
     checked: int = 0  # bound and their attachments looked at, or found to need neither
     submitted: int = 0  # they have a task, from this run or an earlier one
     created: int = 0  # tasks that this run created
-    adopted: int = 0  # tasks that this run found made already, and recorded
+    recovered: int = 0  # tasks that this run found made already, and recorded
     changed: int = 0  # they have a task, ask something else by now, and are left alone
     rejected: int = 0
-    held_back: int = 0  # not submitted, because of the job's cap
+    over_cap: int = 0  # not submitted, because of the job's cap
     beyond_limit: int = 0  # not submitted, because of --limit
-    unsettled: int = 0  # sent, and no answer says whether a task was made
-    answered: int = 0  # their task has come back
+    outcome_unknown: int = 0  # sent, and no answer says whether a task was made
+    finished: int = 0  # their task has come back
     labeled: int = 0
-    not_understood: str | None = None  # the first answer to a creation that was no task, in words
+    first_invalid_response: str | None = None  # the first answer to a creation that was no task, in words
     outage: str | None = None  # in words, while the API does not answer and is waited for
     seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -34,7 +34,7 @@ class Counts:
     @property
     def not_submitted(self) -> int:
         """Rows that are good as far as is known, and have no task yet."""
-        return self.held_back + self.beyond_limit + self.unsettled
+        return self.over_cap + self.beyond_limit + self.outcome_unknown
 
     def add(self, **numbers: int) -> None:
         """Raise counts by so many rows."""

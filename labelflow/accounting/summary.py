@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from labelflow.errors import LabelingError, LimitReached
+from labelflow.errors import LabelflowError, LimitExceeded
 from labelflow.jobs.job import Job
 from labelflow.storage.folder import Folder
 
 FILE = "summary.json"
 
 
-class DoesNotAddUp(LabelingError):
+class CountMismatch(LabelflowError):
     """The outcomes do not add up to the manifest: a mistake of ours, which must not pass in silence."""
 
 
@@ -30,13 +30,13 @@ class Summary:
     pending: int
     not_submitted: int  # of the pending: rows that have no task yet
     beyond_limit: int  # of those: kept out by --limit
-    unsettled: int  # of those: sent, and no answer said whether a task was made; the next run finds out
+    outcome_unknown: int  # of those: sent, and no answer said whether a task was made; the next run finds out
     changed: int  # rows that ask something else than what their task was made from; left alone, whatever their outcome
-    gone: int  # tasks whose row is no longer in the manifest; in none of the numbers above
-    unexpected: int  # labeled in this run: answers of another shape than promised, kept in response_json only
-    unknown_callbacks: int  # kept in the output folder, for the ledger does not know their tasks
+    removed: int  # tasks whose row is no longer in the manifest; in none of the numbers above
+    unparsed: int  # labeled in this run: answers of another shape than promised, kept in response_json only
+    unmatched_callbacks: int  # kept in the output folder, for the ledger does not know their tasks
     created: int  # tasks that this run created
-    adopted: int  # tasks that this run found made already, and recorded
+    recovered: int  # tasks that this run found made already, and recorded
     cost: float | None  # of all the job's tasks, None where no price is known
     seconds: dict[str, float]  # where this run's time went
 
@@ -46,29 +46,29 @@ class Summary:
         return self.rejected + self.error + self.canceled
 
     def refuse_too_many_unlabeled(self, job: Job, wait: bool) -> None:
-        """Raises LimitReached where more rows stay without a label than the job allows.
+        """Raises LimitExceeded where more rows stay without a label than the job allows.
 
         Those beyond --limit may; without waiting, also those whose answer, or whose turn under the cap, is to come.
         """
         pending = self.pending - self.beyond_limit if wait else 0
         allowed = job.allowed_unlabeled(self.rows)
-        if self.unsettled:
-            raise LimitReached(
-                f"{self.unsettled:,} rows were sent, and no answer says whether they have a task: run again"
+        if self.outcome_unknown:
+            raise LimitExceeded(
+                f"{self.outcome_unknown:,} rows were sent, and no answer says whether they have a task: run again"
             )
         if self.unlabeled > allowed:
-            raise LimitReached(
-                f"{self.unlabeled:,} of {self.rows:,} rows ended without a label, and max_rejected allows {allowed:,}: "
-                "look at rejects/ and errors/"
+            raise LimitExceeded(
+                f"{self.unlabeled:,} of {self.rows:,} rows ended without a label, above max_unlabeled "
+                f"({allowed:,}): see rejects/ and errors/"
             )
         if self.unlabeled + pending > allowed:
-            raise LimitReached(f"{pending:,} of {self.rows:,} rows are still without a label: run again to go on")
+            raise LimitExceeded(f"{pending:,} of {self.rows:,} rows are still without a label: run again to go on")
 
     def check(self) -> None:
-        """Raises DoesNotAddUp where a row is lost, or counted twice."""
+        """Raises CountMismatch where a row is lost, or counted twice."""
         found = self.labeled + self.unlabeled + self.pending
         if found != self.rows:
-            raise DoesNotAddUp(
+            raise CountMismatch(
                 f"{self.job}: the manifest has {self.rows} rows, the outcomes add up to {found}; please report this"
             )
 

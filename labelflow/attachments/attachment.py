@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from labelflow.errors import StoreTrouble
+from labelflow.errors import StorageError
 from labelflow.media import Media
 
 HEAD_BYTES = 64 * 1024  # what one request brings of a file whose pixels or seconds are told
 PEEK_BYTES = 4 * 1024  # what it brings where only the kind is told
 MEASURE_BUDGET = 2 * 1024 * 1024  # bytes read beyond the head, at most, to find pixels or seconds
-MEASURED = ("image", "audio")  # kinds that have limits of size
+MEASURED_TYPES = ("image", "audio")  # kinds that have limits of size
 
 
 class CheckLevel(StrEnum):
@@ -36,7 +36,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ProbeRequest:
     """A URI to look at, and whether its first bytes are asked for."""
 
     uri: str
@@ -46,12 +46,12 @@ class Wanted:
     @property
     def head_bytes(self) -> int:
         """How many of its first bytes to read."""
-        return HEAD_BYTES if self.attachment_type in MEASURED else PEEK_BYTES
+        return HEAD_BYTES if self.attachment_type in MEASURED_TYPES else PEEK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was found at a URI. Size in bytes, None where it is not told; `head` and `media` only from content.
+class ProbeResult:
+    """What was found at a URI. Size in bytes, None where it is not told; `prefix` and `media` only from content.
 
     media: None where the content was not measured, or could not be within the budget.
     """
@@ -62,7 +62,7 @@ class Seen:
     media: Media | None = None
 
 
-class Refused(Exception):
+class AttachmentRejected(Exception):
     """An attachment that Scale could not use: what is wrong, what would be right. Never holds a URL's query."""
 
     def __init__(self, reason: str, fix: str) -> None:
@@ -71,5 +71,5 @@ class Refused(Exception):
         self.fix = fix
 
 
-class StoreUnreachable(StoreTrouble):
+class StoreUnreachable(StorageError):
     """No attachment of a store can be looked at (no connection, no credentials): no row is at fault."""

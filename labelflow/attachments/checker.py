@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from labelflow.attachments.attachment import Attachment, CheckLevel, Refused, Wanted
-from labelflow.attachments.limits import refusal
+from labelflow.attachments.attachment import Attachment, AttachmentRejected, CheckLevel, ProbeRequest
+from labelflow.attachments.limits import validate
 from labelflow.attachments.schemes import Scheme, open_schemes
-from labelflow.problems import Problem, shown
+from labelflow.problems import Problem, abbreviate
 
 _Key = tuple[str, str]  # a URI and its attachment type: what is the same is looked at once
 
@@ -43,42 +43,42 @@ class AttachmentChecker:
 
         Raises StoreUnreachable where a store does not answer at all, so that no row is at fault.
         """
-        verdicts: dict[_Key, Refused | None] = {}
+        verdicts: dict[_Key, AttachmentRejected | None] = {}
         to_look_at: dict[Scheme, list[_Key]] = {}
         for key in dict.fromkeys((a.uri, a.attachment_type) for a in attachments):
             try:
                 scheme = self._scheme(*key)
                 if scheme is not None:
                     to_look_at.setdefault(scheme, []).append(key)
-            except Refused as refused:
+            except AttachmentRejected as refused:
                 verdicts[key] = refused
         for scheme, keys in to_look_at.items():
-            verdicts |= self._look(scheme, keys)
+            verdicts |= self._probe(scheme, keys)
         return [_problem(a.field, verdicts.get((a.uri, a.attachment_type))) for a in attachments]
 
     def _scheme(self, uri: str, attachment_type: str) -> Scheme | None:
-        """Whom to ask about a URI; None where there is nothing to ask. Raises Refused."""
+        """Whom to ask about a URI; None where there is nothing to ask. Raises AttachmentRejected."""
         if attachment_type == "text":
             if not uri.strip():
-                raise Refused("is empty", "give it a text, or remove the row")
+                raise AttachmentRejected("is empty", "give it a text, or remove the row")
             return None
         name, separator, _ = uri.partition("?")[0].partition("://")
         scheme = self._schemes.get(name.lower())
         if not separator or scheme is None:
             known = ", ".join(f"{name}://" for name in sorted(self._schemes))
-            found = f"has the scheme {shown(name)}" if separator else f"was {shown(name)}, which is no URL"
-            raise Refused(found, f"use one of {known}")
+            found = f"has the scheme {abbreviate(name)}" if separator else f"was {abbreviate(name)}, which is no URL"
+            raise AttachmentRejected(found, f"use one of {known}")
         scheme.check_form(uri)
         return None if self._level is CheckLevel.OFF else scheme
 
-    def _look(self, scheme: Scheme, keys: list[_Key]) -> dict[_Key, Refused | None]:
-        wanted = [Wanted(uri, kind, scheme.wants_content(self._level, kind)) for uri, kind in keys]
-        seen = scheme.look(wanted)
+    def _probe(self, scheme: Scheme, keys: list[_Key]) -> dict[_Key, AttachmentRejected | None]:
+        wanted = [ProbeRequest(uri, kind, scheme.wants_content(self._level, kind)) for uri, kind in keys]
+        seen = scheme.probe(wanted)
         return {
-            key: found if isinstance(found, Refused) else refusal(key[1], found)
+            key: found if isinstance(found, AttachmentRejected) else validate(key[1], found)
             for key, found in zip(keys, seen, strict=True)
         }
 
 
-def _problem(field: str, refused: Refused | None) -> Problem | None:
+def _problem(field: str, refused: AttachmentRejected | None) -> Problem | None:
     return Problem(field, refused.reason, refused.fix) if refused else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from labelflow.attachments.circuit_breaker import Silent
+from labelflow.attachments.circuit_breaker import HostUnreachable
 
 
 class Deadline:
@@ -14,14 +14,14 @@ class Deadline:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
 
-    def left(self) -> float:
-        """Seconds that are left. Raises Silent once there are none."""
+    def remaining(self) -> float:
+        """Seconds that are left. Raises HostUnreachable once there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             reason = f"did not answer in full within {self._seconds:g} s"
-            raise Silent(reason, "run again later, or host the file elsewhere")
+            raise HostUnreachable(reason, "run again later, or host the file elsewhere")
         return left
 
-    def pause(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Wait, but not beyond the deadline."""
-        time.sleep(min(seconds, self.left()))
+        time.sleep(min(seconds, self.remaining()))

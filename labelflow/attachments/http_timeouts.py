@@ -17,7 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 
-class _TimelyReader(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """What comes from a socket until its timeout, counted from now, is over."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -41,37 +41,37 @@ class _TimelyReader(io.RawIOBase):
         super().close()
 
 
-class _TimelyResponse(http.client.HTTPResponse):
+class _DeadlineResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
-        self.fp = io.BufferedReader(_TimelyReader(sock))
+        self.fp = io.BufferedReader(_DeadlineReader(sock))
 
 
-class _TimelyConnection(HTTPConnection):
-    response_class = _TimelyResponse
+class _DeadlineConnection(HTTPConnection):
+    response_class = _DeadlineResponse
 
 
-class _TimelyTlsConnection(HTTPSConnection):
-    response_class = _TimelyResponse
+class _DeadlineTlsConnection(HTTPSConnection):
+    response_class = _DeadlineResponse
 
 
-class _TimelyPool(HTTPConnectionPool):
-    ConnectionCls = _TimelyConnection
+class _DeadlinePool(HTTPConnectionPool):
+    ConnectionCls = _DeadlineConnection
 
 
-class _TimelyTlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TimelyTlsConnection
+class _DeadlineTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _DeadlineTlsConnection
 
 
-class TimelyAdapter(HTTPAdapter):
+class TotalTimeoutAdapter(HTTPAdapter):
     """An HTTPAdapter whose read timeout is for the whole answer."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _TimelyPool, "https": _TimelyTlsPool}
+        self.poolmanager.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **options)
-        manager.pool_classes_by_scheme = {"http": _TimelyPool, "https": _TimelyTlsPool}
+        manager.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}
         return manager

@@ -18,34 +18,34 @@ from typing import Any
 
 from labelflow.storage import s3
 
-REMEMBERED = 200_000  # keys, some 60 MB
+MAX_CACHED_OBJECTS = 200_000  # keys, some 60 MB
 PAGE_COST = 50  # keys: what a page takes beside its own
 PAGE_KEYS, PROBE_KEYS = 1000, 100  # in a page; in one that only tells whether listing pays
-LEAST_PER_PAGE, LEAST_PER_PROBE = 8, 2  # wanted keys: fewer are answered sooner by asking for each, many at once
-POOR_PAGES = 3  # in a row, before listing is given up
-LONGEST_REST = 64  # look-ups that are made without it then
+MIN_HITS_PER_PAGE, MIN_HITS_PER_PROBE = 8, 2  # wanted keys: fewer are answered sooner by asking for each, many at once
+MAX_POOR_PAGES = 3  # in a row, before listing is given up
+MAX_SKIPPED_CHUNKS = 64  # look-ups that are made without it then
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 _CANNOT_LIST = (*s3.DENIED, "NotImplemented", "MethodNotAllowed")
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class ObjectStatus:
     """An object that exists: its size in bytes, and whether it must be restored before it can be read."""
 
     size: int
     archived: bool
 
     @classmethod
-    def of(cls, size: int, storage_class: str | None, restored: bool) -> Stored:
+    def of(cls, size: int, storage_class: str | None, restored: bool) -> ObjectStatus:
         return cls(size, storage_class in _ARCHIVED and not restored)
 
 
-Answers = dict[str, Stored | None]  # by key; None: there is no such object
+Answers = dict[str, ObjectStatus | None]  # by key; None: there is no such object
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """What a listing says of the keys that begin with `prefix`, come after `after`, and not after `last`.
+class ListingPage:
+    """What a listing says of the keys that begin with `folder`, come after `after`, and not after `last`.
 
     last: None where the listing came to its end.
     """
@@ -54,7 +54,7 @@ class Page:
     prefix: str
     after: str
     last: str | None
-    objects: Mapping[str, Stored]
+    objects: Mapping[str, ObjectStatus]
 
     def answers(self, keys: Sequence[str]) -> Answers:
         """Answers to those of the sorted keys that this page speaks of."""
@@ -63,33 +63,33 @@ class Page:
         return {key: self.objects.get(key) for key in keys[start:stop] if key.startswith(self.prefix)}
 
 
-class Yield:
+class ListingBackoff:
     """Whether listing has paid in a bucket of late. Where it has not, it is tried ever more seldom."""
 
     def __init__(self) -> None:
         self.is_good = True
-        self._left_out = 0  # look-ups for which it is not tried
+        self._skipped = 0  # look-ups for which it is not tried
         self._next = 1
 
-    def is_worth_a_try(self) -> bool:
+    def should_list(self) -> bool:
         """Whether to list this time."""
-        self._left_out -= self._left_out > 0
-        return self._left_out == 0
+        self._skipped -= self._skipped > 0
+        return self._skipped == 0
 
-    def note(self, paid: bool) -> None:
+    def record(self, paid: bool) -> None:
         """What came of it."""
         self.is_good = paid
-        self._next = 1 if paid else min(2 * self._next, LONGEST_REST)
-        self._left_out = 0 if paid else self._next
+        self._next = 1 if paid else min(2 * self._next, MAX_SKIPPED_CHUNKS)
+        self._skipped = 0 if paid else self._next
 
 
-class Listings:
+class ListingCache:
     """Answers keys from listings, and remembers their pages. Many threads may share one."""
 
     def __init__(self) -> None:
-        self._yields: dict[str, Yield] = {}  # by bucket
-        self._pages: deque[Page] = deque()
-        self._remembered = 0
+        self._backoffs: dict[str, ListingBackoff] = {}  # by bucket
+        self._pages: deque[ListingPage] = deque()
+        self._cached_objects = 0
         self._closed: set[tuple[str, str]] = set()  # buckets and prefixes that cannot be listed
         self._lock = threading.Lock()
 
@@ -98,26 +98,26 @@ class Listings:
 
         Raises botocore's errors; where listing is not allowed, there are just fewer answers.
         """
-        answers = self._recall(bucket, keys)
+        answers = self._find_cached(bucket, keys)
         left = [key for key in keys if key not in answers]
-        earned = self._yields.setdefault(bucket, Yield())
-        if not earned.is_worth_a_try():
+        earned = self._backoffs.setdefault(bucket, ListingBackoff())
+        if not earned.should_list():
             return answers
         prefix, poor = _folder(left), 0
         size = PAGE_KEYS if earned.is_good else PROBE_KEYS
-        while len(left) > 1 and poor < POOR_PAGES:
+        while len(left) > 1 and poor < MAX_POOR_PAGES:
             page = self._list(bucket, prefix, _just_before(left[0]), size)
             found = page.answers(left) if page else {}
             if not found:
                 break
             answers |= found
             left = left[len(found) :]
-            is_poor = len(found) < (LEAST_PER_PAGE if size == PAGE_KEYS else LEAST_PER_PROBE)
+            is_poor = len(found) < (MIN_HITS_PER_PAGE if size == PAGE_KEYS else MIN_HITS_PER_PROBE)
             poor, size = (poor + 1, PROBE_KEYS) if is_poor else (0, PAGE_KEYS)
-        earned.note(poor < POOR_PAGES)
+        earned.record(poor < MAX_POOR_PAGES)
         return answers
 
-    def _recall(self, bucket: str, keys: Sequence[str]) -> Answers:
+    def _find_cached(self, bucket: str, keys: Sequence[str]) -> Answers:
         with self._lock:
             pages = [page for page in self._pages if page.bucket == bucket]
         answers: Answers = {}
@@ -125,26 +125,26 @@ class Listings:
             answers |= page.answers(keys)
         return answers
 
-    def _list(self, bucket: str, prefix: str, after: str, keys: int) -> Page | None:
+    def _list(self, bucket: str, prefix: str, after: str, keys: int) -> ListingPage | None:
         """One page of a listing; None where the bucket cannot be listed so."""
         if (bucket, prefix) in self._closed:
             return None
-        page = _ask(bucket, prefix, after, keys)
+        page = _request_page(bucket, prefix, after, keys)
         if page is None:
             self._closed.add((bucket, prefix))
         else:
-            self._remember(page)
+            self._cache(page)
         return page
 
-    def _remember(self, page: Page) -> None:
+    def _cache(self, page: ListingPage) -> None:
         with self._lock:
             self._pages.append(page)
-            self._remembered += len(page.objects) + PAGE_COST
-            while self._remembered > REMEMBERED:
-                self._remembered -= len(self._pages.popleft().objects) + PAGE_COST
+            self._cached_objects += len(page.objects) + PAGE_COST
+            while self._cached_objects > MAX_CACHED_OBJECTS:
+                self._cached_objects -= len(self._pages.popleft().objects) + PAGE_COST
 
 
-def _ask(bucket: str, prefix: str, after: str, keys: int) -> Page | None:
+def _request_page(bucket: str, prefix: str, after: str, keys: int) -> ListingPage | None:
     """The page after a key; None where listing is refused, or tells nothing about what is missing."""
     try:
         answer = s3.client().list_objects_v2(
@@ -157,19 +157,19 @@ def _ask(bucket: str, prefix: str, after: str, keys: int) -> Page | None:
     return _page(bucket, prefix, after, answer)
 
 
-def _page(bucket: str, prefix: str, after: str, answer: Mapping[str, Any]) -> Page | None:
+def _page(bucket: str, prefix: str, after: str, answer: Mapping[str, Any]) -> ListingPage | None:
     """None where the store does not list in the order of keys."""
-    objects = {item["Key"]: _stored(item) for item in answer.get("Contents", [])}
+    objects = {item["Key"]: _object_status(item) for item in answer.get("Contents", [])}
     keys = list(objects)
     more = bool(answer.get("IsTruncated"))
     if keys != sorted(keys) or (keys and keys[0] <= after) or (more and not keys):
         return None
-    return Page(bucket, prefix, after, keys[-1] if more else None, objects)
+    return ListingPage(bucket, prefix, after, keys[-1] if more else None, objects)
 
 
-def _stored(item: Mapping[str, Any]) -> Stored:
+def _object_status(item: Mapping[str, Any]) -> ObjectStatus:
     restored = "RestoreExpiryDate" in item.get("RestoreStatus", {})
-    return Stored.of(item["Size"], item.get("StorageClass"), restored)
+    return ObjectStatus.of(item["Size"], item.get("StorageClass"), restored)
 
 
 def _folder(keys: Sequence[str]) -> str:

@@ -16,19 +16,19 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from labelflow.errors import Interrupted
-from labelflow.redaction import without_signature
+from labelflow.errors import RunAborted
+from labelflow.redaction import strip_signatures
 from labelflow.scale.client import parse_json
 from labelflow.scale.errors import UnexpectedAnswer
 from labelflow.scale.models import Task, TaskStatus
 from labelflow.storage.folder import Folder
 
 CALLBACKS = "_ledger/callbacks/"
-SET_ASIDE = "_ledger/callbacks-set-aside/"  # of tasks that belong to no job that is known here
-BULKY = ("params", "instruction")  # of a task: long, the same as what was sent, and full of signed URLs
+UNROUTED = "_ledger/callbacks-set-aside/"  # of tasks that belong to no job that is known here
+OMITTED_FIELDS = ("params", "instruction")  # of a task: long, the same as what was sent, and full of signed URLs
 
 
-class NoCallback(Exception):
+class InvalidCallback(Exception):
     """What came in is no callback; the message says why."""
 
 
@@ -41,15 +41,15 @@ class Callback:
     task: Task | None
     response: Any
 
-    def line(self) -> bytes:
+    def to_line(self) -> bytes:
         """As one line of a file, without signatures; what the ledger knows anyway is left out."""
         raw = self.task.raw if self.task else {}
         doc = {"task_id": self.task_id, "response": self.response}
         if self.task:
-            doc["task"] = {key: value for key, value in raw.items() if key not in (*BULKY, "response")}
-        return without_signature(_json(doc)).encode()
+            doc["task"] = {key: value for key, value in raw.items() if key not in (*OMITTED_FIELDS, "response")}
+        return strip_signatures(_json(doc)).encode()
 
-    def tells_of(self, task_type: str) -> Task:
+    def to_task(self, task_type: str) -> Task:
         """The task, as far as it is told; its type is the job's. Raises UnexpectedAnswer where not even its id is."""
         if self.task:
             return self.task
@@ -58,13 +58,13 @@ class Callback:
 
 
 def parse_callback(content: bytes) -> Callback:
-    """Read what was POSTed, or a stored line. Raises NoCallback."""
+    """Read what was POSTed, or a stored line. Raises InvalidCallback."""
     try:
         doc = parse_json(content)
     except (ValueError, RecursionError):
-        raise NoCallback("the body is no JSON") from None
+        raise InvalidCallback("the body is no JSON") from None
     if not isinstance(doc, dict):
-        raise NoCallback("the body is no JSON object")
+        raise InvalidCallback("the body is no JSON object")
     return _with_task(doc) if doc.get("task") is not None else _without_task(doc)
 
 
@@ -74,25 +74,25 @@ def _with_task(doc: dict[str, Any]) -> Callback:
     try:
         task = Task.parse({**inner, "response": response} if isinstance(inner, dict) else inner)
     except UnexpectedAnswer as error:
-        raise NoCallback(error.message) from None
+        raise InvalidCallback(error.message) from None
     if doc.get("task_id", task.task_id) != task.task_id:
-        raise NoCallback("`task_id` is not the id of `task`")
+        raise InvalidCallback("`task_id` is not the id of `task`")
     if task.status == TaskStatus.COMPLETED and response is None:
-        raise NoCallback("the task is completed, and `response` is missing")
+        raise InvalidCallback("the task is completed, and `response` is missing")
     return Callback(task.task_id, task, response)
 
 
 def _without_task(doc: dict[str, Any]) -> Callback:
     response = doc["response"] if isinstance(doc.get("response"), dict) else doc
     if not isinstance(response.get("error"), str):
-        raise NoCallback("`task` is missing")
+        raise InvalidCallback("`task` is missing")
     task_id = doc.get("task_id")
     if task_id is not None and (not isinstance(task_id, str) or not task_id):
-        raise NoCallback("`task_id` is no text")
+        raise InvalidCallback("`task_id` is no text")
     return Callback(task_id, None, {key: response[key] for key in ("error", "attachments") if key in response})
 
 
-def store(folder: Folder, prefix: str, lines: Sequence[bytes]) -> None:
+def append(folder: Folder, prefix: str, lines: Sequence[bytes]) -> None:
     """Write callbacks as one file. On return they are on lasting storage."""
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as stream:
@@ -108,8 +108,8 @@ def read_stored(folder: Folder, name: str) -> Iterator[Callback]:
     try:
         lines = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read().split(b"\n")
         yield from [parse_callback(line) for line in lines]
-    except (pa.ArrowException, OSError, NoCallback):
-        raise Interrupted(f"{folder.uri}/{name} is damaged; restore or remove it") from None
+    except (pa.ArrowException, OSError, InvalidCallback):
+        raise RunAborted(f"{folder.uri}/{name} is damaged; restore or remove it") from None
 
 
 def _json(doc: Any) -> str:
@@ -123,4 +123,4 @@ def _deep_json(doc: Any) -> str:
     try:
         return json.dumps(doc)
     except RecursionError:
-        raise NoCallback("the body is nested too deeply") from None
+        raise InvalidCallback("the body is nested too deeply") from None

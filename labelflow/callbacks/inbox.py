@@ -12,7 +12,7 @@ from labelflow.callbacks.callback import CALLBACKS, Callback, read_stored
 from labelflow.ledger.ledger import Ledger
 from labelflow.storage.folder import Folder
 
-CALLBACKS_AT_ONCE = 5000  # held in memory before they are written as answers
+BATCH_SIZE = 5000  # held in memory before they are written as answers
 
 
 class Inbox:
@@ -21,46 +21,46 @@ class Inbox:
     def __init__(self, folder: Folder, ledger: Ledger) -> None:
         self._folder = folder
         self._ledger = ledger
-        self._left: dict[str, list[Callback]] = {}  # by file: those that the ledger does not know
+        self._unmatched: dict[str, list[Callback]] = {}  # by file: those that the ledger does not know
         self._new: list[str] = []
 
     @property
-    def unknown(self) -> int:
+    def unmatched_count(self) -> int:
         """Callbacks of tasks that the ledger does not know."""
-        return sum(map(len, self._left.values()))
+        return sum(map(len, self._unmatched.values()))
 
     @property
-    def left(self) -> list[str]:
+    def unmatched_files(self) -> list[str]:
         """The files that such callbacks are in."""
-        return list(self._left)
+        return list(self._unmatched)
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Whether there is something to take over."""
         names = [file.name for file in self._folder.list(CALLBACKS)]
-        self._left = {name: self._left[name] for name in names if name in self._left}
-        self._new = [name for name in names if name not in self._left]
-        return bool(self._new) or any(map(self._knows, (one for left in self._left.values() for one in left)))
+        self._unmatched = {name: self._unmatched[name] for name in names if name in self._unmatched}
+        self._new = [name for name in names if name not in self._unmatched]
+        return bool(self._new) or any(map(self._is_matched, (one for left in self._unmatched.values() for one in left)))
 
     def batches(self) -> Iterator[list[Callback]]:
         """What is to be taken over, as of the last look. A batch's files go when the next one is asked for."""
         batch: list[Callback] = []
         left: dict[str, list[Callback]] = {}
-        for name in [*self._left, *self._new]:
-            found = self._left[name] if name in self._left else list(read_stored(self._folder, name))
-            batch += [one for one in found if self._knows(one)]
-            left[name] = [one for one in found if not self._knows(one)]
-            if len(batch) >= CALLBACKS_AT_ONCE:
+        for name in [*self._unmatched, *self._new]:
+            found = self._unmatched[name] if name in self._unmatched else list(read_stored(self._folder, name))
+            batch += [one for one in found if self._is_matched(one)]
+            left[name] = [one for one in found if not self._is_matched(one)]
+            if len(batch) >= BATCH_SIZE:
                 yield batch
-                self._settle(left)
+                self._acknowledge(left)
                 batch, left = [], {}
         yield batch
-        self._settle(left)
+        self._acknowledge(left)
 
-    def _settle(self, left: dict[str, list[Callback]]) -> None:
-        self._left.update(left)
+    def _acknowledge(self, left: dict[str, list[Callback]]) -> None:
+        self._unmatched.update(left)
         for name in [name for name, callbacks in left.items() if not callbacks]:
-            del self._left[name]
+            del self._unmatched[name]
             self._folder.delete(name)
 
-    def _knows(self, callback: Callback) -> bool:
+    def _is_matched(self, callback: Callback) -> bool:
         return callback.task_id is not None and self._ledger.has_task(callback.task_id)

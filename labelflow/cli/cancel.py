@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from labelflow.cli.command import exit_status, leave, load_environment
+from labelflow.cli.command import exit_status, exit_with, load_environment
 
 if TYPE_CHECKING:
     from labelflow.jobs.job import Job
@@ -44,11 +44,11 @@ def prepare_cancel_dataset(arguments: list[str] | None = None) -> CancelCommand:
 
         from labelflow.jobs.config import is_config, load_job
         from labelflow.operations.cancel import read_row_ids
-        from labelflow.operations.existing_job import BegunJob, the_job_in
+        from labelflow.operations.existing_job import ExistingJob, find_single_job
 
         load_environment()
-        job = load_job(options.config) if is_config(options.config) else the_job_in(options.config)
-        with closing(BegunJob(job)):
+        job = load_job(options.config) if is_config(options.config) else find_single_job(options.config)
+        with closing(ExistingJob(job)):
             pass
         if options.rows:
             read_row_ids(options.rows, job.manifest.row_id)
@@ -56,7 +56,7 @@ def prepare_cancel_dataset(arguments: list[str] | None = None) -> CancelCommand:
         if not options.yes and sys.stdin.isatty():
             print(f"{job.name}: cancel {what}? People's work on it is lost. [y/N] ", end="", flush=True)
             if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-                leave("Nothing was canceled.", 2)
+                exit_with("Nothing was canceled.", 2)
         return CancelCommand(job, options.rows)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from labelflow.cli.command import exit_status, leave, load_environment
+from labelflow.cli.command import exit_status, exit_with, load_environment
 
 if TYPE_CHECKING:
-    from labelflow.errors import LabelingError
+    from labelflow.errors import LabelflowError
     from labelflow.jobs.job import Job
-    from labelflow.operations.collect import Visited
-    from labelflow.operations.existing_job import Found
+    from labelflow.operations.collect import CollectionResult
+    from labelflow.operations.existing_job import DiscoveredJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,18 @@ class CollectCommand:
     outputs: list[str]
     jobs: list[Job]
 
-    def finish(self, flow: Callable[..., list[Visited]]) -> NoReturn:
+    def finish(self, flow: Callable[..., list[CollectionResult]]) -> NoReturn:
         """Run the flow, print what it found, and leave with the exit status."""
         from labelflow.cli import prefect_server
-        from labelflow.cli.display import print_visits
-        from labelflow.operations.collect import NotAllVisited
+        from labelflow.cli.display import print_collection_results
+        from labelflow.operations.collect import CollectionFailed
 
         with exit_status():
             prefect_server.start()
             try:
-                print_visits(flow(outputs=self.outputs, jobs=self.jobs))
-            except NotAllVisited as error:
-                print_visits(error.visited)
+                print_collection_results(flow(outputs=self.outputs, jobs=self.jobs))
+            except CollectionFailed as error:
+                print_collection_results(error.collected)
                 raise
             sys.exit(0)
 
@@ -47,31 +47,34 @@ def prepare_collect_responses(arguments: list[str] | None = None) -> CollectComm
 
     signals.listen()
     with exit_status():
-        from labelflow.errors import Unusable
+        from labelflow.errors import UsageError
         from labelflow.jobs.config import is_config, load_job
-        from labelflow.operations.existing_job import Found, find_jobs
+        from labelflow.operations.existing_job import DiscoveredJob, find_jobs
 
         load_environment()
         outputs = [path for path in options.configs if not is_config(path)]
         jobs = [load_job(path) for path in options.configs if is_config(path)]
-        found = [*(Found(job.output, job) for job in jobs), *(one for path in outputs for one in find_jobs(path))]
+        found = [
+            *(DiscoveredJob(job.output, job) for job in jobs),
+            *(one for path in outputs for one in find_jobs(path)),
+        ]
         if not found:
-            raise Unusable(", ".join(outputs), "holds no job, nor do the folders below it", "name a job's output")
-        troubles = [(one, trouble) for one in found if (trouble := _trouble_with(one))]
+            raise UsageError(", ".join(outputs), "holds no job, nor do the folders below it", "name a job's output")
+        troubles = [(one, trouble) for one in found if (trouble := _find_error(one))]
         if len(troubles) == len(found):
             messages = [f"{one.name}: {trouble}" if len(found) > 1 else str(trouble) for one, trouble in troubles]
-            leave("\n".join(messages), max(trouble.exit_status for _, trouble in troubles))
+            exit_with("\n".join(messages), max(trouble.exit_status for _, trouble in troubles))
         return CollectCommand(outputs, jobs)
 
 
-def _trouble_with(found: Found) -> LabelingError | None:
+def _find_error(found: DiscoveredJob) -> LabelflowError | None:
     """Why a job cannot be looked after, as far as that shows before."""
-    from labelflow.errors import LabelingError
+    from labelflow.errors import LabelflowError
     from labelflow.jobs.config import read_key
 
     try:
-        read_key(found.the_job())
-    except LabelingError as error:
+        read_key(found.require_job())
+    except LabelflowError as error:
         return error
     return None
 

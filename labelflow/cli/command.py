@@ -23,15 +23,15 @@ def load_environment() -> None:
     """Take over a `.env` file, and keep Prefect quiet."""
     from dotenv import find_dotenv, load_dotenv
 
-    from labelflow.errors import Unusable
-    from labelflow.jobs.prefect_blocks import offer_blocks
+    from labelflow.errors import UsageError
+    from labelflow.jobs.prefect_blocks import register_block_resolvers
 
-    offer_blocks()
+    register_block_resolvers()
     path = find_dotenv(usecwd=True)
     try:
         load_dotenv(path)
     except UnicodeDecodeError:
-        raise Unusable(path, "is not UTF-8 text", "save it as UTF-8") from None
+        raise UsageError(path, "is not UTF-8 text", "save it as UTF-8") from None
     for name, value in QUIET_PREFECT.items():
         os.environ.setdefault(name, value)
     if not os.environ.get("PREFECT_API_URL"):
@@ -41,40 +41,40 @@ def load_environment() -> None:
 @contextmanager
 def exit_status() -> Iterator[None]:
     """Turn what ends a run early into one message and an exit status; see `labelflow.errors`."""
-    from labelflow.cli.signals import command, signals
-    from labelflow.errors import LabelingError, Stopped
+    from labelflow.cli.signals import command_line, signals
+    from labelflow.errors import Cancelled, LabelflowError
     from labelflow.scale.errors import ScaleError
 
     kept = "What was created is recorded"
     try:
         yield
-    except Stopped:
-        leave(f"Stopped. {kept}; go on with: {command()}", signals.status)
-    except LabelingError as error:
-        leave(str(error), error.exit_status)
+    except Cancelled:
+        exit_with(f"Stopped. {kept}; go on with: {command_line()}", signals.status)
+    except LabelflowError as error:
+        exit_with(str(error), error.exit_status)
     except ScaleError as error:
-        leave(f"The Scale API: {error.message}. {kept}; go on with: {command()}", 1)
+        exit_with(f"The Scale API: {error.message}. {kept}; go on with: {command_line()}", 1)
     except Exception as error:
-        if signals.heard:  # Prefect's server may have got the signal too, and be gone before the flow is through
-            leave(f"Stopped. {kept}; go on with: {command()}", signals.status)
-        leave(f"A mistake of ours: {error!r}. {kept}. Please report {_written_down()}", 1)  # the last net
+        if signals.received:  # Prefect's server may have got the signal too, and be gone before the flow is through
+            exit_with(f"Stopped. {kept}; go on with: {command_line()}", signals.status)
+        exit_with(f"A mistake of ours: {error!r}. {kept}. Please report {_write_traceback()}", 1)  # the last net
 
 
-def _written_down() -> str:
+def _write_traceback() -> str:
     """Put the traceback of the current error into a file; gives its path."""
     import tempfile
     import traceback
 
-    from labelflow.redaction import without_signature
+    from labelflow.redaction import strip_signatures
 
     with tempfile.NamedTemporaryFile("w", prefix="labelflow-", suffix=".txt", delete=False) as file:
-        file.write(without_signature(traceback.format_exc()))
+        file.write(strip_signatures(traceback.format_exc()))
     return file.name
 
 
-def leave(message: str, status: int) -> NoReturn:
+def exit_with(message: str, status: int) -> NoReturn:
     """Say why on stderr, and exit."""
-    from labelflow.redaction import without_signature
+    from labelflow.redaction import strip_signatures
 
-    print(without_signature(message), file=sys.stderr, flush=True)
+    print(strip_signatures(message), file=sys.stderr, flush=True)
     sys.exit(status)

@@ -11,26 +11,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from labelflow.accounting.progress import Counts
+from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import Summary
 from labelflow.operations.cancel import Cancellation
-from labelflow.operations.collect import Visited
+from labelflow.operations.collect import CollectionResult
 from labelflow.outputs.outcomes import ERRORS, LABELS
 from labelflow.outputs.rejects import REJECTS
 from labelflow.planning.plan import Plan, Preview
-from labelflow.records import Outcome, Rejected
-from labelflow.redaction import without_signature
+from labelflow.records import Outcome, RejectedRow
+from labelflow.redaction import strip_signatures
 
-WORDS = ("checked", "submitted", "labeled")
-LOOK_EVERY = 0.25  # seconds between two looks of the display on a terminal
-LINE_EVERY = 10.0  # seconds between two lines elsewhere
+PROGRESS_BARS = ("checked", "submitted", "labeled")
+REFRESH_INTERVAL = 0.25  # seconds between two looks of the display on a terminal
+LINE_INTERVAL = 10.0  # seconds between two lines elsewhere
 SHOWN_ROWS = 5
 
 console = Console()
 
 
 @contextmanager
-def showing(counts: Counts) -> Iterator[None]:
+def show_progress(counts: RunProgress) -> Iterator[None]:
     """Show the progress while the block runs."""
     ended = threading.Event()
     show = _show_bars if console.is_terminal else _show_lines
@@ -43,7 +43,7 @@ def showing(counts: Counts) -> Iterator[None]:
         thread.join()
 
 
-def _show_bars(counts: Counts, ended: threading.Event) -> None:
+def _show_bars(counts: RunProgress, ended: threading.Event) -> None:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<9}"),
@@ -51,49 +51,51 @@ def _show_bars(counts: Counts, ended: threading.Event) -> None:
         TextColumn("{task.fields[state]}"),
     )
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        bars = [progress.add_task(name, total=None, state="") for name in WORDS]
-        clock = Clock()
-        while not ended.wait(LOOK_EVERY):
+        bars = [progress.add_task(name, total=None, state="") for name in PROGRESS_BARS]
+        clock = RateEstimator()
+        while not ended.wait(REFRESH_INTERVAL):
             for bar, (done, total, state) in zip(bars, _bars(counts, clock), strict=True):
                 progress.update(bar, completed=done, total=total or None, state=state)
 
 
-def _bars(counts: Counts, clock: Clock) -> list[tuple[int, int, str]]:
+def _bars(counts: RunProgress, clock: RateEstimator) -> list[tuple[int, int, str]]:
     """Done, total (0: not known yet) and words of each bar."""
-    settled = counts.submitted + counts.rejected + counts.held_back
+    settled = counts.submitted + counts.rejected + counts.over_cap
     tasks = counts.submitted if counts.total else 0
     checked = f"{counts.checked:,} of {counts.read:,} rows read"
     submitted = f"{counts.submitted:,} at {clock.rate('submitted', counts.submitted):,.0f}/s"
-    submitted += f", {counts.rejected:,} rejected{clock.left('settled', settled, counts.total)}"
-    labeled = f"{counts.labeled:,} of {counts.submitted:,}{clock.left('answered', counts.answered, tasks)}"
+    submitted += f", {counts.rejected:,} rejected{clock.remaining('settled', settled, counts.total)}"
+    labeled = f"{counts.labeled:,} of {counts.submitted:,}{clock.remaining('answered', counts.finished, tasks)}"
     labeled += f", {counts.outage}" if counts.outage else ""
     return [
         (counts.checked, counts.total, checked),
         (settled, counts.total, submitted),
-        (counts.answered, tasks, labeled),
+        (counts.finished, tasks, labeled),
     ]
 
 
-def _show_lines(counts: Counts, ended: threading.Event) -> None:
-    clock = Clock()
-    while not ended.wait(LINE_EVERY):
+def _show_lines(counts: RunProgress, ended: threading.Event) -> None:
+    clock = RateEstimator()
+    while not ended.wait(LINE_INTERVAL):
         if not counts.read:  # Prefect is still starting
             continue
         print(
-            "  ".join(f"{word}: {state}" for word, (_, _, state) in zip(WORDS, _bars(counts, clock), strict=True)),
+            "  ".join(
+                f"{word}: {state}" for word, (_, _, state) in zip(PROGRESS_BARS, _bars(counts, clock), strict=True)
+            ),
             flush=True,
         )
 
 
-class Clock:
+class RateEstimator:
     """Rates of what grows, from when it began to grow to when it last grew."""
 
     def __init__(self) -> None:
-        self._grown: dict[str, list[tuple[float, int]]] = {}  # before it grew, and when it last grew
+        self._samples: dict[str, list[tuple[float, int]]] = {}  # before it grew, and when it last grew
 
     def rate(self, name: str, number: int) -> float:
         """How fast a number grew, a second."""
-        seen = self._grown.setdefault(name, [])
+        seen = self._samples.setdefault(name, [])
         now = (time.monotonic(), number)
         if not seen or seen[0][1] == number:
             seen[:] = [now]
@@ -102,7 +104,7 @@ class Clock:
         (start, begun), (end, last) = seen[0], seen[-1]
         return (last - begun) / (end - start) if end > start else 0.0
 
-    def left(self, name: str, number: int, total: int) -> str:
+    def remaining(self, name: str, number: int, total: int) -> str:
         """Words for the time until a number reaches its total; none where that cannot be told."""
         rate = self.rate(name, number)
         if rate <= 0 or number >= total:
@@ -119,14 +121,14 @@ def print_summary(summary: Summary, plan: Plan) -> None:
         table.add_column(outcome, justify="right")
     table.add_row(*(f"{getattr(summary, column.header):,}" for column in table.columns))  # type: ignore[arg-type]
     console.print(table)
-    console.print(_what_was_done(summary), highlight=False)
-    if plan.counts.not_understood:
-        text = f"an answer that was not understood: {plan.counts.not_understood}"
-        console.print(without_signature(text), highlight=False, markup=False, soft_wrap=True)
+    console.print(_describe_run(summary), highlight=False)
+    if plan.progress.first_invalid_response:
+        text = f"an answer that was not understood: {plan.progress.first_invalid_response}"
+        console.print(strip_signatures(text), highlight=False, markup=False, soft_wrap=True)
     if summary.rejected:
         print_rows("rejected", plan.rejected, len(plan.rejected))
     if summary.changed:
-        print_rows("left alone", plan.changed, plan.counts.changed)
+        print_rows("left alone", plan.changed, plan.progress.changed)
     for name, number in (
         (LABELS, summary.labeled),
         (REJECTS, summary.rejected),
@@ -136,7 +138,7 @@ def print_summary(summary: Summary, plan: Plan) -> None:
             console.print(f"{name:<9} {plan.folder.uri}/{name}", highlight=False, soft_wrap=True)
 
 
-def _what_was_done(summary: Summary) -> str:
+def _describe_run(summary: Summary) -> str:
     done = (
         f"{summary.created:,} tasks created"
         if summary.created
@@ -144,18 +146,18 @@ def _what_was_done(summary: Summary) -> str:
         if summary.not_submitted
         else "nothing to create: every row that can has its task"
     )
-    if summary.adopted:
-        done += f", {summary.adopted:,} found made already"
+    if summary.recovered:
+        done += f", {summary.recovered:,} found made already"
     if summary.not_submitted:
         done += f", {summary.not_submitted:,} rows not submitted yet"
-    if summary.unexpected:
-        done += f", {summary.unexpected:,} answers of an unexpected shape (kept in response_json)"
-    if summary.unknown_callbacks:
-        done += f", {summary.unknown_callbacks:,} callbacks kept of tasks that are not in the ledger"
+    if summary.unparsed:
+        done += f", {summary.unparsed:,} answers of an unexpected shape (kept in response_json)"
+    if summary.unmatched_callbacks:
+        done += f", {summary.unmatched_callbacks:,} callbacks kept of tasks that are not in the ledger"
     if summary.changed:
         done += f", {summary.changed:,} rows have changed since their tasks were made"
-    if summary.gone:
-        done += f", {summary.gone:,} tasks of rows that the manifest no longer has"
+    if summary.removed:
+        done += f", {summary.removed:,} tasks of rows that the manifest no longer has"
     return done + ("" if summary.cost is None else f"; {summary.cost:,.2f} for the job so far")
 
 
@@ -166,8 +168,8 @@ def print_preview(preview: Preview, plan: Plan) -> None:
         "rows": preview.rows,
         "to create": preview.create,
         "to reject": preview.reject,
-        "have a task": preview.skip,
-        "held back": preview.held_back,
+        "have a task": preview.unchanged,
+        "held back": preview.over_cap,
     }
     for name in numbers:
         table.add_column(name, justify="right")
@@ -176,21 +178,21 @@ def print_preview(preview: Preview, plan: Plan) -> None:
     if preview.cost is not None:
         console.print(f"cost: {preview.cost:,.2f}", highlight=False)
     print_rows("rejected", plan.rejected, len(plan.rejected))
-    print_rows("left alone", plan.changed, plan.counts.changed)
+    print_rows("left alone", plan.changed, plan.progress.changed)
 
 
-def print_rows(what: str, rows: list[Rejected], number: int) -> None:
+def print_rows(what: str, rows: list[RejectedRow], number: int) -> None:
     """The first few of so many rows that were rejected, or left alone, with the reasons."""
     ordered = sorted(rows, key=lambda reject: reject.row.number)
     for reject in ordered[:SHOWN_ROWS]:
         name = f" ({reject.row_id})" if reject.row_id else ""
         text = f"{what}: row {reject.row.number}{name}: {reject.problem}"
-        console.print(without_signature(text), highlight=False, markup=False, soft_wrap=True)
+        console.print(strip_signatures(text), highlight=False, markup=False, soft_wrap=True)
     if number > SHOWN_ROWS:
         console.print(f"… and {number - SHOWN_ROWS:,} more", highlight=False)
 
 
-def print_visits(visited: Sequence[Visited]) -> None:
+def print_collection_results(visited: Sequence[CollectionResult]) -> None:
     """What was found at each job."""
     if not visited:
         return
@@ -198,7 +200,7 @@ def print_visits(visited: Sequence[Visited]) -> None:
     for name in ("job", "new labels", "without one", "waiting", "pending", "output"):
         table.add_column(name, justify="left" if name in ("job", "output") else "right", overflow="fold")
     for visit in visited:
-        pending = "closed" if visit.was_closed else "not counted yet"
+        pending = "closed" if visit.was_skipped else "not counted yet"
         pending = f"{visit.summary.pending:,}" if visit.summary else pending
         numbers = [f"{number:,}" for number in (visit.labeled, visit.errors, visit.waiting)]
         table.add_row(visit.job, *numbers, pending, visit.output)
@@ -207,10 +209,12 @@ def print_visits(visited: Sequence[Visited]) -> None:
 
 def print_cancellation(result: Cancellation) -> None:
     """What was canceled, and what was not."""
-    console.print(f"{result.canceled:,} tasks canceled, {result.came_back:,} had come back before", highlight=False)
+    console.print(
+        f"{result.canceled:,} tasks canceled, {result.already_finished:,} had come back before", highlight=False
+    )
     for words, rows in (
         ("too late, completed meanwhile", result.too_late),
-        ("the API does not have the task of", result.missing),
+        ("the API does not have the task of", result.not_found),
         ("without a task", result.without_task),
     ):
         if rows:

@@ -9,12 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from labelflow.cli.command import exit_status, leave, load_environment
+from labelflow.cli.command import exit_status, exit_with, load_environment
 
 if TYPE_CHECKING:
     from labelflow.accounting.summary import Summary
     from labelflow.jobs.job import Job
-    from labelflow.operations.label import Run
+    from labelflow.operations.label import LabelRun
     from labelflow.planning.plan import Plan
     from labelflow.planning.relabeling import Relabel
 
@@ -24,7 +24,7 @@ class LabelCommand:
     """A checked command line, with its run open and the API reached."""
 
     job: Job
-    run: Run
+    run: LabelRun
     limit: int | None
     wait: bool
     relabel: Relabel | None
@@ -32,18 +32,18 @@ class LabelCommand:
     def finish(self, flow: Callable[[], Summary]) -> NoReturn:
         """Run the flow with its progress shown, print the result, and leave with the exit status."""
         from labelflow.cli import prefect_server
-        from labelflow.cli.display import print_summary, showing
+        from labelflow.cli.display import print_summary, show_progress
         from labelflow.cli.runtime import prepared_run
 
         prepared_run.set(self.run)
         with exit_status():
             try:
-                with showing(self.run.counts):
+                with show_progress(self.run.progress):
                     prefect_server.start()
                     flow()
             finally:
-                if self.run.finished:
-                    print_summary(self.run.finished, self.run.plan)
+                if self.run.summary_at_end:
+                    print_summary(self.run.summary_at_end, self.run.plan)
             self.run.plan.stop.check()
             sys.exit(0)
 
@@ -57,24 +57,24 @@ def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
     with exit_status():
         from labelflow.cli import garbage
         from labelflow.jobs.config import load_job
-        from labelflow.operations.label import Run
+        from labelflow.operations.label import LabelRun
         from labelflow.planning.plan import Plan
         from labelflow.planning.relabeling import Relabel
 
         load_environment()
-        garbage.look_seldom()
+        garbage.tune_garbage_collector()
         job = load_job(options.config, manifest=options.manifest, output=options.output)
-        if job.runner.is_elsewhere and not options.dry_run:
-            from flows.runners import refuse_without_api
+        if job.runner.is_distributed and not options.dry_run:
+            from flows.runners import require_prefect_api
 
-            refuse_without_api()
+            require_prefect_api()
         relabel = Relabel(options.relabel) if options.relabel else None
         plan = Plan(job, limit=options.limit, relabel=relabel)
         if options.dry_run:
             _dry_run(plan)
         if not options.yes:
-            _ask_before_money_is_spent(job)
-        return LabelCommand(job, Run(plan), options.limit, wait=not options.no_wait, relabel=relabel)
+            _confirm_cost(job)
+        return LabelCommand(job, LabelRun(plan), options.limit, wait=not options.no_wait, relabel=relabel)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,7 +106,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _ask_before_money_is_spent(job: Job) -> None:
+def _confirm_cost(job: Job) -> None:
     """On a terminal, a job with a live key needs a yes."""
     from labelflow.scale.models import Mode
 
@@ -116,13 +116,13 @@ def _ask_before_money_is_spent(job: Job) -> None:
     most = "without a cap on their number" if cap is None else f"{cap:,} at most"
     print(f"{job.name} has people do its tasks, {most}, and they cost money. Go on? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        leave("Nothing was sent.", 2)
+        exit_with("Nothing was sent.", 2)
 
 
 def _dry_run(plan: Plan) -> NoReturn:
-    from labelflow.cli.display import print_preview, showing
+    from labelflow.cli.display import print_preview, show_progress
 
-    with closing(plan), showing(plan.counts):
+    with closing(plan), show_progress(plan.progress):
         preview = plan.preview()
     print_preview(preview, plan)
     sys.exit(0 if preview.reject <= plan.job.allowed_unlabeled(preview.rows) else 1)

@@ -6,22 +6,22 @@ import signal
 import subprocess
 import time
 
-SECONDS_TO_APPEAR = 2.0  # between the decision to start it and its process
-SECONDS_TO_END = 0.5
+PROCESS_START_TIMEOUT = 2.0  # between the decision to start it and its process
+TERMINATE_TIMEOUT = 0.5
 
-_wanted = False
+_requested = False
 
 
 def start() -> None:
     """Start it, unless Prefect is told of another server; from then on Prefect uses it, and ends it at exit."""
-    global _wanted
+    global _requested
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
     if PREFECT_API_URL.value() or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         return
     from prefect.server.api.server import SubprocessASGIServer  # takes more than a second
 
-    _wanted = True
+    _requested = True
     # Ctrl-C goes to all processes on the terminal. A server that ends before the flow cannot take down how it ended; a
     # blocked signal stays blocked in the process that is started.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -33,18 +33,18 @@ def start() -> None:
 
 def end() -> None:
     """End it at once, from any thread."""
-    if not _wanted:
+    if not _requested:
         return
     from prefect.server.api.server import SubprocessASGIServer
 
     server = SubprocessASGIServer()
-    deadline = time.monotonic() + SECONDS_TO_APPEAR
+    deadline = time.monotonic() + PROCESS_START_TIMEOUT
     while server.server_process is None and time.monotonic() < deadline:
         time.sleep(0.01)
     if server.server_process is None:
         return
     server.server_process.terminate()
     try:
-        server.server_process.wait(SECONDS_TO_END)
+        server.server_process.wait(TERMINATE_TIMEOUT)
     except subprocess.TimeoutExpired:
         server.server_process.kill()

@@ -5,27 +5,27 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from labelflow.cli.signals import signals
-from labelflow.concurrency.stop_token import Stop
+from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.job import Job
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import Relabel
 
-prepared_run: ContextVar[Run | None] = ContextVar("prepared_run", default=None)
+prepared_run: ContextVar[LabelRun | None] = ContextVar("prepared_run", default=None)
 
 
-def open_run(job: Job, limit: int | None, relabel: Relabel | None) -> Run:
+def open_run(job: Job, limit: int | None, relabel: Relabel | None) -> LabelRun:
     """The prepared run, or one opened here and connected to the API."""
     run = prepared_run.get()
     if run is None:
-        return Run(Plan(job, limit=limit, relabel=relabel))
-    signals.stop_in_order(run.plan.stop)
+        return LabelRun(Plan(job, limit=limit, relabel=relabel))
+    signals.stop_gracefully(run.plan.stop)
     return run
 
 
-def stop_on_signals() -> Stop:
+def stop_token_for_signals() -> StopToken:
     """A stop that Ctrl-C and SIGTERM set, where a command listens for them; on a worker Prefect does."""
-    stop = Stop()
+    stop = StopToken()
     if signals.is_listening:
-        signals.stop_in_order(stop)
+        signals.stop_gracefully(stop)
     return stop

@@ -16,12 +16,12 @@ import time
 from typing import NoReturn
 
 from labelflow.cli import prefect_server
-from labelflow.concurrency.stop_token import Stop
+from labelflow.concurrency.stop_token import StopToken
 
-HEARD = (signal.SIGINT, signal.SIGTERM)
-SECONDS_TO_STOP = 21.0
-SAME_SECONDS = 0.3  # a terminal and a launcher may both pass on one Ctrl-C
-CLEAR = b"\x1b[?25h\r\n"  # shows the cursor, which a progress display hides
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_TIMEOUT = 21.0
+DEBOUNCE_SECONDS = 0.3  # a terminal and a launcher may both pass on one Ctrl-C
+RESTORE_CURSOR = b"\x1b[?25h\r\n"  # shows the cursor, which a progress display hides
 
 
 class Signals:
@@ -29,7 +29,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._first: int | None = None
-        self._stop: Stop | None = None
+        self._stop: StopToken | None = None
         self._pipe = -1
 
     @property
@@ -38,7 +38,7 @@ class Signals:
         return self._pipe >= 0
 
     @property
-    def heard(self) -> bool:
+    def received(self) -> bool:
         """Whether one has come."""
         return self._first is not None
 
@@ -52,35 +52,35 @@ class Signals:
         self._pipe, inlet = os.pipe()
         os.set_blocking(inlet, False)
         signal.set_wakeup_fd(inlet, warn_on_full_buffer=False)
-        self._take_over()
-        threading.Thread(target=self._hear, name="signals", daemon=True).start()
+        self._install_handlers()
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
-    def stop_in_order(self, stop: Stop) -> None:
+    def stop_gracefully(self, stop: StopToken) -> None:
         """From now on the first signal sets `stop`. Takes over from Prefect, which has a handler of its own."""
         self._stop = stop
-        self._take_over()
+        self._install_handlers()
 
-    def _take_over(self) -> None:
-        for number in HEARD:
+    def _install_handlers(self) -> None:
+        for number in STOP_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as where a shell started us in the background
                 signal.signal(number, lambda *_: None)
 
-    def _hear(self) -> None:
+    def _wait(self) -> None:
         self._first = self._next(None)
         if self._stop is None:
-            leave_at_once(f"Stopped before the first task; go on with: {command()}", self.status)
+            exit_now(f"Stopped before the first task; go on with: {command_line()}", self.status)
         self._stop.set()
-        time.sleep(SAME_SECONDS)
+        time.sleep(DEBOUNCE_SECONDS)
         while self._next(0):
             pass
-        self._next(SECONDS_TO_STOP)
-        leave_at_once(f"Stopped at once. The next run finds what was created; go on with: {command()}", self.status)
+        self._next(STOP_TIMEOUT)
+        exit_now(f"Stopped at once. The next run finds what was created; go on with: {command_line()}", self.status)
 
     def _next(self, seconds: float | None) -> int | None:
         """The next signal; None where so many seconds pass without one."""
         while select.select([self._pipe], [], [], seconds)[0]:
             number = os.read(self._pipe, 1)[0]
-            if number in HEARD:
+            if number in STOP_SIGNALS:
                 return number
         return None
 
@@ -88,17 +88,17 @@ class Signals:
 signals = Signals()
 
 
-def command() -> str:
+def command_line() -> str:
     """The command line that started this process."""
     return shlex.join(["python", *sys.orig_argv[1:]])
 
 
-def leave_at_once(message: str, status: int) -> NoReturn:
+def exit_now(message: str, status: int) -> NoReturn:
     """End the process from any thread, without waiting for another."""
     try:
         prefect_server.end()
         if sys.stdout.isatty():
-            os.write(sys.stdout.fileno(), CLEAR)
+            os.write(sys.stdout.fileno(), RESTORE_CURSOR)
         os.write(sys.stderr.fileno(), f"{message}\n".encode())
     finally:
         os._exit(status)

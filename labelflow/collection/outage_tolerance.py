@@ -7,20 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from labelflow.accounting.progress import Counts
+from labelflow.accounting.progress import RunProgress
 from labelflow.scale.errors import TryAgain
 
 
-class Patience:
+class OutageTolerance:
     """A look that failed counts as one that found nothing, until the API was gone for too long."""
 
-    def __init__(self, limit: timedelta, counts: Counts) -> None:
+    def __init__(self, limit: timedelta, counts: RunProgress) -> None:
         self._limit = limit.total_seconds()
         self._counts = counts
-        self._gone_at: float | None = None
+        self._down_since: float | None = None
 
     @contextmanager
-    def look(self) -> Iterator[None]:
+    def attempt(self) -> Iterator[None]:
         """Look once. Raises the error that a look met where none succeeded for as long as the limit says."""
         begun_at = time.monotonic()
         try:
@@ -28,13 +28,13 @@ class Patience:
         except TryAgain as error:
             self._failed(error, begun_at)
         else:
-            self._gone_at = self._counts.outage = None
+            self._down_since = self._counts.outage = None
 
     def _failed(self, error: TryAgain, begun_at: float) -> None:
         now = time.monotonic()
-        if self._gone_at is None:
-            self._gone_at = begun_at
+        if self._down_since is None:
+            self._down_since = begun_at
             since = datetime.now().astimezone() - timedelta(seconds=now - begun_at)
             self._counts.outage = f"nothing from the API since {since:%H:%M:%S} ({error.message})"
-        if now - self._gone_at >= self._limit:
+        if now - self._down_since >= self._limit:
             raise error

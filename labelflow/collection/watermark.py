@@ -16,7 +16,7 @@ from labelflow.storage.folder import Folder
 
 FILE = "_ledger/watermark.json"
 OVERLAP = timedelta(minutes=10)  # of two looks at the list: it may lag
-COUNTED_ANEW = timedelta(hours=1)  # one task out of a list, another one into it: that is not noticed
+RECOUNT_INTERVAL = timedelta(hours=1)  # one task out of a list, another one into it: that is not noticed
 
 
 class Watermark(BaseModel):
@@ -49,7 +49,7 @@ def read(folder: Folder, answers: int) -> Watermark:
     now = datetime.now(UTC)
     if found.answers > answers or (found.read_until and found.read_until > now + OVERLAP):
         return Watermark()
-    is_recent = found.counted_at is not None and abs(now - found.counted_at) < COUNTED_ANEW
+    is_recent = found.counted_at is not None and abs(now - found.counted_at) < RECOUNT_INTERVAL
     return found if is_recent else found.model_copy(update={"totals": {}, "counted_at": None})
 
 

@@ -8,12 +8,12 @@ from concurrent.futures import Future, wait
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from labelflow.concurrency.stop_token import Stop
+from labelflow.concurrency.stop_token import StopToken
 
-LOOK_EVERY = 0.5  # seconds between two looks at whether everything was stopped
+STOP_CHECK_INTERVAL = 0.5  # seconds between two looks at whether everything was stopped
 
 
-class DaemonThreads:
+class DaemonThreadPool:
     """Makes calls in so many threads, in the order in which they were asked for."""
 
     def __init__(self, number: int, name: str) -> None:
@@ -54,11 +54,11 @@ class DaemonThreads:
                 future.set_exception(error)
 
 
-def gather(futures: Sequence[Future[None]], stop: Stop) -> BaseException | None:
+def gather(futures: Sequence[Future[None]], stop: StopToken) -> BaseException | None:
     """Wait for all calls; gives the first failure. After a stop, calls that hang are left."""
     flying = set(futures)
-    while flying and not stop.landed:
-        flying = wait(flying, timeout=LOOK_EVERY).not_done
+    while flying and not stop.grace_expired:
+        flying = wait(flying, timeout=STOP_CHECK_INTERVAL).not_done
     failures = [error for future in futures if future not in flying and (error := future.exception())]
     if flying:
         failures.append(stop.reason)

@@ -14,26 +14,26 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
 from labelflow.jobs.secrets import read_secret
 from labelflow.jobs.templates import compile_template
-from labelflow.problems import Problem, one_line, problems, shown
+from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.scale.models import Mode
 from labelflow.scale.task_types import CommonParams, known_types, task_type
 
-_SET_BY_US = {
+_SET_BY_LABELFLOW = {
     "metadata": "list columns under the job's own `metadata`",
     "unique_id": "it is made from `name`",
 }
-CALLBACK_KEY = "SCALE_CALLBACK_AUTH_KEY"
+CALLBACK_KEY_VARIABLE = "SCALE_CALLBACK_AUTH_KEY"
 _ANY_URL = "https://placeholder.invalid/"
-LARGEST = 400_000  # values in a config, its aliases written out; a long text counts for several
-MOST_PROBLEMS = 20  # told at once
+MAX_NODES = 400_000  # values in a config, its aliases written out; a long text counts for several
+MAX_PROBLEMS = 20  # told at once
 
 
 def load_job(path: str, *, manifest: str | None = None, output: str | None = None) -> Job:
-    """The job in a YAML file; the two URIs override the file's. Raises Unusable, naming file and field."""
+    """The job in a YAML file; the two URIs override the file's. Raises UsageError, naming file and field."""
     document = _read_yaml(path)
     if manifest is not None:
         document["manifest"] = {**_section(document, "manifest"), "uri": manifest}
@@ -45,10 +45,10 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
     try:
         job = Job.model_validate(document)
     except ValidationError as error:
-        raise _unusable(path, [_spelling(problem) for problem in problems(error)]) from None
+        raise _usage_error(path, [_suggest_key(problem) for problem in problems(error)]) from None
     found = check_task(job.task)
     if found:
-        raise _unusable(path, found)
+        raise _usage_error(path, found)
     return job
 
 
@@ -64,18 +64,18 @@ def is_config(path: str) -> bool:
 
 
 def read_key(job: Job) -> str:
-    """The API key, from where the job says. Raises Unusable where it is missing, or for the other mode."""
+    """The API key, from where the job says. Raises UsageError where it is missing, or for the other mode."""
     name = job.scale.key.removeprefix("env:")
     key = (os.environ.get("SCALE_API_KEY") or "").strip() or read_secret(job.scale.key)
     if not key:
         where = "Prefect has no" if name.startswith("block:") else "the environment holds no"
-        raise Unusable("scale.key", f"{where} {name}", f"set {name} (a .env file will do) to your API key")
+        raise UsageError("scale.key", f"{where} {name}", f"set {name} (a .env file will do) to your API key")
     if not key.isascii() or any(character.isspace() for character in key):
-        raise Unusable("scale.key", f"{name} is no API key: it holds white space or odd characters", "copy it again")
+        raise UsageError("scale.key", f"{name} is no API key: it holds white space or odd characters", "copy it again")
     # A key that does not say that it is for tests is taken for one that costs money.
     mode = Mode.of_key(key) or Mode.LIVE
     if mode is not job.scale.mode:
-        raise Unusable(
+        raise UsageError(
             "scale.mode",
             f"the job says {job.scale.mode.value}, and the key is a {mode.value} key",
             f"use a {job.scale.mode.value} key, or write `mode: {mode.value}`",
@@ -84,15 +84,15 @@ def read_key(job: Job) -> str:
 
 
 def read_callback_key(*jobs: Job) -> str:
-    """The callback auth key of the jobs' account. Raises Unusable where it is missing, or where they have several."""
-    key = os.environ.get(CALLBACK_KEY, "").strip()
-    keys = {key} if key else {read_secret(job.completion.auth_key) or "" for job in jobs}
+    """The callback auth key of the jobs' account. Raises UsageError where it is missing, or where they have several."""
+    key = os.environ.get(CALLBACK_KEY_VARIABLE, "").strip()
+    keys = {key} if key else {read_secret(job.collect.auth_key) or "" for job in jobs}
     if len(keys) > 1:
-        raise Unusable("completion.auth_key", "names several keys", "serve the jobs of one account")
+        raise UsageError("collect.auth_key", "names several keys", "serve the jobs of one account")
     found = next(iter(keys), "")
     if not found:
-        fix = f"set {CALLBACK_KEY} (a .env file will do) to the callback auth key of your Scale account"
-        raise Unusable(CALLBACK_KEY, "the environment does not hold it", fix)
+        fix = f"set {CALLBACK_KEY_VARIABLE} (a .env file will do) to the callback auth key of your Scale account"
+        raise UsageError(CALLBACK_KEY_VARIABLE, "the environment does not hold it", fix)
     return found
 
 
@@ -103,11 +103,13 @@ def check_task(task: dict[str, Any]) -> list[Problem]:
     if name is None:
         return [Problem("task.type", "is required and was not given", f"use a Scale task type: {known}")]
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_]+", name):
-        return [Problem("task.type", f"was {shown(name)}", f"use a Scale task type in lower case: {known}")]
+        return [Problem("task.type", f"was {abbreviate(name)}", f"use a Scale task type in lower case: {known}")]
     if name not in known_types and (close := difflib.get_close_matches(name, known_types, n=1, cutoff=0.85)):
-        return [Problem("task.type", f"was {shown(name)}", f"did you mean `{close[0]}`?")]
-    found = [Problem(f"task.{key}", "is set by the job itself", fix) for key, fix in _SET_BY_US.items() if key in task]
-    params = {key: value for key, value in task.items() if key not in ("type", *_SET_BY_US)}
+        return [Problem("task.type", f"was {abbreviate(name)}", f"did you mean `{close[0]}`?")]
+    found = [
+        Problem(f"task.{key}", "is set by the job itself", fix) for key, fix in _SET_BY_LABELFLOW.items() if key in task
+    ]
+    params = {key: value for key, value in task.items() if key not in ("type", *_SET_BY_LABELFLOW)}
     common = {key: params[key] for key in CommonParams.model_fields if key in params}
     own = {key: value for key, value in params.items() if key not in common}
     kind = task_type(name)
@@ -148,11 +150,11 @@ def _read_yaml(path: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise Unusable(path, "there is no such file", "give the path of a job's YAML file") from None
+        raise UsageError(path, "there is no such file", "give the path of a job's YAML file") from None
     except UnicodeDecodeError:
-        raise Unusable(path, "is not UTF-8 text", "save the config as UTF-8") from None
+        raise UsageError(path, "is not UTF-8 text", "save the config as UTF-8") from None
     except OSError as error:
-        raise Unusable(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
+        raise UsageError(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
     try:
         document = yaml.load(text, _Loader)
         _refuse_bomb(document)
@@ -161,9 +163,9 @@ def _read_yaml(path: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else path
         reason = one_line(str(getattr(error, "problem", None) or error)) or type(error).__name__
-        raise Unusable(where, f"is no valid YAML ({reason})", "correct it; quote texts that hold `: ` or {") from None
+        raise UsageError(where, f"is no valid YAML ({reason})", "correct it; quote texts that hold `: ` or {") from None
     if not isinstance(document, dict):
-        raise Unusable(path, "is not a job", "write keys and values: name, manifest, task, output")
+        raise UsageError(path, "is not a job", "write keys and values: name, manifest, task, output")
     return document
 
 
@@ -173,7 +175,7 @@ def _refuse_bomb(document: Any) -> None:
     while left:
         value = left.pop()
         size += 1 + len(value) // 32 if isinstance(value, str) else 1
-        if size > LARGEST:
+        if size > MAX_NODES:
             raise ValueError("its aliases make it too large")
         if isinstance(value, dict | list | tuple | set):
             left += [*value, *value.values()] if isinstance(value, dict) else value
@@ -207,7 +209,7 @@ def _section(document: dict[str, Any], key: str) -> dict[str, Any]:
     return section if isinstance(section, dict) else {}
 
 
-def _spelling(problem: Problem) -> Problem:
+def _suggest_key(problem: Problem) -> Problem:
     if problem.reason != "is not a known key":
         return problem
     *parents, key = problem.field.split(".")
@@ -226,9 +228,9 @@ def _unknown_key(field: str, key: str, known: Iterable[str]) -> Problem:
     return Problem(field, "is not a known key", fix)
 
 
-def _unusable(path: str, found: list[Problem]) -> Unusable:
-    first, *rest = found[:MOST_PROBLEMS]
+def _usage_error(path: str, found: list[Problem]) -> UsageError:
+    first, *rest = found[:MAX_PROBLEMS]
     fix = first.fix + "".join(f"\n{path}: {problem}" for problem in rest)
-    if len(found) > MOST_PROBLEMS:
-        fix += f"\n{path}: has {len(found) - MOST_PROBLEMS:,} more problems; correct these first"
-    return Unusable(path, f"{first.field}: {first.reason}", fix)
+    if len(found) > MAX_PROBLEMS:
+        fix += f"\n{path}: has {len(found) - MAX_PROBLEMS:,} more problems; correct these first"
+    return UsageError(path, f"{first.field}: {first.reason}", fix)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from labelflow.errors import Interrupted, Unusable
+from labelflow.errors import RunAborted, UsageError
 from labelflow.jobs.job import Job
-from labelflow.redaction import without_signature
+from labelflow.redaction import strip_signatures
 from labelflow.scale.client import CONNECT_TIMEOUT, ScaleClient
 from labelflow.scale.errors import NotSent, RateLimited, ScaleError, ServerTrouble, Unauthorized
 from labelflow.scale.rate_limiter import Pace
@@ -20,14 +20,14 @@ def open_client(job: Job, key: str, pause: Pause, pace: Pace | None = None) -> S
         timeout=(CONNECT_TIMEOUT, job.scale.timeout.total_seconds()),
         pace=pace,
         pause=pause,
-        clean=without_signature,
+        clean=strip_signatures,
     )
 
 
-def greet(job: Job, key: str) -> bool:
+def check_connection(job: Job, key: str) -> bool:
     """Ask the API for one task: tells at once whether it is there, and whether it takes the key.
 
-    Returns whether the server knows `unique_id`. Raises Unusable, or Interrupted where trying again may help.
+    Returns whether the server knows `unique_id`. Raises UsageError, or RunAborted where trying again may help.
     """
     patience = RetryPolicy(attempts=3, longest_wait=5.0)
     with ScaleClient(key, job.scale.url, connections=1, retry=patience, timeout=(5.0, 15.0)) as client:
@@ -35,11 +35,11 @@ def greet(job: Job, key: str) -> bool:
             next(client.list_pages(limit=1))
             return client.knows_unique_ids()
         except Unauthorized:
-            raise Unusable("scale.key", f"{job.scale.url} does not take the key", "use a valid API key") from None
+            raise UsageError("scale.key", f"{job.scale.url} does not take the key", "use a valid API key") from None
         except NotSent as error:
-            raise Unusable("scale.url", error.message, "check the URL, and that the server is up") from None
+            raise UsageError("scale.url", error.message, "check the URL, and that the server is up") from None
         except (RateLimited, ServerTrouble) as error:
-            raise Interrupted(f"{job.scale.url}: {error.message}; try again later") from None
+            raise RunAborted(f"{job.scale.url}: {error.message}; try again later") from None
         except ScaleError as error:
             reason = f"{job.scale.url} does not answer like the Scale API ({error.message})"
-            raise Unusable("scale.url", reason, "check the URL; it ends in /v1") from None
+            raise UsageError("scale.url", reason, "check the URL; it ends in /v1") from None

@@ -9,23 +9,23 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from labelflow.attachments import CheckLevel
 from labelflow.jobs.field_types import (
-    ANSWERED,
-    LONGEST,
-    SIGNED,
+    MAX_DURATION,
+    PRESIGN_RANGE,
+    TIMEOUT_RANGE,
     Duration,
     Location,
     Rate,
-    Share,
+    RowsOrShare,
     check_address,
     check_job_name,
     check_not_reserved,
     within,
 )
 from labelflow.jobs.secrets import check_block, check_reference
-from labelflow.problems import wrong
+from labelflow.problems import validation_error
 from labelflow.scale.models import LIVE_URL, Mode
 
-MOST_TASKS, MOST_MONEY = 1_000_000_000, 1e9  # beyond that it is a slip of the hand
+MAX_TASKS, MAX_COST = 1_000_000_000, 1e9  # beyond that it is a slip of the hand
 
 
 class Section(BaseModel):
@@ -51,12 +51,12 @@ class AttachmentsSection(Section):
         default=CheckLevel.AUTO,
         description="auto, content (read the first bytes of each), exists (it is there), or off.",
     )
-    presign: Annotated[Duration, SIGNED] = Field(
+    presign: Annotated[Duration, PRESIGN_RANGE] = Field(
         default=timedelta(days=7), description="How long the signed URL of an s3:// attachment lives."
     )
 
 
-Money = Annotated[float, Field(ge=0, le=MOST_MONEY, allow_inf_nan=False)]
+Money = Annotated[float, Field(ge=0, le=MAX_COST, allow_inf_nan=False)]
 
 
 class SubmitSection(Section):
@@ -65,7 +65,7 @@ class SubmitSection(Section):
     concurrency: int = Field(default=16, ge=1, le=256, description="Requests under way at once.")
     rate: Rate | None = Field(default=None, description="Tasks created a second at most, like 50/s.")
     max_tasks: int | None = Field(
-        default=None, ge=0, le=MOST_TASKS, description="Tasks that the job may have, ever.", examples=[5000]
+        default=None, ge=0, le=MAX_TASKS, description="Tasks that the job may have, ever.", examples=[5000]
     )
     price_per_task: Money | None = Field(default=None, description="From your rate card.", examples=[0.08])
     max_cost: Money | None = Field(default=None, description="What the job may cost, ever.", examples=[400])
@@ -73,7 +73,7 @@ class SubmitSection(Section):
     @model_validator(mode="after")
     def _cost_needs_price(self) -> SubmitSection:
         if self.max_cost is not None and not self.price_per_task:
-            raise wrong("`max_cost` is set and `price_per_task` is not", "add the price from your rate card")
+            raise validation_error("`max_cost` is set and `price_per_task` is not", "add the price from your rate card")
         return self
 
     def cap(self) -> int | None:
@@ -84,7 +84,7 @@ class SubmitSection(Section):
         return min(caps, default=None)
 
 
-class CompletionSection(Section):
+class CollectSection(Section):
     """How to wait for people."""
 
     wait: Literal["poll", "callback"] = Field(
@@ -101,20 +101,22 @@ class CompletionSection(Section):
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that the receiver listens on.")
     port: int = Field(default=8900, ge=1, le=65535, description="Port that the receiver listens on.")
-    every: Annotated[Duration, within(LONGEST, "use a pause like 30s")] = Field(
+    poll_interval: Annotated[Duration, within(MAX_DURATION, "use a pause like 30s")] = Field(
         default=timedelta(seconds=30), description="The longest pause between two looks."
     )
-    outage: Annotated[Duration, within(LONGEST, "use a time like 15m")] = Field(
+    outage_tolerance: Annotated[Duration, within(MAX_DURATION, "use a time like 15m")] = Field(
         default=timedelta(minutes=15), description="How long the API may be gone while people are waited for."
     )
-    give_up_after: Annotated[Duration, within(LONGEST, "use a time like 8d")] = Field(
+    timeout: Annotated[Duration, within(MAX_DURATION, "use a time like 8d")] = Field(
         default=timedelta(days=8), description="How long label_dataset waits before it leaves."
     )
 
     @model_validator(mode="after")
-    def _callbacks_need_an_address(self) -> CompletionSection:
+    def _callbacks_need_an_address(self) -> CollectSection:
         if self.wait == "callback" and self.callback_url is None:
-            raise wrong("`wait` is callback and `callback_url` is not set", "add the address that Scale is to call")
+            raise validation_error(
+                "`wait` is callback and `callback_url` is not set", "add the address that Scale is to call"
+            )
         return self
 
 
@@ -130,7 +132,7 @@ class ScaleSection(Section):
         examples=["env:SCALE_API_KEY", "block:scale-api-key"],
     )
     mode: Mode = Field(default=Mode.TEST, description="test or live; must be what the key is for.")
-    timeout: Annotated[Duration, ANSWERED] = Field(
+    timeout: Annotated[Duration, TIMEOUT_RANGE] = Field(
         default=timedelta(seconds=20), description="How long an answer may take before the request is given up."
     )
 
@@ -158,7 +160,7 @@ class RunnerSection(Section):
     workers: int = Field(default=2, ge=1, le=256, description="Worker processes of a cluster that is started here.")
 
     @property
-    def is_elsewhere(self) -> bool:
+    def is_distributed(self) -> bool:
         """Whether other processes create the tasks."""
         return self.type != "threads"
 
@@ -185,7 +187,7 @@ class Job(Section):
     )
     attachments: AttachmentsSection = AttachmentsSection()
     submit: SubmitSection = SubmitSection()
-    completion: CompletionSection = CompletionSection()
+    collect: CollectSection = CollectSection()
     runner: Annotated[RunnerSection, BeforeValidator(_runner)] = Field(
         default=RunnerSection(), description="threads, or dask for many processes."
     )
@@ -195,14 +197,14 @@ class Job(Section):
     )
     scale: ScaleSection = ScaleSection()
     s3: S3Section = S3Section()
-    max_rejected: Share = Field(
+    max_unlabeled: RowsOrShare = Field(
         default=0.05, description="Rows that may stay without a label: a number (20) or a share (5%)."
     )
 
     @model_validator(mode="after")
     def _one_callback_url(self) -> Job:
-        if self.completion.callback_url is not None and "callback_url" in self.task:
-            raise wrong("`callback_url` is under `task`, and under `completion`", "leave it under `completion`")
+        if self.collect.callback_url is not None and "callback_url" in self.task:
+            raise validation_error("`callback_url` is under `task`, and under `collect`", "leave it under `collect`")
         return self
 
     @property
@@ -212,5 +214,5 @@ class Job(Section):
 
     def allowed_unlabeled(self, rows: int) -> int:
         """Rows that may stay without a label, of so many."""
-        share = self.max_rejected
+        share = self.max_unlabeled
         return int(share * rows + 1e-9) if isinstance(share, float) else share

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.jobs import secrets
 
 
-def offer_blocks() -> None:
+def register_block_resolvers() -> None:
     """Let jobs name blocks."""
-    secrets.readers["block"] = _secret
-    secrets.aws_readers["block"] = _aws_credentials
+    secrets.resolvers["block"] = _secret
+    secrets.aws_resolvers["block"] = _aws_credentials
 
 
 def _secret(name: str) -> str | None:
@@ -26,7 +26,7 @@ def _aws_credentials(name: str) -> Mapping[str, str]:
     try:
         from prefect_aws import AwsCredentials
     except ImportError:
-        raise Unusable("s3.credentials", "prefect-aws is not installed", "pip install 'labelflow[aws]'") from None
+        raise UsageError("s3.credentials", "prefect-aws is not installed", "pip install 'labelflow[aws]'") from None
 
     block = _load(AwsCredentials, name, "AwsCredentials")
     secret = block.aws_secret_access_key
@@ -42,9 +42,9 @@ def _aws_credentials(name: str) -> Mapping[str, str]:
 
 
 def _load(kind: Any, name: str, words: str) -> Any:
-    """A block of such a kind. Raises Unusable where there is none."""
+    """A block of such a kind. Raises UsageError where there is none."""
     try:
         return kind.load(name, _sync=True)
     except ValueError:
         fix = "create it, or correct the name"
-        raise Unusable(f"block:{name}", f"the Prefect server has no {words} block of that name", fix) from None
+        raise UsageError(f"block:{name}", f"the Prefect server has no {words} block of that name", fix) from None

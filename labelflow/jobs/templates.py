@@ -18,7 +18,7 @@ _LITERAL = {"{{": "{", "}}": "}"}
 Row = Mapping[str, Any]
 
 
-class Unfillable(Exception):
+class TemplateError(Exception):
     """A row lacks what a template needs."""
 
     def __init__(self, problem: Problem) -> None:
@@ -80,7 +80,7 @@ def _take(row: Row, column: str) -> Any:
     """A column's value; null where the row has the column and nothing in it."""
     if column not in row:
         fix = f"give the row a `{column}`, or remove it"
-        raise Unfillable(Problem(column, "is missing from the row", fix))
+        raise TemplateError(Problem(column, "is missing from the row", fix))
     return row[column]
 
 
@@ -90,5 +90,5 @@ def _as_text(row: Row, piece: tuple[str, str | None]) -> str:
         return literal
     value = _take(row, column)
     if value is None:
-        raise Unfillable(Problem(column, "is null", "give it a value, or remove the row"))
+        raise TemplateError(Problem(column, "is null", "give it a value, or remove the row"))
     return str(value)

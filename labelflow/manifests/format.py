@@ -8,12 +8,12 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from labelflow.problems import shown
+from labelflow.problems import abbreviate
 from labelflow.records import ManifestRow
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedManifest:
     """A manifest being read.
 
     columns: the names of its columns, None where only the rows tell.
@@ -27,20 +27,20 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFormat:
-    """Files with one of these suffixes are read so. `read` raises NotThisFormat for others."""
+    """Files with one of these suffixes are read so. `read` raises FormatError for others."""
 
     suffixes: tuple[str, ...]
-    read: Callable[[BinaryIO], Reading]
+    read: Callable[[BinaryIO], ParsedManifest]
 
 
-def refuse_repeated(names: list[str]) -> None:
-    """Raises NotThisFormat where two columns bear one name."""
+def check_unique_columns(names: list[str]) -> None:
+    """Raises FormatError where two columns bear one name."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise NotThisFormat(f"has the column {shown(repeated[0])} twice", "give each column a name of its own")
+        raise FormatError(f"has the column {abbreviate(repeated[0])} twice", "give each column a name of its own")
 
 
-class NotThisFormat(ValueError):
+class FormatError(ValueError):
     """The file is not what its suffix says."""
 
     def __init__(self, reason: str, fix: str) -> None:

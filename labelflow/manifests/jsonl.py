@@ -8,22 +8,22 @@ from typing import BinaryIO
 
 import orjson
 
-from labelflow.manifests.format import ManifestFormat, NotThisFormat, Reading
+from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManifest
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow
 
-LONGEST_LINE = 16 << 20  # bytes; a longer one is no row, but a file of another kind
+MAX_LINE_BYTES = 16 << 20  # bytes; a longer one is no row, but a file of another kind
 _FIX = "write one JSON object on one line"
 
 
-def _read(file: BinaryIO) -> Reading:
+def _read(file: BinaryIO) -> ParsedManifest:
     rows = _rows(file)
     first = next(rows, None)
     if first is None:
-        return Reading(iter(()), None, None)
+        return ParsedManifest(iter(()), None, None)
     if first.problem is not None:
-        raise NotThisFormat(f"is no JSON Lines file: its first line {first.problem.reason}", _FIX)
-    return Reading(chain([first], rows), None, None)
+        raise FormatError(f"is no JSON Lines file: its first line {first.problem.reason}", _FIX)
+    return ParsedManifest(chain([first], rows), None, None)
 
 
 def _rows(file: BinaryIO) -> Iterator[ManifestRow]:
@@ -36,15 +36,15 @@ def _rows(file: BinaryIO) -> Iterator[ManifestRow]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    start = file.readline(LONGEST_LINE).removeprefix(b"\xef\xbb\xbf")
+    start = file.readline(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise NotThisFormat("is UTF-16 text", "save it as UTF-8")
+        raise FormatError("is UTF-16 text", "save it as UTF-8")
     line = start
     while line:
         yield line
-        while len(line) >= LONGEST_LINE and not line.endswith(b"\n"):  # its rest is no row of its own
-            line = file.readline(LONGEST_LINE)
-        line = file.readline(LONGEST_LINE)
+        while len(line) >= MAX_LINE_BYTES and not line.endswith(b"\n"):  # its rest is no row of its own
+            line = file.readline(MAX_LINE_BYTES)
+        line = file.readline(MAX_LINE_BYTES)
 
 
 def _row(number: int, line: bytes) -> ManifestRow:

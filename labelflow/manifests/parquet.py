@@ -8,23 +8,23 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelflow.manifests.format import ManifestFormat, NotThisFormat, Reading, refuse_repeated
-from labelflow.problems import Problem, one_line, shown
+from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManifest, check_unique_columns
+from labelflow.problems import Problem, abbreviate, one_line
 from labelflow.records import ManifestRow
 
 BATCH_ROWS = 1000
 
 
-def _read(file: BinaryIO) -> Reading:
+def _read(file: BinaryIO) -> ParsedManifest:
     try:
         table = pq.ParquetFile(file)
         schema = table.schema_arrow
         names = schema.names
     except (ValueError, OSError) as error:
         reason = f"is no readable Parquet file ({one_line(str(error)).rstrip('.')})"
-        raise NotThisFormat(reason, "write it again; it may have been cut off") from None
-    refuse_repeated(names)
-    return Reading(_rows(table), names, schema)
+        raise FormatError(reason, "write it again; it may have been cut off") from None
+    check_unique_columns(names)
+    return ParsedManifest(_rows(table), names, schema)
 
 
 def _rows(table: pq.ParquetFile) -> Iterator[ManifestRow]:
@@ -49,7 +49,7 @@ def _row(batch: pa.RecordBatch, number: int) -> ManifestRow:
     try:
         return ManifestRow(number, batch.to_pylist()[0])
     except (ValueError, OverflowError) as error:
-        reason = f"holds a value that cannot be read ({shown(str(error))})"
+        reason = f"holds a value that cannot be read ({abbreviate(str(error))})"
         return ManifestRow(number, {}, Problem("(row)", reason, "mend the value, or remove the row"))
 
 

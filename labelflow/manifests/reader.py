@@ -14,14 +14,14 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 
 import labelflow.manifests as package
-from labelflow.errors import Interrupted, Unusable
-from labelflow.manifests.format import ManifestFormat, NotThisFormat, Reading
+from labelflow.errors import RunAborted, UsageError
+from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManifest
 from labelflow.problems import one_line
 from labelflow.records import ManifestRow
 from labelflow.storage import s3
 
 PEEK_ROWS = 1000  # rows from which columns and types are told, where the format does not say
-_PIECES = {"format", "reader"}
+_NOT_FORMATS = {"format", "reader"}
 _UNKNOWN = re.compile(r"\bnull\b|struct<>")  # types of which no value has told more
 
 
@@ -35,44 +35,44 @@ class Manifest:
 
 
 def open_manifest(uri: str) -> Manifest:
-    """Open a manifest on disk or in S3. Raises Unusable where it is missing, empty or not what it says."""
+    """Open a manifest on disk or in S3. Raises UsageError where it is missing, empty or not what it says."""
     kind = _format_of(uri)
     file = _open(uri)
     try:
         reading = kind.read(file)
         first = list(islice(reading.rows, PEEK_ROWS))
-    except NotThisFormat as error:
-        raise Unusable(uri, error.reason, error.fix) from None
+    except FormatError as error:
+        raise UsageError(uri, error.reason, error.fix) from None
     except (pa.ArrowException, OSError) as error:
-        raise Unusable(uri, f"cannot be read ({one_line(str(error))})", "check that the file is whole") from None
+        raise UsageError(uri, f"cannot be read ({one_line(str(error))})", "check that the file is whole") from None
     if not first:
-        raise Unusable(uri, "holds no rows", "give it one row per thing to be labeled")
+        raise UsageError(uri, "holds no rows", "give it one row per thing to be labeled")
     schema = reading.schema if reading.schema is not None else _infer(first)
     return Manifest(uri, schema, chain(first, _rest(uri, reading, first[-1].number)))
 
 
-def _rest(uri: str, reading: Reading, number: int) -> Iterator[ManifestRow]:
+def _rest(uri: str, reading: ParsedManifest, number: int) -> Iterator[ManifestRow]:
     try:
         for row in reading.rows:
             number = row.number
             yield row
-    except NotThisFormat as error:
-        raise Interrupted(f"{uri}: {error.reason}; {error.fix}") from None
+    except FormatError as error:
+        raise RunAborted(f"{uri}: {error.reason}; {error.fix}") from None
     except (pa.ArrowException, OSError) as error:
-        raise Interrupted(f"{uri}: cannot be read after row {number} ({one_line(str(error))})") from None
+        raise RunAborted(f"{uri}: cannot be read after row {number} ({one_line(str(error))})") from None
 
 
 def _format_of(uri: str) -> ManifestFormat:
     formats: list[ManifestFormat] = [
         importlib.import_module(f"{package.__name__}.{module.name}").FORMAT
         for module in pkgutil.iter_modules(package.__path__)
-        if module.name not in _PIECES
+        if module.name not in _NOT_FORMATS
     ]
     for kind in formats:
         if uri.lower().endswith(kind.suffixes):
             return kind
     suffixes = ", ".join(suffix for kind in formats for suffix in kind.suffixes)
-    raise Unusable(uri, "is of no known manifest format", f"use a file that ends in one of {suffixes}")
+    raise UsageError(uri, "is of no known manifest format", f"use a file that ends in one of {suffixes}")
 
 
 def _open(uri: str) -> BinaryIO:
@@ -81,9 +81,9 @@ def _open(uri: str) -> BinaryIO:
     try:
         return Path(uri).open("rb")
     except FileNotFoundError:
-        raise Unusable(uri, "there is no such file", "correct manifest.uri") from None
+        raise UsageError(uri, "there is no such file", "correct manifest.uri") from None
     except OSError as error:
-        raise Unusable(uri, f"cannot be opened ({error.strerror})", "correct manifest.uri") from None
+        raise UsageError(uri, f"cannot be opened ({error.strerror})", "correct manifest.uri") from None
 
 
 def _open_s3(uri: str) -> BinaryIO:
@@ -95,7 +95,7 @@ def _open_s3(uri: str) -> BinaryIO:
         return cast(BinaryIO, io.BufferedReader(s3.open_ranged(uri), 1 << 20))
     except (BotoCoreError, ClientError, FileNotFoundError, ValueError) as error:
         explained = s3.explain(error, uri)
-        raise Unusable(uri, explained.reason, explained.fix) from None
+        raise UsageError(uri, explained.reason, explained.fix) from None
 
 
 def _infer(rows: list[ManifestRow]) -> pa.Schema:

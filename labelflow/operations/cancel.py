@@ -6,10 +6,10 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.manifests import open_manifest
-from labelflow.operations.existing_job import BegunJob
-from labelflow.outputs.outcomes import Outcomes
+from labelflow.operations.existing_job import ExistingJob
+from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.scale.errors import NotFound
 from labelflow.scale.models import TaskStatus
 from labelflow.storage.folder import open_output
@@ -20,23 +20,23 @@ class Cancellation:
     """What became of the tasks of a job: numbers of tasks, and the ids of rows."""
 
     canceled: int = 0  # now, or by a cancellation before that was not collected yet
-    came_back: int = 0  # before this began: labeled, in error or canceled
+    already_finished: int = 0  # before this began: labeled, in error or canceled
     too_late: list[str] = field(default_factory=list)  # rows whose task was completed meanwhile
-    missing: list[str] = field(default_factory=list)  # rows whose task the API does not have
+    not_found: list[str] = field(default_factory=list)  # rows whose task the API does not have
     without_task: list[str] = field(default_factory=list)  # rows that were asked for and have none
 
 
-def cancel(begun: BegunJob, row_ids: Collection[str] | None = None) -> Cancellation:
+def cancel(job: ExistingJob, row_ids: Collection[str] | None = None) -> Cancellation:
     """Cancel the pending tasks of a job, superseded ones too, or only those of some rows.
 
     Raises the errors of `labelflow.scale.errors`; what was canceled by then stays canceled.
     """
-    outcomes = Outcomes(begun.folder)
-    tasks = [(row_id, task_id) for row_id, task_id in begun.ledger.all_tasks() if row_ids is None or row_id in row_ids]
+    outcomes = OutcomeIndex(job.folder)
+    tasks = [(row_id, task_id) for row_id, task_id in job.ledger.all_tasks() if row_ids is None or row_id in row_ids]
     is_pending = outcomes.pending([task_id for _, task_id in tasks])
     pending = [task for task, waits in zip(tasks, is_pending, strict=True) if waits]
-    with ThreadPoolExecutor(begun.job.submit.concurrency, thread_name_prefix="cancel") as threads:
-        futures = [threads.submit(_cancel_one, begun, task_id) for _, task_id in pending]
+    with ThreadPoolExecutor(job.job.submit.concurrency, thread_name_prefix="cancel") as threads:
+        futures = [threads.submit(_cancel_one, job, task_id) for _, task_id in pending]
         try:
             fates = [future.result() for future in futures]
         except BaseException:
@@ -44,14 +44,14 @@ def cancel(begun: BegunJob, row_ids: Collection[str] | None = None) -> Cancellat
             raise
     return Cancellation(
         canceled=fates.count(TaskStatus.CANCELED),
-        came_back=len(tasks) - len(pending),
+        already_finished=len(tasks) - len(pending),
         too_late=_rows(pending, fates, TaskStatus.COMPLETED, TaskStatus.ERROR),
-        missing=_rows(pending, fates, None),
+        not_found=_rows(pending, fates, None),
         without_task=sorted(set(row_ids or ()) - {row_id for row_id, _ in tasks}),
     )
 
 
-def _cancel_one(begun: BegunJob, task_id: str) -> str | None:
+def _cancel_one(begun: ExistingJob, task_id: str) -> str | None:
     """The task's status afterwards, None where the API does not have it."""
     begun.stop.check()
     try:
@@ -65,18 +65,18 @@ def _rows(pending: list[tuple[str, str]], fates: list[str | None], *wanted: str 
 
 
 def read_row_ids(uri: str, column: str) -> set[str]:
-    """The ids of rows in a manifest, in that column, or in a text file, one a line. Raises Unusable."""
+    """The ids of rows in a manifest, in that column, or in a text file, one a line. Raises UsageError."""
     if not uri.lower().endswith(".txt"):
         manifest = open_manifest(uri)
         if column not in manifest.schema.names:
-            raise Unusable(uri, f"has no column {column!r}", "name a manifest of the job, or a .txt file of row ids")
+            raise UsageError(uri, f"has no column {column!r}", "name a manifest of the job, or a .txt file of row ids")
         found = {str(row.values[column]) for row in manifest.rows if row.values.get(column) is not None}
     else:
         folder, _, name = uri.rpartition("/")
         content = open_output(folder or ".").read(name)
         if content is None:
-            raise Unusable(uri, "there is no such file", "correct the path")
+            raise UsageError(uri, "there is no such file", "correct the path")
         found = {line.strip() for line in content.decode("utf-8-sig", "replace").splitlines() if line.strip()}
     if not found:
-        raise Unusable(uri, "names no row", "write the id of a row on each line")
+        raise UsageError(uri, "names no row", "write the id of a row on each line")
     return found

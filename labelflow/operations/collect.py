@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from labelflow.accounting.manifest_totals import read_accounts, summarize, waiting
+from labelflow.accounting.manifest_totals import count_pending, read_totals, summarize
 from labelflow.accounting.summary import Summary
 from labelflow.collection.collector import Collector
-from labelflow.errors import Interrupted
+from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
 from labelflow.operations import completion
-from labelflow.operations.existing_job import BegunJob
+from labelflow.operations.existing_job import ExistingJob
 from labelflow.storage.folder import Folder
 
 
 @dataclass(frozen=True, slots=True)
-class Visited:
-    """What a visit found. Numbers of tasks; `waiting` have not come back yet.
+class CollectionResult:
+    """What a visit found. Numbers of tasks; `pending` have not come back yet.
 
     summary: None where a labeling run is under way, or broke off before it had gone through the manifest; and for a
     closed job, which was left alone.
-    mark: what was there before; see `labelflow.operations.completion`. Empty for a closed job.
+    mark: what was there before; see `labelflow.operations.collect`. Empty for a closed job.
     """
 
     job: str
@@ -30,54 +30,54 @@ class Visited:
     errors: int  # new ones, canceled tasks among them
     waiting: int
     summary: Summary | None
-    mark: str = ""
+    state_digest: str = ""
 
     @property
-    def is_through(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every row has ended."""
         return self.summary is not None and self.summary.pending == 0
 
     @property
-    def was_closed(self) -> bool:
+    def was_skipped(self) -> bool:
         """Whether it was left alone, for every row had ended before."""
-        return not self.mark
+        return not self.state_digest
 
 
-class NotAllVisited(Interrupted):
+class CollectionFailed(RunAborted):
     """Some jobs could not be looked after; the others were."""
 
-    def __init__(self, visited: Sequence[Visited], failed: Mapping[str, str]) -> None:
+    def __init__(self, visited: Sequence[CollectionResult], failed: Mapping[str, str]) -> None:
         reasons = "".join(f"\n{name}: {reason}" for name, reason in failed.items())
         number = len(visited) + len(failed)
         super().__init__(f"{len(failed)} of {number} jobs could not be looked after:{reasons}")
-        self.visited = visited
+        self.collected = visited
         self.failed = failed
 
-    def __reduce__(self) -> tuple[type[NotAllVisited], tuple[Sequence[Visited], Mapping[str, str]]]:
-        return type(self), (self.visited, self.failed)
+    def __reduce__(self) -> tuple[type[CollectionFailed], tuple[Sequence[CollectionResult], Mapping[str, str]]]:
+        return type(self), (self.collected, self.failed)
 
 
-def visit(begun: BegunJob) -> Visited:
+def collect_job(begun: ExistingJob) -> CollectionResult:
     """Take over what people have answered. Once nothing is waited for, the files are made large."""
-    recorded = completion.recorded(begun.folder)  # before anything is read: what comes later is for the next visit
+    recorded = completion.ledger_digest(begun.folder)  # before anything is read: what comes later is for the next visit
     collector = Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop)
     outcomes = collector.outcomes
     labeled, all_before = outcomes.labeled, len(outcomes)
     collector.collect()
     new, new_labels = len(outcomes) - all_before, outcomes.labeled - labeled
-    left = waiting(begun.ledger, outcomes)
+    left = count_pending(begun.ledger, outcomes)
     if not left:
-        collector.make_files_large()
-    accounts = read_accounts(begun.folder, begun.ledger)
+        collector.compact()
+    accounts = read_totals(begun.folder, begun.ledger)
     summary = summarize(begun.job, accounts, begun.ledger, outcomes) if accounts else None
     if summary:
-        summary = replace(summary, unknown_callbacks=collector.unknown_callbacks)
+        summary = replace(summary, unmatched_callbacks=collector.unmatched_callbacks)
         summary.write(begun.folder)
         summary.check()
-    mark = completion.mark(recorded, collector.left_callbacks)
-    return Visited(begun.job.name, begun.folder.uri, new_labels, new - new_labels, left, summary, mark)
+    mark = completion.digest_state(recorded, collector.unmatched_callback_files)
+    return CollectionResult(begun.job.name, begun.folder.uri, new_labels, new - new_labels, left, summary, mark)
 
 
-def left_alone(job: Job, folder: Folder) -> Visited:
+def skipped(job: Job, folder: Folder) -> CollectionResult:
     """The visit that a closed job does not get."""
-    return Visited(job.name, folder.uri, 0, 0, 0, None)
+    return CollectionResult(job.name, folder.uri, 0, 0, 0, None)

@@ -18,41 +18,41 @@ from labelflow.accounting.summary import Summary
 from labelflow.callbacks.callback import CALLBACKS
 from labelflow.ledger.parts import SUBMISSIONS
 from labelflow.storage.folder import Folder
-from labelflow.tables.schemas import parts
+from labelflow.tables.schemas import list_parts
 
 FILE = "_ledger/closed.json"
-RECALLS = timedelta(days=7)  # after the close, in which answers that were replaced are looked for
-SOONEST = timedelta(hours=1)  # between two of those looks
-SHARE = 10  # the pause before such a look is this part of the time since the close, or longer
+RECHECK_PERIOD = timedelta(days=7)  # after the close, in which answers that were replaced are looked for
+MIN_RECHECK_INTERVAL = timedelta(hours=1)  # between two of those looks
+RECHECK_BACKOFF = 10  # the pause before such a look is this part of the time since the close, or longer
 
 
-class Closed(BaseModel):
-    """When a job was closed and last looked at (UTC), what was there (see `mark`), and how its rows ended."""
+class ClosedRecord(BaseModel):
+    """When a job was closed and last looked at (UTC), what was there (see `digest_state`), and how its rows ended."""
 
     closed_at: AwareDatetime
-    looked_at: AwareDatetime
-    mark: str
+    checked_at: AwareDatetime
+    state_digest: str
     rows: int
     labeled: int
     rejected: int
     error: int
     canceled: int
 
-    def rests(self, now_there: str, now: datetime) -> bool:
+    def is_unchanged(self, now_there: str, now: datetime) -> bool:
         """Whether the job is to be left alone; now_there: the mark of what is there now."""
-        return self.mark == now_there and not self._is_due(now)
+        return self.state_digest == now_there and not self._is_due(now)
 
     def _is_due(self, now: datetime) -> bool:
-        last = self.closed_at + RECALLS
-        pause = max(SOONEST, (self.looked_at - self.closed_at) / SHARE)
-        return self.looked_at < last and now >= min(last, self.looked_at + pause)
+        last = self.closed_at + RECHECK_PERIOD
+        pause = max(MIN_RECHECK_INTERVAL, (self.checked_at - self.closed_at) / RECHECK_BACKOFF)
+        return self.checked_at < last and now >= min(last, self.checked_at + pause)
 
 
-def read_closed(folder: Folder) -> Closed | None:
+def read_closed(folder: Folder) -> ClosedRecord | None:
     """What was written when the job was closed; None where it is open, or that cannot be read."""
     content = folder.read(FILE)
     try:
-        return Closed.model_validate_json(content) if content else None
+        return ClosedRecord.model_validate_json(content) if content else None
     except ValidationError:
         return None
 
@@ -60,9 +60,9 @@ def read_closed(folder: Folder) -> Closed | None:
 def close(folder: Folder, summary: Summary, mark: str) -> None:
     """Close a job, or note that a closed one was looked at. mark: of what was there before it was looked at."""
     now, before = datetime.now(UTC), read_closed(folder)
-    closed_at = before.closed_at if before and before.mark == mark else now
+    closed_at = before.closed_at if before and before.state_digest == mark else now
     counts = {name: getattr(summary, name) for name in ("rows", "labeled", "rejected", "error", "canceled")}
-    closed = Closed(closed_at=closed_at, looked_at=now, mark=mark, **counts)
+    closed = ClosedRecord(closed_at=closed_at, checked_at=now, state_digest=mark, **counts)
     folder.write(FILE, closed.model_dump_json(indent=2).encode())
 
 
@@ -71,23 +71,23 @@ def reopen(folder: Folder) -> None:
     folder.delete(FILE)
 
 
-def recorded(folder: Folder) -> str:
+def ledger_digest(folder: Folder) -> str:
     """What was recorded in a folder, as a digest: the parts of the ledger, and the last walk through the manifest."""
-    names = "\n".join(parts(folder, SUBMISSIONS))
+    names = "\n".join(list_parts(folder, SUBMISSIONS))
     return _digest(names.encode(), folder.read(manifest_totals.FILE) or b"")
 
 
-def mark(recorded: str, callbacks: Iterable[str]) -> str:
+def digest_state(recorded: str, callbacks: Iterable[str]) -> str:
     """What a closed job has to do with, as a digest: what was recorded, and the files of callbacks that are left."""
     return _digest(recorded.encode(), "\n".join(sorted(callbacks)).encode())
 
 
-def mark_now(folder: Folder) -> str:
+def current_state_digest(folder: Folder) -> str:
     """The mark of what is there now."""
-    return mark(recorded(folder), waiting_callbacks(folder))
+    return digest_state(ledger_digest(folder), pending_callback_files(folder))
 
 
-def waiting_callbacks(folder: Folder) -> list[str]:
+def pending_callback_files(folder: Folder) -> list[str]:
     """The files of callbacks that are to be taken over, or belong to tasks that nobody knows."""
     return [file.name for file in folder.list(CALLBACKS)]
 

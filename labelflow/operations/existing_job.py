@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labelflow.concurrency.stop_token import Stop
-from labelflow.errors import LabelingError, StoreTrouble, Unusable
+from labelflow.concurrency.stop_token import StopToken
+from labelflow.errors import LabelflowError, StorageError, UsageError
 from labelflow.jobs.config import read_key, with_environment
 from labelflow.jobs.connection import open_client
 from labelflow.jobs.job import Job
@@ -15,28 +15,28 @@ from labelflow.ledger import job_record
 from labelflow.ledger.ledger import Ledger
 from labelflow.storage.folder import Folder, open_output
 
-DEEPEST = 5  # levels of folders below the one in which jobs are looked for
-MOST_FOLDERS = 2000  # that hold no job
+MAX_DEPTH = 5  # levels of folders below the one in which jobs are looked for
+MAX_FOLDERS = 2000  # that hold no job
 
 
-class BegunJob:
-    """What is there of a job. Raises Unusable where its output folder was never begun, or is another job's."""
+class ExistingJob:
+    """What is there of a job. Raises UsageError where its output folder was never begun, or is another job's."""
 
-    def __init__(self, job: Job, stop: Stop | None = None) -> None:
+    def __init__(self, job: Job, stop: StopToken | None = None) -> None:
         self.job = job
-        self.stop = stop or Stop()
+        self.stop = stop or StopToken()
         key = read_key(job)
         use_s3_credentials(job.s3.credentials)
         try:
             self.folder: Folder = open_output(job.output)
-            source_type = job_record.recorded_source(self.folder, job)
+            source_type = job_record.read_source_schema(self.folder, job)
             if source_type is None:
-                raise Unusable(f"output {job.output}", "holds no job", "run label_dataset first")
+                raise UsageError(f"output {job.output}", "holds no job", "run label_dataset first")
             self.source_type = source_type
             self.ledger = Ledger(self.folder, source_type)
-        except StoreTrouble as error:
-            raise Unusable(f"output {job.output}", str(error), "correct the job's output") from None
-        self.client = open_client(job, key, self.stop.pause)
+        except StorageError as error:
+            raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
+        self.client = open_client(job, key, self.stop.sleep)
 
     def close(self) -> None:
         """Close the connections."""
@@ -44,65 +44,65 @@ class BegunJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """An output folder in which a job was begun, or one that cannot be looked into: then `trouble` says why."""
+class DiscoveredJob:
+    """An output folder in which a job was begun, or one that cannot be looked into: then `detect_change` says why."""
 
     output: str
     job: Job | None = None
-    trouble: LabelingError | None = None
+    error: LabelflowError | None = None
 
     @property
     def name(self) -> str:
         """The job's name and its folder, or what is known of them."""
         return f"{self.job.name} ({self.output})" if self.job else self.output
 
-    def the_job(self) -> Job:
+    def require_job(self) -> Job:
         """The job. Raises why it cannot be told."""
         if self.job is None:
-            raise self.trouble or Unusable(f"output {self.output}", "holds no job", "run label_dataset first")
+            raise self.error or UsageError(f"output {self.output}", "holds no job", "run label_dataset first")
         return self.job
 
 
-def find_jobs(uri: str) -> Iterator[Found]:
+def find_jobs(uri: str) -> Iterator[DiscoveredJob]:
     """The jobs that were begun in a folder, or below it; none where there is none. One in trouble hides no other.
 
     Folders are looked into level by level, with two requests each in S3, down to DEEPEST levels; what lies in the
     output of a job is not looked into.
     """
     level, others = [uri], 0
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         below: list[str] = []
         for each in level:
-            found = _look_into(each)
-            if isinstance(found, Found):
+            found = _inspect(each)
+            if isinstance(found, DiscoveredJob):
                 yield found
                 continue
             below += found
             others += 1
-            if others > MOST_FOLDERS:
+            if others > MAX_FOLDERS:
                 fix = "name folders that are nearer to the jobs"
-                trouble = Unusable(f"output {uri}", f"more than {MOST_FOLDERS:,} folders lie below it", fix)
-                yield Found(uri, trouble=trouble)
+                trouble = UsageError(f"output {uri}", f"more than {MAX_FOLDERS:,} folders lie below it", fix)
+                yield DiscoveredJob(uri, error=trouble)
                 return
         level = below
 
 
-def the_job_in(uri: str) -> Job:
-    """The one job that was begun in a folder. Raises Unusable where there is none, or more than one."""
+def find_single_job(uri: str) -> Job:
+    """The one job that was begun in a folder. Raises UsageError where there is none, or more than one."""
     found = list(find_jobs(uri))
     if len(found) != 1:
-        raise Unusable(f"output {uri}", f"holds {len(found)} jobs", "name the output folder of one job")
-    return found[0].the_job()
+        raise UsageError(f"output {uri}", f"holds {len(found)} jobs", "name the output folder of one job")
+    return found[0].require_job()
 
 
-def _look_into(uri: str) -> Found | list[str]:
+def _inspect(uri: str) -> DiscoveredJob | list[str]:
     """The job of a folder, or the folders right below it."""
     try:
         folder = open_output(uri)
-        job = job_record.kept_config(folder)
+        job = job_record.load_config(folder)
         if job is None:
             return [f"{folder.uri.rstrip('/')}/{name}" for name in folder.subfolders()]
-    except LabelingError as error:
-        return Found(uri, trouble=error)
+    except LabelflowError as error:
+        return DiscoveredJob(uri, error=error)
     # As it was kept there, but that the folder may have been moved since.
-    return Found(folder.uri, with_environment(job.model_copy(update={"output": folder.uri})))
+    return DiscoveredJob(folder.uri, with_environment(job.model_copy(update={"output": folder.uri})))

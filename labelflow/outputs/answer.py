@@ -10,7 +10,7 @@ import orjson
 
 from labelflow.outputs.outcomes import ERRORS, LABELS
 from labelflow.records import Outcome
-from labelflow.redaction import without_signature
+from labelflow.redaction import strip_signatures
 from labelflow.scale.models import Task, TaskStatus
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ class Answer(NamedTuple):
     """
 
     task_id: str
-    place: int
+    ledger_position: int
     outcome: Outcome
     version: int
     task_type: str
@@ -45,7 +45,7 @@ class Answer(NamedTuple):
         """The answer that a task holds; its outcome is PENDING where it holds none."""
         return cls(
             task_id=task.task_id,
-            place=place,
+            ledger_position=place,
             outcome=_outcome_of(task),
             version=_version(task),
             task_type=task.type,
@@ -56,7 +56,7 @@ class Answer(NamedTuple):
         )
 
     @property
-    def prefix(self) -> str:
+    def folder(self) -> str:
         """Where its row belongs."""
         return LABELS if self.outcome is Outcome.LABELED else ERRORS
 
@@ -67,7 +67,7 @@ class Answer(NamedTuple):
             text = orjson.dumps(self.response).decode()
         except TypeError:  # nested deeper than orjson writes
             text = json.dumps(self.response)
-        return without_signature(text)
+        return strip_signatures(text)
 
     @property
     def reason(self) -> str:
@@ -77,7 +77,7 @@ class Answer(NamedTuple):
         attachments = response.get("attachments")
         told = [one for one in attachments if isinstance(one, dict)] if isinstance(attachments, list) else []
         statuses = [_download(one) for one in told if "statusCode" in one and "url" in one]
-        return without_signature(reason) + (f" ({', '.join(statuses)})" if statuses else "")
+        return strip_signatures(reason) + (f" ({', '.join(statuses)})" if statuses else "")
 
 
 def _outcome_of(task: Task) -> Outcome:
@@ -93,4 +93,4 @@ def _version(task: Task) -> int:
 
 
 def _download(attachment: dict[str, Any]) -> str:
-    return f"HTTP {attachment['statusCode']}: {without_signature(str(attachment['url']))}"
+    return f"HTTP {attachment['statusCode']}: {strip_signatures(str(attachment['url']))}"

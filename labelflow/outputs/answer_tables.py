@@ -27,12 +27,12 @@ class AnswerTables:
         self._typed = kind.columns(job.task)
         self._responses: TypeAdapter[Any] = TypeAdapter(list[kind.response])  # type: ignore[name-defined]
         self._schemas = {LABELS: label_schema(job.task, source_type), ERRORS: error_schema(source_type)}
-        self.unexpected = 0
+        self.unparsed = 0
 
     def table(self, prefix: str, answers: Sequence[Answer], submissions: pa.Table) -> pa.Table:
         """Rows of labels/ or errors/; submissions: those that the answers are to, in the same order."""
         schema = self._schemas[prefix]
-        outcome = self._labels(answers) if prefix == LABELS else _trouble(answers)
+        outcome = self._labels(answers) if prefix == LABELS else _failures(answers)
         columns = {**_identity(answers, submissions), **outcome}
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
@@ -47,7 +47,7 @@ class AnswerTables:
                 each["loc"][0] for each in error.errors(include_url=False, include_context=False, include_input=False)
             }
             read = self._responses.validate_python([one for place, one in enumerate(responses) if place not in bad])
-        self.unexpected += len(bad)
+        self.unparsed += len(bad)
         names = {field.name for field in self._typed}
         said: list[Any] = self._responses.dump_python(read, include={"__all__": names})
         for place in sorted(bad):
@@ -74,7 +74,7 @@ def _identity(answers: Sequence[Answer], submissions: pa.Table) -> dict[str, Col
     }
 
 
-def _trouble(answers: Sequence[Answer]) -> dict[str, Column]:
+def _failures(answers: Sequence[Answer]) -> dict[str, Column]:
     return {
         "status": pa.array([answer.outcome.value for answer in answers], pa.string()),
         "reason": pa.array([answer.reason for answer in answers], pa.string()),

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from labelflow.records import Outcome
 from labelflow.storage.folder import FileInfo, Folder
-from labelflow.tables.key_index import UNKNOWN, Hashed, KeyIndex, Keys, Numbers
-from labelflow.tables.schemas import read_batches, texts
+from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex, Keys
+from labelflow.tables.schemas import read_batches, strings
 
 LABELS, ERRORS = "labels/", "errors/"
 _CODES = (Outcome.PENDING, Outcome.LABELED, Outcome.ERROR, Outcome.CANCELED)
 _PENDING, _LABELED = 0, 1
 
 
-class Outcomes:
+class OutcomeIndex:
     """The tasks that have come back, as the files of a folder have them: labeled, error or canceled.
 
     For each, the file that holds the answer, and the answer's version; see `labelflow.outputs.answer.Answer`.
@@ -47,7 +47,7 @@ class Outcomes:
         """How many came back with a label."""
         return int(np.count_nonzero(self._codes == _LABELED))
 
-    def of(self, task_id: str) -> Outcome:
+    def get(self, task_id: str) -> Outcome:
         """Where a task stands."""
         return _CODES[self._codes_of([task_id])[0]]
 
@@ -59,12 +59,12 @@ class Outcomes:
         """How many of the tasks stand where."""
         return Counter(dict(zip(_CODES, np.bincount(self._codes_of(task_ids), minlength=4).tolist(), strict=True)))
 
-    def versions(self, task_ids: Keys) -> Numbers:
+    def versions(self, task_ids: Keys) -> Int64Array:
         """The version of the answer to each task, UNKNOWN where it has not come back."""
         slots = self._index.find(task_ids)
-        is_back = slots != UNKNOWN
+        is_back = slots != MISSING
         is_back[is_back] = self._codes[slots[is_back]] != _PENDING
-        versions = np.full(len(slots), UNKNOWN, np.int64)
+        versions = np.full(len(slots), MISSING, np.int64)
         versions[is_back] = self._versions[slots[is_back]]
         return versions
 
@@ -82,37 +82,37 @@ class Outcomes:
         files = [file for file in listed if file.name.endswith(".parquet")]
         if exact:
             self._known = {file for file in self._known if file.name not in self._written}
-            self._forget_files({file.name for file in self._known.difference(files)} | self._written)
+            self._remove_files({file.name for file in self._known.difference(files)} | self._written)
             self._written.clear()
         for file in files:
             if file not in self._known:
                 self._read(file)
         self._known = set(files)
 
-    def note(self, file: str, task_ids: Sequence[str], outcomes: Sequence[Outcome], versions: Sequence[int]) -> None:
+    def record(self, file: str, task_ids: Sequence[str], outcomes: Sequence[Outcome], versions: Sequence[int]) -> None:
         """Take note of answers that are in a file."""
         codes = np.fromiter(map(_CODES.index, outcomes), np.int8, len(outcomes))
-        self._note(file, task_ids, codes, np.array(versions, np.int64))
+        self._record(file, task_ids, codes, np.array(versions, np.int64))
 
-    def wrote(self, file: str) -> None:
+    def mark_dirty(self, file: str) -> None:
         """Take note of a file that was written: it is read when the next look begins, for others may rewrite it."""
         self._written.add(file)
 
-    def forget(self, task_ids: Sequence[str]) -> None:
+    def remove(self, task_ids: Sequence[str]) -> None:
         """Take note of answers that were removed."""
         self.changes += 1
         slots = self._index.find(task_ids)
-        self._codes[slots[slots != UNKNOWN]] = _PENDING
+        self._codes[slots[slots != MISSING]] = _PENDING
 
-    def _note(self, file: str, task_ids: Sequence[str], codes: NDArray[np.int8], versions: Numbers) -> None:
+    def _record(self, file: str, task_ids: Sequence[str], codes: NDArray[np.int8], versions: Int64Array) -> None:
         self.changes += 1
         slots = self._slots(task_ids)
         self._codes[slots], self._versions[slots], self._files[slots] = codes, versions, self._number(file)
 
-    def _slots(self, task_ids: Sequence[str]) -> Numbers:
+    def _slots(self, task_ids: Sequence[str]) -> Int64Array:
         """The places of tasks in the arrays; those that are new get one."""
-        keys = Hashed.of(task_ids)
-        new = keys[self._index.find(keys) == UNKNOWN]
+        keys = HashedKeys.of(task_ids)
+        new = keys[self._index.find(keys) == MISSING]
         start = len(self._codes)
         self._index.add(new, np.arange(start, start + len(new)))  # one that comes twice wastes a slot
         self._codes, self._versions, self._files = (
@@ -130,7 +130,7 @@ class Outcomes:
     def _codes_of(self, task_ids: Sequence[str]) -> NDArray[np.int8]:
         slots = self._index.find(task_ids)
         codes = np.zeros(len(slots), np.int8)
-        known = slots != UNKNOWN
+        known = slots != MISSING
         codes[known] = self._codes[slots[known]]
         return codes
 
@@ -138,10 +138,10 @@ class Outcomes:
         is_label = file.name.startswith(LABELS)
         columns = ["task_id", "completed_at", "updated_at", *([] if is_label else ["status"])]
         for table in read_batches(self._folder, file.name, columns):
-            ended = [Outcome.LABELED] * len(table) if is_label else list(map(Outcome, texts(table, "status")))
-            self.note(file.name, texts(table, "task_id"), ended, versions_of(table))
+            ended = [Outcome.LABELED] * len(table) if is_label else list(map(Outcome, strings(table, "status")))
+            self.record(file.name, strings(table, "task_id"), ended, versions_of(table))
 
-    def _forget_files(self, files: set[str]) -> None:
+    def _remove_files(self, files: set[str]) -> None:
         numbers = [self._numbers[file] for file in files if file in self._numbers]
         if numbers:
             self.changes += 1

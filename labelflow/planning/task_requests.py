@@ -13,29 +13,29 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from labelflow.attachments import Attachment
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
-from labelflow.jobs.templates import Unfillable, compile_template
-from labelflow.problems import Problem, one_line, problems, shown
-from labelflow.records import BoundRow, ManifestRow, Rejected
-from labelflow.redaction import without_signature, without_signatures
+from labelflow.jobs.templates import TemplateError, compile_template
+from labelflow.problems import Problem, abbreviate, one_line, problems
+from labelflow.records import ManifestRow, PreparedRow, RejectedRow
+from labelflow.redaction import strip_signatures, strip_signatures_in
 from labelflow.scale.task_types import CommonParams, task_type
-from labelflow.tables.column_types import same, storable
+from labelflow.tables.column_types import is_lossless, to_storable_type
 
-LONGEST_ID = 200  # characters of a `unique_id`; a longer one is hashed
+MAX_UNIQUE_ID_CHARS = 200  # characters of a `unique_id`; a longer one is hashed
 _MISSING = "\0missing"  # what no column holds
 _ANY_URL = "https://placeholder.invalid/"  # passes for the URL that an s3:// attachment is signed into
 
 
-class Binder:
+class TaskRequestBuilder:
     """Makes task requests from the rows of one manifest.
 
     begun_with: the types of the carried columns where earlier runs have settled them.
     source_type: the Arrow struct of the carried columns, the row's own id first.
-    Raises Unusable where the job needs a column that the manifest does not have.
+    Raises UsageError where the job needs a column that the manifest does not have.
     """
 
-    def __init__(self, job: Job, schema: pa.Schema, begun_with: pa.StructType | None = None) -> None:
+    def __init__(self, job: Job, schema: pa.Schema, recorded_types: pa.StructType | None = None) -> None:
         task = {key: value for key, value in job.task.items() if key != "type"}
         common = {key: task.pop(key) for key in list(task) if key in CommonParams.model_fields}
         self._job = job
@@ -45,34 +45,36 @@ class Binder:
         _require_columns(job, schema, carried, [*self._params.columns, *self._common.columns])
         self._key = hashlib.blake2b(repr([job.task, carried]).encode("utf-8", "surrogatepass"), digest_size=32).digest()
         self._used = tuple(dict.fromkeys([*carried, *self._params.columns, *self._common.columns]))
-        self._same_for_all = self._common_of_all_rows()
-        self.source_type = begun_with or pa.struct(
-            [pa.field(name, storable(schema.field(name).type)) for name in carried]
+        self._shared_params = self._fill_shared_params()
+        self.source_type = recorded_types or pa.struct(
+            [pa.field(name, to_storable_type(schema.field(name).type)) for name in carried]
         )
 
-    def bind(self, row: ManifestRow) -> BoundRow | Rejected:
+    def build(self, row: ManifestRow) -> PreparedRow | RejectedRow:
         """The request for one row, or why there can be none."""
         row_id, trouble = self.row_id(row)
         if row.problem or trouble:
-            return Rejected(row, row_id, row.problem or trouble)  # type: ignore[arg-type]
+            return RejectedRow(row, row_id, row.problem or trouble)  # type: ignore[arg-type]
         try:
             bound = self._fill(row, row_id or "")
-        except Unfillable as error:
-            return Rejected(row, row_id, error.problem)
+        except TemplateError as error:
+            return RejectedRow(row, row_id, error.problem)
         except ValidationError as error:
-            return Rejected(row, row_id, self._at_its_column(problems(error)[0], row))
+            return RejectedRow(row, row_id, self._name_column(problems(error)[0], row))
         except (TypeError, RecursionError) as error:  # what orjson and `plain` raise
-            return Rejected(row, row_id, Problem("task", f"cannot be sent as JSON ({error})", "mend the row's values"))
+            return RejectedRow(
+                row, row_id, Problem("task", f"cannot be sent as JSON ({error})", "mend the row's values")
+            )
         return bound
 
-    def _fill(self, row: ManifestRow, row_id: str) -> BoundRow:
+    def _fill(self, row: ManifestRow, row_id: str) -> PreparedRow:
         filled = {key: value for key, value in self._params.fill(row.values).items() if value is not None}
-        model = self._type.params.model_validate(_as_sent(plain(filled)))
+        model = self._type.params.model_validate(_as_sent(to_json_value(filled)))
         params = model.model_dump(exclude_unset=True, exclude_none=True)
         given = {key: _as_given(filled[key]) for key in ("attachment", "attachments") if key in filled}
-        common = self._fill_common(row.values) if self._same_for_all is None else self._same_for_all
-        params.update(plain(given))
-        return BoundRow(
+        common = self._fill_common(row.values) if self._shared_params is None else self._shared_params
+        params.update(to_json_value(given))
+        return PreparedRow(
             row=row,
             row_id=row_id,
             unique_id=unique_id(self._job.name, row_id),
@@ -80,11 +82,11 @@ class Binder:
             common=common,
             attachments=list(self._attachments(params)),
             fingerprint=_fingerprint(self._job.task_type, params),
-            inputs=self.inputs(row),
+            input_digest=self.input_digest(row),
             source=self._source(row.values),
         )
 
-    def _common_of_all_rows(self) -> dict[str, Any] | None:
+    def _fill_shared_params(self) -> dict[str, Any] | None:
         """What each row is created with beside its own parameters; None where rows differ in it, or are at fault."""
         try:
             return None if self._common.columns else self._fill_common({})
@@ -92,12 +94,12 @@ class Binder:
             return None
 
     def _fill_common(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        called = self._job.completion.callback_url
-        common = {**({"callback_url": called} if called else {}), **plain(self._common.fill(values))}
+        called = self._job.collect.callback_url
+        common = {**({"callback_url": called} if called else {}), **to_json_value(self._common.fill(values))}
         CommonParams.model_validate(common)
         return common
 
-    def inputs(self, row: ManifestRow) -> int:
+    def input_digest(self, row: ManifestRow) -> int:
         """Of what a row's request is made from; quick, so that a row that has a task is seldom bound again."""
         values = [row.values.get(column, _MISSING) for column in self._used]
         try:
@@ -117,7 +119,7 @@ class Binder:
             if isinstance(value, str):
                 yield Attachment(f"attachments[{index}]", value, kind)
 
-    def _at_its_column(self, problem: Problem, row: ManifestRow) -> Problem:
+    def _name_column(self, problem: Problem, row: ManifestRow) -> Problem:
         """A required parameter is not given where the column that fills it is null: that is what to mend."""
         column = str(self._job.task.get(problem.field, ""))[1:-1]
         if problem.reason.startswith("is required") and column in row.values:
@@ -136,7 +138,7 @@ class Binder:
             return str(value), None
         if value is None or value == "":
             return None, Problem(column, "is null", "give the row an id of its own")
-        return None, Problem(column, f"was {shown(value)}", "use a text or a whole number as the id of a row")
+        return None, Problem(column, f"was {abbreviate(value)}", "use a text or a whole number as the id of a row")
 
     def _source(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The carried columns, as the manifest's types have them."""
@@ -144,32 +146,32 @@ class Binder:
         for field in self.source_type:
             value = values.get(field.name)
             if value is not None and pa.types.is_string(field.type) and not isinstance(value, str):
-                value = orjson.dumps(plain(value)).decode()
+                value = orjson.dumps(to_json_value(value)).decode()
             if value is not None and not _fits(value, field.type):
-                reason = f"was {shown(value)}, and the column holds {field.type} in the rows before"
-                raise Unfillable(Problem(field.name, reason, "make the column's values alike"))
-            source[field.name] = without_signatures(value)
+                reason = f"was {abbreviate(value)}, and the column holds {field.type} in the rows before"
+                raise TemplateError(Problem(field.name, reason, "make the column's values alike"))
+            source[field.name] = strip_signatures_in(value)
         return source
 
 
 def unique_id(job: str, row_id: str, generation: int = 0) -> str:
     """The id under which a row's task can exist once: from the job's name and the row's id, nothing else."""
     name = f"{job}/{row_id}" + (f"#{generation}" if generation else "")
-    if len(name) <= LONGEST_ID:
+    if len(name) <= MAX_UNIQUE_ID_CHARS:
         return name
     return f"{job}/sha256-{hashlib.sha256(name.encode()).hexdigest()}"
 
 
-def plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """A value as JSON can carry it: times as ISO 8601, what else is unknown as text."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [to_json_value(item) for item in value]
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     return str(value)
@@ -182,7 +184,7 @@ def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iter
         where = "manifest.row_id" if column == job.manifest.row_id else "metadata"
         where = where if column in carried else f"task: {{{column}}}"
         names = ", ".join(one_line(name, 60) for name in schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
-        raise Unusable(
+        raise UsageError(
             job.manifest.uri,
             f"{where} names the column {column!r}, which the manifest lacks",
             f"use one of {names}" + ("" if column in carried else "; write {{ and }} for plain braces"),
@@ -214,7 +216,7 @@ def _signed(value: Any) -> Any:
 
 def _fingerprint(name: str, params: dict[str, Any]) -> str:
     """Of what people are asked. A URL signed anew is the same attachment; urgency and project are no part."""
-    stable = without_signature(orjson.dumps([name, params], option=orjson.OPT_SORT_KEYS).decode())
+    stable = strip_signatures(orjson.dumps([name, params], option=orjson.OPT_SORT_KEYS).decode())
     return hashlib.sha256(stable.encode()).hexdigest()[:32]
 
 
@@ -230,6 +232,6 @@ def _fits(value: Any, kind: pa.DataType) -> bool:
     if any(type(value) is python for is_kind, python in _EXACT if is_kind(kind)):
         return not isinstance(value, int) or -(2**63) <= value < 2**63
     try:
-        return same(value, pa.array([value], kind)[0].as_py())
+        return is_lossless(value, pa.array([value], kind)[0].as_py())
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return False

@@ -67,7 +67,7 @@ class ScaleClient:
         self._url = url.rstrip("/")
         self._timeout = urllib3.Timeout(*timeout)
         self._retry = retry or RetryPolicy()
-        self._pace = pace
+        self._rate_limiter = pace
         self._pause = pause
         self._clean = clean
         self._key = key
@@ -106,13 +106,13 @@ class ScaleClient:
         path = f"/task/{quote(task_type, safe='')}"
 
         def create() -> Task:
-            if self._pace:
-                self._pace.wait()
+            if self._rate_limiter:
+                self._rate_limiter.wait()
             try:
                 return Task.parse(self._send("POST", path, payload))
             except RateLimited as error:
-                if self._pace:
-                    self._pace.slow_down(error.retry_after)
+                if self._rate_limiter:
+                    self._rate_limiter.slow_down(error.retry_after)
                 raise
 
         return retrying(create, self._retry, self._pause, settle)

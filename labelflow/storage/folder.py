@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from labelflow.errors import StoreTrouble, Unusable
+from labelflow.errors import StorageError, UsageError
 from labelflow.storage import s3
 
 
@@ -23,7 +23,7 @@ class FileInfo:
 
 
 class Folder(Protocol):
-    """What both kinds of folders can do. Raises StoreTrouble where the store does not answer."""
+    """What both kinds of folders can do. Raises StorageError where the store does not answer."""
 
     uri: str
 
@@ -62,12 +62,12 @@ def open_folder(uri: str) -> Folder:
 
 
 def open_output(uri: str) -> Folder:
-    """The output folder of a job. Raises Unusable for a URI that can be none."""
+    """The output folder of a job. Raises UsageError for a URI that can be none."""
     try:
         return open_folder(uri)
     except ValueError as error:
         reason, _, fix = str(error).partition("; ")
-        raise Unusable(f"output {uri}", reason, fix or "correct the job's output") from None
+        raise UsageError(f"output {uri}", reason, fix or "correct the job's output") from None
 
 
 class LocalFolder:
@@ -83,13 +83,13 @@ class LocalFolder:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _local_trouble(self._root / name, error) from error
+            raise _local_storage_error(self._root / name, error) from error
 
     def open(self, name: str) -> BinaryIO:
         try:
             return (self._root / name).open("rb")
         except OSError as error:
-            raise _local_trouble(self._root / name, error) from error
+            raise _local_storage_error(self._root / name, error) from error
 
     def write(self, name: str, content: bytes) -> None:
         with self._replacing(name) as file:
@@ -109,7 +109,7 @@ class LocalFolder:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _local_trouble(goal, error) from error
+            raise _local_storage_error(goal, error) from error
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[BinaryIO]:
@@ -128,7 +128,7 @@ class LocalFolder:
                 raise
             _sync_directory(target.parent)
         except OSError as error:
-            raise _local_trouble(target, error) from error
+            raise _local_storage_error(target, error) from error
 
     def list(self, prefix: str) -> list[FileInfo]:
         try:
@@ -137,7 +137,7 @@ class LocalFolder:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _local_trouble(self._root / prefix, error) from error
+            raise _local_storage_error(self._root / prefix, error) from error
         return sorted((file for file in found if file), key=lambda file: file.name)
 
     def subfolders(self) -> Sequence[str]:
@@ -147,13 +147,13 @@ class LocalFolder:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _local_trouble(self._root, error) from error
+            raise _local_storage_error(self._root, error) from error
 
     def delete(self, name: str) -> None:
         try:
             (self._root / name).unlink(missing_ok=True)
         except OSError as error:
-            raise _local_trouble(self._root / name, error) from error
+            raise _local_storage_error(self._root / name, error) from error
 
 
 class S3Folder:
@@ -168,26 +168,26 @@ class S3Folder:
         return f"{self.uri}/{name}"
 
     def read(self, name: str) -> bytes | None:
-        with _s3_trouble(self._at(name)):
+        with _s3_storage_error(self._at(name)):
             try:
                 return s3.read_bytes(self._at(name))
             except FileNotFoundError:
                 return None
 
     def open(self, name: str) -> BinaryIO:
-        with _s3_trouble(self._at(name)):
+        with _s3_storage_error(self._at(name)):
             return cast(BinaryIO, s3.open_ranged(self._at(name)))
 
     def write(self, name: str, content: bytes) -> None:
-        with _s3_trouble(self._at(name)):
+        with _s3_storage_error(self._at(name)):
             s3.put_bytes(self._at(name), content)
 
     def write_file(self, name: str, path: Path) -> None:
-        with _s3_trouble(self._at(name)):
+        with _s3_storage_error(self._at(name)):
             s3.put_file(self._at(name), path)
 
     def move(self, name: str, target: str) -> None:
-        with _s3_trouble(self._at(target)):
+        with _s3_storage_error(self._at(target)):
             try:
                 s3.copy(self._at(name), self._at(target))
             except FileNotFoundError:
@@ -195,32 +195,32 @@ class S3Folder:
             s3.delete(self._at(name))
 
     def list(self, prefix: str) -> list[FileInfo]:
-        with _s3_trouble(self._at(prefix)):
+        with _s3_storage_error(self._at(prefix)):
             found = list(s3.list_keys(self._at(prefix)))
         return [FileInfo(info.key.removeprefix(self._prefix), info.size) for info in found]
 
     def subfolders(self) -> Sequence[str]:
-        with _s3_trouble(self.uri):
+        with _s3_storage_error(self.uri):
             names = s3.list_folders(self._at(""))
         return [name for name in names if name[0] not in "._"]
 
     def delete(self, name: str) -> None:
-        with _s3_trouble(self._at(name)):
+        with _s3_storage_error(self._at(name)):
             s3.delete(self._at(name))
 
 
 @contextmanager
-def _s3_trouble(uri: str) -> Iterator[None]:
+def _s3_storage_error(uri: str) -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise StoreTrouble(s3.s3_error(error, uri)) from None
+        raise StorageError(s3.s3_error(error, uri)) from None
 
 
-def _local_trouble(path: Path, error: OSError) -> StoreTrouble:
-    return StoreTrouble(f"{path}: {error.strerror or error}; check the path, its rights and the free space")
+def _local_storage_error(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path}: {error.strerror or error}; check the path, its rights and the free space")
 
 
 def _file_info(prefix: str, entry: os.DirEntry[str]) -> FileInfo | None:

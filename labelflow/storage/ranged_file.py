@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 BLOCK = 256 * 1024  # bytes fetched at once, at least
-KEPT_BLOCKS = 8
+CACHED_BLOCKS = 8
 
 
-class TooMuchRead(OSError):
+class ReadBudgetExceeded(OSError):
     """More bytes were wanted than the reader of a `RangedFile` may fetch."""
 
 
@@ -25,7 +25,7 @@ class RangedFile(io.RawIOBase):
     read_range: gives the bytes from a first position up to, not including, a second one; raises OSError.
     size: of the whole file, in bytes.
     block: bytes fetched at once; the last few blocks are kept. A longer read is fetched in one piece.
-    budget: bytes that may be fetched in all, None for no limit; beyond it reading raises TooMuchRead.
+    budget: bytes that may be fetched in all, None for no limit; beyond it reading raises ReadBudgetExceeded.
     head: the first bytes, where they are known already; they cost nothing.
     """
 
@@ -36,14 +36,14 @@ class RangedFile(io.RawIOBase):
         block: int = BLOCK,
         *,
         budget: int | None = None,
-        head: bytes = b"",
+        prefix: bytes = b"",
     ) -> None:
         super().__init__()
         self._read_range = read_range
         self._size = size
         self._block = block
         self._budget = budget
-        self._head = head
+        self._prefix = prefix
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._position = 0
         self.failure: Exception | None = None  # the last one: what parses a file tends to swallow it
@@ -95,8 +95,8 @@ class RangedFile(io.RawIOBase):
     def _bytes(self, start: int, stop: int) -> bytes:
         if stop == start:
             return b""
-        if stop <= len(self._head):
-            return self._head[start:stop]
+        if stop <= len(self._prefix):
+            return self._prefix[start:stop]
         if stop - start > self._block:
             return self._fetch(start, stop)
         first, last = start // self._block, (stop - 1) // self._block
@@ -111,12 +111,12 @@ class RangedFile(io.RawIOBase):
         start = number * self._block
         content = self._fetch(start, min(start + self._block, self._size))
         self._blocks[number] = content
-        if len(self._blocks) > KEPT_BLOCKS:
+        if len(self._blocks) > CACHED_BLOCKS:
             self._blocks.popitem(last=False)
         return content
 
     def _fetch(self, start: int, stop: int) -> bytes:
-        known = self._head[start:stop]
+        known = self._prefix[start:stop]
         try:
             self._spend(stop - start - len(known))
             content = self._read_range(start + len(known), stop) if len(known) < stop - start else b""
@@ -131,5 +131,5 @@ class RangedFile(io.RawIOBase):
         if self._budget is None:
             return
         if wanted > self._budget:
-            raise TooMuchRead(f"{wanted} more bytes are wanted, {self._budget} may be read")
+            raise ReadBudgetExceeded(f"{wanted} more bytes are wanted, {self._budget} may be read")
         self._budget -= wanted

@@ -19,12 +19,12 @@ from xml.etree import ElementTree
 
 from labelflow.storage.ranged_file import RangedFile
 
-LONGEST_PRESIGN = 7 * 24 * 3600  # seconds; SigV4 allows no more
-LONGEST_KEY = 1024  # bytes of UTF-8
+MAX_PRESIGN_SECONDS = 7 * 24 * 3600  # seconds; SigV4 allows no more
+MAX_KEY_BYTES = 1024  # bytes of UTF-8
 CONNECTIONS = 64
 FILE_BLOCK = 4 * 1024 * 1024  # bytes: reads as fast as one connection gives, and small files in one request
 
-_GONE = ("NoSuchKey", "404", "NotFound")
+_NOT_FOUND = ("NoSuchKey", "404", "NotFound")
 DENIED = ("AccessDenied", "403", "Forbidden", "AllAccessDisabled")
 _BAD_CREDENTIALS = (
     "InvalidAccessKeyId SignatureDoesNotMatch ExpiredToken InvalidToken TokenRefreshRequired "
@@ -54,7 +54,7 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class S3Problem:
     """An S3 error in words: what is wrong, what would be right.
 
     everywhere: no single object is at fault; the next one would fare no better.
@@ -62,7 +62,7 @@ class Explanation:
 
     reason: str
     fix: str
-    everywhere: bool = False
+    is_systemic: bool = False
 
 
 def client() -> Any:
@@ -138,8 +138,8 @@ def split_uri(uri: str) -> tuple[str, str]:
     bucket, _, key = rest.partition("/")
     if scheme.lower() != "s3" or not separator or not bucket:
         raise ValueError(f"{uri[:200]!r} is no S3 URI; write s3://bucket/key")
-    if len(key.encode("utf-8", "replace")) > LONGEST_KEY:
-        raise ValueError(f"the key of an S3 object has at most {LONGEST_KEY} bytes; shorten it")
+    if len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES:
+        raise ValueError(f"the key of an S3 object has at most {MAX_KEY_BYTES} bytes; shorten it")
     return bucket, key
 
 
@@ -148,8 +148,8 @@ def presign(uri: str, seconds: int) -> str:
 
     Computed here, no request is made. It lives no longer than the credentials that sign it.
     """
-    if not 1 <= seconds <= LONGEST_PRESIGN:
-        raise ValueError(f"a signed URL lives 1 to {LONGEST_PRESIGN} seconds (7 days), not {seconds}")
+    if not 1 <= seconds <= MAX_PRESIGN_SECONDS:
+        raise ValueError(f"a signed URL lives 1 to {MAX_PRESIGN_SECONDS} seconds (7 days), not {seconds}")
     url: str = client().generate_presigned_url("get_object", Params=_object(uri), ExpiresIn=seconds)
     return url
 
@@ -173,7 +173,7 @@ def open_ranged(uri: str, block: int = FILE_BLOCK, budget: int | None = None) ->
         except errors() as error:
             raise OSError(s3_error(error, uri)) from None
 
-    return RangedFile(read_range, size, block, budget=budget, head=head)
+    return RangedFile(read_range, size, block, budget=budget, prefix=head)
 
 
 def read_bytes(uri: str) -> bytes:
@@ -197,7 +197,7 @@ def copy(uri: str, target: str) -> None:
     try:
         client().copy_object(**_object(target), CopySource=_object(uri))
     except errors() as error:
-        if error_code(error) not in _GONE:
+        if error_code(error) not in _NOT_FOUND:
             raise
         raise FileNotFoundError(s3_error(error, uri)) from None
 
@@ -228,43 +228,43 @@ def s3_error(error: Exception, uri: str) -> str:
     return f"{explained.reason}; {explained.fix}"
 
 
-def explain(error: Exception, uri: str) -> Explanation:
+def explain(error: Exception, uri: str) -> S3Problem:
     """What an error of botocore, a FileNotFoundError or a ValueError of this module means for a URI."""
     from botocore.exceptions import ClientError
 
     if isinstance(error, ValueError | FileNotFoundError):
         reason, _, fix = str(error).rpartition("; ")
-        return Explanation(reason or fix, fix if reason else "correct the URI")
+        return S3Problem(reason or fix, fix if reason else "correct the URI")
     names = {kind.__name__ for kind in type(error).__mro__}
     if names.intersection(_NO_CREDENTIALS):
         fix = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role"
-        return Explanation("no S3 credentials were found", fix, everywhere=True)
+        return S3Problem("no S3 credentials were found", fix, is_systemic=True)
     if names.intersection(_UNREACHABLE):
         reason = f"S3 at {client().meta.endpoint_url} does not answer"
-        return Explanation(reason, "check AWS_ENDPOINT_URL and the network", everywhere=True)
+        return S3Problem(reason, "check AWS_ENDPOINT_URL and the network", is_systemic=True)
     if "ParamValidationError" in names:
-        return Explanation(f"{uri!r} is no S3 URI", "write s3://bucket/key")
+        return S3Problem(f"{uri!r} is no S3 URI", "write s3://bucket/key")
     if isinstance(error, ClientError):
         return _explain_answer(error_code(error), error.response["ResponseMetadata"]["HTTPStatusCode"], uri)
-    return Explanation(f"S3 cannot be used ({type(error).__name__})", "check the AWS settings", everywhere=True)
+    return S3Problem(f"S3 cannot be used ({type(error).__name__})", "check the AWS settings", is_systemic=True)
 
 
-def _explain_answer(code: str, status: int, uri: str) -> Explanation:
+def _explain_answer(code: str, status: int, uri: str) -> S3Problem:
     bucket, key = split_uri(uri)
     if code == "NoSuchBucket":
-        return Explanation(f"there is no bucket {bucket!r}", "correct its name, or create it")
-    if code in _GONE:
-        return Explanation(f"there is no object {key!r} in the bucket {bucket!r}", "correct the URI")
+        return S3Problem(f"there is no bucket {bucket!r}", "correct its name, or create it")
+    if code in _NOT_FOUND:
+        return S3Problem(f"there is no object {key!r} in the bucket {bucket!r}", "correct the URI")
     if code in DENIED:
-        return Explanation(f"access to s3://{bucket}/{key} is denied", "allow it to these credentials")
+        return S3Problem(f"access to s3://{bucket}/{key} is denied", "allow it to these credentials")
     if code == "InvalidObjectState":
-        return Explanation(f"s3://{bucket}/{key} is archived", "restore it to a class that can be read")
+        return S3Problem(f"s3://{bucket}/{key} is archived", "restore it to a class that can be read")
     if code == "PreconditionFailed":
-        return Explanation(f"s3://{bucket}/{key} was replaced while it was read", "run again")
+        return S3Problem(f"s3://{bucket}/{key} was replaced while it was read", "run again")
     if code in _BAD_CREDENTIALS:
         fix = "correct or renew the credentials, the region and the clock"
-        return Explanation(f"S3 does not accept the credentials ({code})", fix, everywhere=True)
-    return Explanation(f"S3 answered {status} ({code})", "run again later", everywhere=status >= 500)
+        return S3Problem(f"S3 does not accept the credentials ({code})", fix, is_systemic=True)
+    return S3Problem(f"S3 answered {status} ({code})", "run again later", is_systemic=status >= 500)
 
 
 def _object(uri: str) -> dict[str, str]:
@@ -288,7 +288,7 @@ def _get(uri: str, attempts: int = 3, **conditions: str) -> tuple[dict[str, Any]
     try:
         answer = client().get_object(**_object(uri), **conditions)
     except errors() as error:
-        if error_code(error) not in _GONE:
+        if error_code(error) not in _NOT_FOUND:
             raise
         raise FileNotFoundError(s3_error(error, uri)) from None
     try:

@@ -12,37 +12,37 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from labelflow.accounting.progress import Counts
+from labelflow.accounting.progress import RunProgress
 from labelflow.attachments import AttachmentChecker
-from labelflow.concurrency.lease import Tenant
-from labelflow.concurrency.stop_token import Stop
-from labelflow.errors import Unusable
+from labelflow.concurrency.lease import LeaseWatcher
+from labelflow.concurrency.stop_token import StopToken
+from labelflow.errors import UsageError
 from labelflow.jobs.config import read_key
 from labelflow.jobs.connection import open_client
 from labelflow.jobs.job import Job
 from labelflow.jobs.secrets import use_s3_credentials
-from labelflow.ledger.parts import write_submissions
+from labelflow.ledger.parts import write_part
 from labelflow.planning.plan import Chunk, Plan
-from labelflow.planning.row_check import check_rows
-from labelflow.planning.task_requests import Binder
+from labelflow.planning.row_check import validate_rows
+from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.records import ChunkReport, Submission
 from labelflow.scale.rate_limiter import Pace
 from labelflow.storage.folder import open_output
-from labelflow.submission.reconciliation import Unrecorded
-from labelflow.submission.submitter import Allowance, Submitter
+from labelflow.submission.reconciliation import UnrecordedTasks
+from labelflow.submission.submitter import Submitter, TaskBudget
 
 
-def refuse_elsewhere(plan: Plan, knows_ids: bool) -> None:
-    """Raises Unusable where no other process may submit: a worker that dies leaves its rows to another one."""
+def check_distributed_allowed(plan: Plan, supports_unique_id: bool) -> None:
+    """Raises UsageError where no other process may submit: a worker that dies leaves its rows to another one."""
     fix = "use runner: threads"
-    if not knows_ids:
+    if not supports_unique_id:
         reason = f"{plan.job.scale.url} does not know unique_id, which keeps second tasks out where a worker dies"
-        raise Unusable("runner", reason, fix)
+        raise UsageError("runner", reason, fix)
     if plan.relabel is not None:
-        raise Unusable("runner", "rows are relabeled by one process only", fix)
+        raise UsageError("runner", "rows are relabeled by one process only", fix)
 
 
-class Errand:
+class WorkItem:
     """Rows that are to get tasks, and all that a process elsewhere needs to know. Opaque on purpose: see `Chunk`.
 
     lease: the name of the file that says that the run is still at work.
@@ -62,7 +62,7 @@ class Errand:
         lease: str,
         rate: float | None,
         tasks: int | None,
-        unrecorded: Unrecorded,
+        unrecorded: UnrecordedTasks,
     ) -> None:
         self.job = job
         self.chunk = chunk
@@ -74,56 +74,56 @@ class Errand:
         self.unrecorded = unrecorded
 
 
-class Branch:
+class ChunkWorker:
     """A process that carries out the errands of one run. Several may be carried out at once."""
 
-    def __init__(self, errand: Errand) -> None:
-        job, self._stop = errand.job, Stop()
+    def __init__(self, errand: WorkItem) -> None:
+        job, self._stop = errand.job, StopToken()
         use_s3_credentials(job.s3.credentials)
         self._folder = open_output(job.output)
         self._source_type = errand.source_type
-        self._tenant = Tenant(self._folder, errand.lease)
-        self._pace = Pace(errand.rate, self._pause)
-        self._counts = Counts()
-        self._unrecorded: Unrecorded = {}
-        self._binder = Binder(job, errand.schema, errand.source_type)
+        self._lease_watcher = LeaseWatcher(self._folder, errand.lease)
+        self._rate_limiter = Pace(errand.rate, self._pause)
+        self._progress = RunProgress()
+        self._unrecorded: UnrecordedTasks = {}
+        self._builder = TaskRequestBuilder(job, errand.schema, errand.source_type)
         self._checker = AttachmentChecker(job.attachments.check, threads=job.submit.concurrency)
-        client = open_client(job, read_key(job), self._pause, self._pace)
+        client = open_client(job, read_key(job), self._pause, self._rate_limiter)
         self._submitter = Submitter(
-            job, client, self._record, self._stop, self._counts, self._unrecorded, False, self._tenant.check
+            job, client, self._record, self._stop, self._progress, self._unrecorded, False, self._lease_watcher.check
         )
 
-    def carry_out(self, errand: Errand) -> ChunkReport:
+    def execute(self, errand: WorkItem) -> ChunkReport:
         """Check the rows, and create their tasks. What was created is recorded even if this raises."""
-        self._tenant.check()
-        self._pace.limit(errand.rate)
+        self._lease_watcher.check()
+        self._rate_limiter.limit(errand.rate)
         self._unrecorded.update(errand.unrecorded)
-        bound, rejected = check_rows(self._binder, self._checker, errand.chunk.rows)
-        allowance = Allowance(errand.tasks)
+        bound, rejected = validate_rows(self._builder, self._checker, errand.chunk.rows)
+        allowance = TaskBudget(errand.tasks)
         report = self._submitter.submit(bound, allowance)
         return replace(
             report,
             rejected=[*rejected, *report.rejected],
-            unspent=allowance.drain(),
-            not_understood=self._counts.not_understood,
+            unused_budget=allowance.drain(),
+            first_invalid_response=self._progress.first_invalid_response,
         )
 
     def _record(self, submissions: Sequence[Submission]) -> None:
-        write_submissions(self._folder, self._source_type, submissions)
+        write_part(self._folder, self._source_type, submissions)
 
     def _pause(self, seconds: float) -> None:
-        self._stop.pause(seconds)
-        self._tenant.check()
+        self._stop.sleep(seconds)
+        self._lease_watcher.check()
 
 
-_branches: dict[tuple[str, str], Branch] = {}
-_opening = threading.Lock()
+_workers: dict[tuple[str, str], ChunkWorker] = {}
+_workers_lock = threading.Lock()
 
 
-def carry_out(errand: Errand) -> ChunkReport:
+def execute(errand: WorkItem) -> ChunkReport:
     """Carry out an errand in this process, with what earlier ones of the same run have opened."""
-    with _opening:
+    with _workers_lock:
         run = errand.job.output, errand.lease
-        if run not in _branches:
-            _branches[run] = Branch(errand)
-    return _branches[run].carry_out(errand)
+        if run not in _workers:
+            _workers[run] = ChunkWorker(errand)
+    return _workers[run].execute(errand)

@@ -13,69 +13,69 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from labelflow.accounting.progress import Counts
-from labelflow.concurrency.daemon_threads import DaemonThreads, gather
-from labelflow.concurrency.stop_token import Stop
-from labelflow.errors import StoreTrouble
+from labelflow.accounting.progress import RunProgress
+from labelflow.concurrency.daemon_threads import DaemonThreadPool, gather
+from labelflow.concurrency.stop_token import StopToken
+from labelflow.errors import StorageError
 from labelflow.jobs.job import Job
-from labelflow.planning.relabeling import at_generation, changed
-from labelflow.planning.task_requests import plain
+from labelflow.planning.relabeling import at_generation, reject_changed
+from labelflow.planning.task_requests import to_json_value
 from labelflow.problems import Problem
-from labelflow.records import BoundRow, ChunkReport, Rejected, Submission
-from labelflow.redaction import without_signature
+from labelflow.records import ChunkReport, PreparedRow, RejectedRow, Submission
+from labelflow.redaction import strip_signatures
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.errors import Duplicate, InvalidRequest, NotFound, UnexpectedAnswer
 from labelflow.scale.models import Task
 from labelflow.storage import s3
-from labelflow.submission.reconciliation import LostTasks, Unrecorded, is_for
+from labelflow.submission.reconciliation import TaskReconciler, UnrecordedTasks, belongs_to_row
 
 _HOLDER = re.compile(r"\(([0-9a-f]{24})\)")
 
 
-class Allowance:
+class TaskBudget:
     """How many tasks may still be created under the job's cap, None where nothing limits it; shared by threads."""
 
     def __init__(self, tasks: int | None) -> None:
-        self._left = tasks
+        self._remaining = tasks
         self._lock = threading.Lock()
 
     def take(self, tasks: int = 1) -> int | None:
         """How many of these may be created: all of them, or what is left. None where nothing limits it."""
         with self._lock:
-            if self._left is None:
+            if self._remaining is None:
                 return None
-            granted = min(self._left, tasks)
-            self._left -= granted
+            granted = min(self._remaining, tasks)
+            self._remaining -= granted
             return granted
 
     def give_back(self, tasks: int | None = 1) -> None:
         """Tasks that were granted were not created, and never will be."""
         with self._lock:
-            if self._left is not None:
-                self._left += tasks or 0
+            if self._remaining is not None:
+                self._remaining += tasks or 0
 
     def drain(self) -> int | None:
         """Take what is left."""
         return self.take(1 << 62)
 
 
-class Left(Enum):
+class NotSubmitted(Enum):
     """Why a row was left without a task, and without a reason to reject it."""
 
-    HELD_BACK = "the job's cap is reached"
-    UNSETTLED = "sent, and no answer says whether a task was made"
+    OVER_CAP = "the job's cap is reached"
+    OUTCOME_UNKNOWN = "sent, and no answer says whether a task was made"
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A row's task; `adopted` where it was there already. `older`: superseded ones that were not recorded yet."""
+    """A row's task; `recovered`: it existed already. `superseded`: earlier ones that were not recorded yet."""
 
     submission: Submission
-    adopted: bool
-    older: tuple[Submission, ...] = ()
+    recovered: bool
+    superseded: tuple[Submission, ...] = ()
 
 
-Result = Created | Rejected | Left
+Result = Created | RejectedRow | NotSubmitted
 
 
 class Submitter:
@@ -84,7 +84,7 @@ class Submitter:
     A task is created once per row, whatever breaks: see docs/architecture.md, "Exactly once".
 
     record: writes tasks down; on return they are on lasting storage.
-    unrecorded: tasks of runs that broke off, which are not in the ledger; see `unrecorded_tasks`.
+    unrecorded: tasks of runs that broke off, which are not in the ledger; see `find_unrecorded_tasks`.
     relabel_changed: whether a row that differs from what its task was made from gets a new one.
     check: asked before each row; raises where nothing more may be sent.
     """
@@ -94,9 +94,9 @@ class Submitter:
         job: Job,
         client: ScaleClient,
         record: Callable[[Sequence[Submission]], object],
-        stop: Stop,
-        counts: Counts,
-        unrecorded: Unrecorded,
+        stop: StopToken,
+        counts: RunProgress,
+        unrecorded: UnrecordedTasks,
         relabel_changed: bool,
         check: Callable[[], None],
     ) -> None:
@@ -104,51 +104,53 @@ class Submitter:
         self._client = client
         self._record = record
         self._stop = stop
-        self._counts = counts
+        self._progress = counts
         self._unrecorded = unrecorded
         self._relabel_changed = relabel_changed
         self._check = check
-        self._lost = LostTasks(job, client, stop, check)
+        self._reconciler = TaskReconciler(job, client, stop, check)
         self._failure: Exception | None = None
-        self._unsettled = False
-        self._threads = DaemonThreads(job.submit.concurrency, "submit")
+        self._has_unknown_outcomes = False
+        self._threads = DaemonThreadPool(job.submit.concurrency, "submit")
 
     @property
-    def settled(self) -> bool:
+    def all_recorded(self) -> bool:
         """Whether every task that there may be is in the ledger."""
-        return not self._unrecorded and not self._unsettled and self._failure is None
+        return not self._unrecorded and not self._has_unknown_outcomes and self._failure is None
 
     def close(self) -> None:
         """End the threads."""
         self._threads.close()
 
-    def submit(self, rows: Sequence[BoundRow], allowance: Allowance) -> ChunkReport:
+    def submit(self, rows: Sequence[PreparedRow], budget: TaskBudget) -> ChunkReport:
         """Create the rows' tasks, and record them. What was created is recorded even if this raises.
 
         allowance: what may be created goes to the first of the rows, so that the same rows get it if they come again.
         """
-        granted = self._granted(rows, allowance)
+        granted = self._allocate(rows, budget)
         left = deque((index, row, may) for index, (row, may) in enumerate(zip(rows, granted, strict=True)))
         results: list[Result | None] = [None] * len(rows)
         threads = min(len(rows), self._job.submit.concurrency)
-        futures = [self._threads.submit(self._submit_rows, left, results, allowance) for _ in range(threads)]
+        futures = [self._threads.submit(self._submit_rows, left, results, budget) for _ in range(threads)]
         failure = gather(futures, self._stop)
         created = [result for result in results if isinstance(result, Created)]
-        self._record([submission for result in created for submission in (*result.older, result.submission)])
+        self._record([submission for result in created for submission in (*result.superseded, result.submission)])
         if failure:
             raise failure
-        adopted = sum(result.adopted for result in created)
-        unmade = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, Left)]
+        adopted = sum(result.recovered for result in created)
+        unmade = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, NotSubmitted)]
         return ChunkReport(
             created=len(created) - adopted,
-            adopted=adopted,
-            held_back=[row.row_id for row, why in unmade if why is Left.HELD_BACK and not row.generation],
-            unsettled=[row.row_id for row, why in unmade if why is Left.UNSETTLED and not row.generation],
-            not_asked_anew=sum(row.generation > 0 for row, _ in unmade),
-            rejected=[result for result in results if isinstance(result, Rejected)],
+            recovered=adopted,
+            over_cap=[row.row_id for row, why in unmade if why is NotSubmitted.OVER_CAP and not row.generation],
+            outcome_unknown=[
+                row.row_id for row, why in unmade if why is NotSubmitted.OUTCOME_UNKNOWN and not row.generation
+            ],
+            relabel_deferred=sum(row.generation > 0 for row, _ in unmade),
+            rejected=[result for result in results if isinstance(result, RejectedRow)],
         )
 
-    def _granted(self, rows: Sequence[BoundRow], allowance: Allowance) -> list[bool]:
+    def _allocate(self, rows: Sequence[PreparedRow], allowance: TaskBudget) -> list[bool]:
         """For which rows a task may be created; those that are known to have one need no grant."""
         needs = [(row.row_id, row.generation) not in self._unrecorded for row in rows]
         granted = allowance.take(sum(needs))
@@ -156,7 +158,7 @@ class Submitter:
         return [granted is None or not need or count <= granted for need, count in counted]
 
     def _submit_rows(
-        self, left: deque[tuple[int, BoundRow, bool]], results: list[Result | None], allowance: Allowance
+        self, left: deque[tuple[int, PreparedRow, bool]], results: list[Result | None], allowance: TaskBudget
     ) -> None:
         """Submit rows for as long as some are left; several threads do at once."""
         while True:
@@ -166,7 +168,7 @@ class Submitter:
                 return
             results[index] = self._submit_row(row, may, allowance)
 
-    def _submit_row(self, row: BoundRow, may: bool, allowance: Allowance) -> Result:
+    def _submit_row(self, row: PreparedRow, may: bool, allowance: TaskBudget) -> Result:
         """What becomes of the row. The first failure ends all rows."""
         if self._failure:
             raise self._failure
@@ -178,68 +180,70 @@ class Submitter:
             self._stop.set(error)
             raise
         if isinstance(result, Created):
-            self._counts.add(submitted=1, **{"adopted" if result.adopted else "created": 1})
+            self._progress.add(submitted=1, **{"recovered" if result.recovered else "created": 1})
         return result
 
-    def _create(self, row: BoundRow, may: bool, allowance: Allowance) -> Result:
+    def _create(self, row: PreparedRow, may: bool, allowance: TaskBudget) -> Result:
         unrecorded = self._unrecorded.get((row.row_id, row.generation))
         if unrecorded is not None:
-            return self._adopt(row, unrecorded, allowance)
+            return self._recover(row, unrecorded, allowance)
         if not may:
-            return Left.HELD_BACK
-        find = partial(self._lost.find, row, datetime.now(UTC))
+            return NotSubmitted.OVER_CAP
+        find = partial(self._reconciler.find, row, datetime.now(UTC))
         try:
             task = self._client.create_task(self._job.task_type, self._body(row), find)
         except Duplicate as error:
-            return self._take_over(row, error, allowance)
+            return self._recover_existing(row, error, allowance)
         except InvalidRequest as error:
             allowance.give_back()
-            return Rejected(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "correct it"))
+            return RejectedRow(
+                row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "correct it")
+            )
         except UnexpectedAnswer as error:
-            self._counts.not_understood = self._counts.not_understood or error.message
-            self._unsettled = True
-            return Left.UNSETTLED
-        self._lost.server_knows_ids = task.unique_id == row.unique_id
-        return Created(_submission(row, task), adopted=False)
+            self._progress.first_invalid_response = self._progress.first_invalid_response or error.message
+            self._has_unknown_outcomes = True
+            return NotSubmitted.OUTCOME_UNKNOWN
+        self._reconciler.supports_unique_id = task.unique_id == row.unique_id
+        return Created(_submission(row, task), recovered=False)
 
-    def _take_over(self, row: BoundRow, error: Duplicate, allowance: Allowance) -> Result:
+    def _recover_existing(self, row: PreparedRow, error: Duplicate, allowance: TaskBudget) -> Result:
         """A task holds the row's unique_id: ours from before, unless it asks something else."""
-        self._lost.server_knows_ids = True
+        self._reconciler.supports_unique_id = True
         try:
-            task = self._holder(row, error)
+            task = self._find_existing(row, error)
         except UnexpectedAnswer as odd:
-            self._counts.not_understood = self._counts.not_understood or odd.message
+            self._progress.first_invalid_response = self._progress.first_invalid_response or odd.message
             task = None
         if task is None:
-            self._unsettled = True
-            return Left.UNSETTLED
-        return self._adopt(row, task, allowance)
+            self._has_unknown_outcomes = True
+            return NotSubmitted.OUTCOME_UNKNOWN
+        return self._recover(row, task, allowance)
 
-    def _holder(self, row: BoundRow, error: Duplicate) -> Task | None:
+    def _find_existing(self, row: PreparedRow, error: Duplicate) -> Task | None:
         named = _HOLDER.search(error.message)
         if named:
             try:
                 return self._client.get_task(named[1])
             except NotFound:
                 pass
-        return self._lost.find_holder(row.unique_id)
+        return self._reconciler.find_by_unique_id(row.unique_id)
 
-    def _adopt(self, row: BoundRow, task: Task, allowance: Allowance) -> Result:
-        is_ours = is_for(task, self._job.name, row.row_id)
+    def _recover(self, row: PreparedRow, task: Task, allowance: TaskBudget) -> Result:
+        is_ours = belongs_to_row(task, self._job.name, row.row_id)
         if is_ours and task.metadata.get("fingerprint") == row.fingerprint:
             self._unrecorded.pop((row.row_id, row.generation), None)
-            return Created(_submission(row, task), adopted=True)
+            return Created(_submission(row, task), recovered=True)
         if not is_ours or not self._relabel_changed:
-            return changed(row.row, row.row_id, task.task_id)
+            return reject_changed(row.row, row.row_id, task.task_id)
         may = allowance.take() != 0
         result = self._create(at_generation(row, self._job.name, row.generation + 1), may, allowance)
         if not isinstance(result, Created):
             return result
         self._unrecorded.pop((row.row_id, row.generation), None)
         asked = replace(row, fingerprint=str(task.metadata.get("fingerprint")))
-        return replace(result, older=(_submission(asked, task), *result.older))
+        return replace(result, superseded=(_submission(asked, task), *result.superseded))
 
-    def _body(self, row: BoundRow) -> dict[str, Any]:
+    def _body(self, row: PreparedRow) -> dict[str, Any]:
         seconds = int(self._job.attachments.presign.total_seconds())
         params = dict(row.params)
         if row.attachments and row.attachments[0].attachment_type != "text":
@@ -248,7 +252,7 @@ class Submitter:
             if "attachments" in params:
                 params["attachments"] = [_signed(value, seconds) for value in params["attachments"]]
         metadata = {
-            **{name: plain(row.source[name]) for name in self._job.metadata},
+            **{name: to_json_value(row.source[name]) for name in self._job.metadata},
             "job": self._job.name,
             "row_id": row.row_id,
             "manifest": self._job.manifest.uri,
@@ -264,19 +268,19 @@ def _signed(value: Any, seconds: int) -> Any:
     try:
         return s3.presign(value, seconds)
     except s3.errors() as error:
-        raise StoreTrouble(s3.s3_error(error, value)) from None
+        raise StorageError(s3.s3_error(error, value)) from None
 
 
-def _submission(row: BoundRow, task: Task) -> Submission:
+def _submission(row: PreparedRow, task: Task) -> Submission:
     return Submission(
         row_id=row.row_id,
         row=row.row.number,
         task_id=task.task_id,
         unique_id=task.unique_id,
         fingerprint=row.fingerprint,
-        inputs=row.inputs,
+        input_digest=row.input_digest,
         generation=row.generation,
         created_at=task.created_at,
-        attachments=[without_signature(attachment.uri) for attachment in row.attachments],
+        attachments=[strip_signatures(attachment.uri) for attachment in row.attachments],
         source=row.source,
     )

@@ -31,7 +31,7 @@ def compact(folder: Folder, prefix: str, order: Order) -> None:
     for file in folder.list(STAGE):  # of a merge that broke off before its plan was written
         folder.delete(file.name)
     placed: list[str] = []
-    with external_sort.merging(folder, small, order) as merged:
+    with external_sort.merge_sorted(folder, small, order) as merged:
         for large in merged:
             placed.append(part_name(prefix, large.digest))
             folder.write_file(_staged(placed[-1]), large.path)

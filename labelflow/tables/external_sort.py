@@ -18,21 +18,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelflow.errors import StoreTrouble
+from labelflow.errors import StorageError
 from labelflow.storage.folder import Folder
-from labelflow.tables.key_index import Numbers
-from labelflow.tables.schemas import read_part, texts
+from labelflow.tables.key_index import Int64Array
+from labelflow.tables.schemas import read_part, strings
 
 GROUP_ROWS = 16_384  # of a row group: few are read to find a row, each takes one read
-MOST_BUCKETS = 256  # files that are open at once
+MAX_BUCKETS = 256  # files that are open at once
 FILE_BYTES = 128 << 20
-PLACE = "place in the manifest"  # a column of the buckets
+ROW_NUMBER = "place in the manifest"  # a column of the buckets
 
-Order = Callable[[Sequence[str]], Numbers]
+Order = Callable[[Sequence[str]], Int64Array]
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergedFile:
     """A file that was written; `digest` names the tasks in it."""
 
     path: Path
@@ -40,29 +40,29 @@ class Merged:
 
 
 @contextmanager
-def merging(folder: Folder, names: Sequence[str], order: Order) -> Iterator[Iterator[Merged]]:
+def merge_sorted(folder: Folder, names: Sequence[str], order: Order) -> Iterator[Iterator[MergedFile]]:
     """Merge parts, none of which has another schema. The files are there until the block ends.
 
     order: the places of tasks in the manifest. A task that stands in two parts is written once.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="labelflow-") as made:
-            buckets = _deal(folder, names, order, Path(made))
+            buckets = _partition(folder, names, order, Path(made))
             yield _files(buckets, Path(made))
     except OSError as error:
-        raise StoreTrouble(
+        raise StorageError(
             f"{tempfile.gettempdir()}: {error.strerror or error}; make room there, or set TMPDIR"
         ) from None
 
 
-def _deal(folder: Folder, names: Sequence[str], order: Order, made: Path) -> list[Path]:
+def _partition(folder: Folder, names: Sequence[str], order: Order, made: Path) -> list[Path]:
     """Write the rows of all parts into buckets; gives those in order."""
-    places = [order(texts(read_part(folder, name, ["task_id"]), "task_id")) for name in names]
+    places = [order(strings(read_part(folder, name, ["task_id"]), "task_id")) for name in names]
     bounds = _bounds(np.sort(np.concatenate(places)))
     writers: dict[int, pa.RecordBatchStreamWriter] = {}
     paths: dict[int, Path] = {}
     for name, numbers in zip(names, places, strict=True):
-        table = read_part(folder, name).append_column(PLACE, pa.array(numbers))
+        table = read_part(folder, name).append_column(ROW_NUMBER, pa.array(numbers))
         buckets = np.searchsorted(bounds, numbers, side="right")
         for bucket in np.unique(buckets).tolist():
             if bucket not in writers:
@@ -74,9 +74,9 @@ def _deal(folder: Folder, names: Sequence[str], order: Order, made: Path) -> lis
     return [paths[bucket] for bucket in sorted(paths)]
 
 
-def _bounds(numbers: Numbers) -> Numbers:
+def _bounds(numbers: Int64Array) -> Int64Array:
     """The first number of each bucket but the first; several rows of one number stay together."""
-    rows = max(GROUP_ROWS, -(-len(numbers) // MOST_BUCKETS))
+    rows = max(GROUP_ROWS, -(-len(numbers) // MAX_BUCKETS))
     return np.unique(numbers[rows::rows])
 
 
@@ -84,7 +84,7 @@ def _open(path: Path, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
     return pa.ipc.new_stream(str(path), schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
 
 
-def _files(buckets: list[Path], made: Path) -> Iterator[Merged]:
+def _files(buckets: list[Path], made: Path) -> Iterator[MergedFile]:
     number, writer = 0, None
     for bucket in buckets:
         table = _sorted(bucket)
@@ -101,14 +101,14 @@ def _files(buckets: list[Path], made: Path) -> Iterator[Merged]:
 def _sorted(bucket: Path) -> pa.Table:
     with pa.OSFile(str(bucket), "rb") as file, pa.ipc.open_stream(file) as stream:
         table = stream.read_all()
-    places = table[PLACE].to_numpy()
+    places = table[ROW_NUMBER].to_numpy()
     rows = np.argsort(places, kind="stable")
     if (np.diff(places[rows]) == 0).any():
-        rows = _once(texts(table, "task_id"), rows)
-    return table.drop_columns(PLACE).take(rows).combine_chunks()
+        rows = _deduplicate(strings(table, "task_id"), rows)
+    return table.drop_columns(ROW_NUMBER).take(rows).combine_chunks()
 
 
-def _once(task_ids: list[str], rows: Numbers) -> Numbers:
+def _deduplicate(task_ids: list[str], rows: Int64Array) -> Int64Array:
     """The rows without those whose task has come before."""
     first: dict[str, int] = {}
     for row in rows.tolist():
@@ -131,9 +131,9 @@ class _Writer:
         return self._path.stat().st_size
 
     def write(self, table: pa.Table) -> None:
-        self._digest.update("\n".join(texts(table, "task_id")).encode())
+        self._digest.update("\n".join(strings(table, "task_id")).encode())
         self._writer.write_table(table, row_group_size=GROUP_ROWS)
 
-    def close(self) -> Merged:
+    def close(self) -> MergedFile:
         self._writer.close()
-        return Merged(self._path, self._digest.hexdigest())
+        return MergedFile(self._path, self._digest.hexdigest())

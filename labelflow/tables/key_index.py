@@ -14,20 +14,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-Numbers: TypeAlias = NDArray[np.int64]
-UNKNOWN = -1
-LONGEST_RUN = 1 << 17  # keys: a longer one takes too much memory to merge
+Int64Array: TypeAlias = NDArray[np.int64]
+MISSING = -1
+MAX_RUN_KEYS = 1 << 17  # keys: a longer one takes too much memory to merge
 
 
 @dataclass(frozen=True, slots=True)
-class Hashed:
+class HashedKeys:
     """Keys as an index knows them: for those that are looked for more than once."""
 
-    first: Numbers
-    second: Numbers
+    first: Int64Array
+    second: Int64Array
 
     @classmethod
-    def of(cls, keys: Sequence[str]) -> Hashed:
+    def of(cls, keys: Sequence[str]) -> HashedKeys:
         """Python's own hashes, keyed at random in each process: nobody can choose texts that share them."""
         count = len(keys)
         second = (hash(key + "\0") for key in keys)
@@ -36,23 +36,23 @@ class Hashed:
     def __len__(self) -> int:
         return len(self.first)
 
-    def __getitem__(self, places: Any) -> Hashed:
-        return Hashed(self.first[places], self.second[places])
+    def __getitem__(self, places: Any) -> HashedKeys:
+        return HashedKeys(self.first[places], self.second[places])
 
 
-Keys: TypeAlias = Sequence[str] | Hashed
+Keys: TypeAlias = Sequence[str] | HashedKeys
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _SortedRun:
     """Keys in the order of their first hash, no key twice."""
 
-    first: Numbers
-    second: Numbers
-    numbers: Numbers
+    first: Int64Array
+    second: Int64Array
+    numbers: Int64Array
 
     @classmethod
-    def of(cls, first: Numbers, second: Numbers, numbers: Numbers) -> _Run:
+    def of(cls, first: Int64Array, second: Int64Array, numbers: Int64Array) -> _SortedRun:
         """Of a key that comes twice the later one counts."""
         order = np.argsort(first, kind="stable")
         first, second, numbers = first[order], second[order], numbers[order]
@@ -60,23 +60,23 @@ class _Run:
         counts[:-1] = (first[:-1] != first[1:]) | (second[:-1] != second[1:])
         return cls(first[counts], second[counts], numbers[counts])
 
-    def merged(self, later: _Run) -> _Run:
+    def merged(self, later: _SortedRun) -> _SortedRun:
         """Both in one."""
-        return _Run.of(
+        return _SortedRun.of(
             np.concatenate((self.first, later.first)),
             np.concatenate((self.second, later.second)),
             np.concatenate((self.numbers, later.numbers)),
         )
 
-    def find(self, first: Numbers, second: Numbers, found: Numbers) -> None:
+    def find(self, first: Int64Array, second: Int64Array, found: Int64Array) -> None:
         """Fill in the numbers of those keys that nothing was found for yet."""
         places = np.searchsorted(self.first, first)
         places[places == len(self.first)] = 0
-        known = (self.first[places] == first) & (self.second[places] == second) & (found == UNKNOWN)
+        known = (self.first[places] == first) & (self.second[places] == second) & (found == MISSING)
         found[known] = self.numbers[places[known]]
 
 
-class Texts:
+class StringList:
     """A list of texts, a few bytes longer than they are."""
 
     def __init__(self) -> None:
@@ -102,13 +102,13 @@ class KeyIndex:
     """
 
     def __init__(self) -> None:
-        self._runs: tuple[_Run, ...] = ()
+        self._runs: tuple[_SortedRun, ...] = ()
         self._keys = 0
 
     def __len__(self) -> int:
         return self._keys
 
-    def find(self, keys: Keys) -> Numbers:
+    def find(self, keys: Keys) -> Int64Array:
         """The number of each key, UNKNOWN where it has none."""
         hashed = _hashed(keys)
         order = np.argsort(hashed.first)  # neighbours are found sooner
@@ -120,24 +120,24 @@ class KeyIndex:
         """The number of one key."""
         return int(self.find([key])[0])
 
-    def add(self, keys: Keys, numbers: Numbers) -> None:
+    def add(self, keys: Keys, numbers: Int64Array) -> None:
         """Give numbers, none of them negative, to keys."""
         if len(keys) == 0:
             return
         hashed = _hashed(keys)
-        run = _Run.of(hashed.first, hashed.second, numbers)
-        self._keys += int((self._find(Hashed(run.first, run.second)) == UNKNOWN).sum())
+        run = _SortedRun.of(hashed.first, hashed.second, numbers)
+        self._keys += int((self._find(HashedKeys(run.first, run.second)) == MISSING).sum())
         runs = list(self._runs)
-        while runs and len(runs[-1].first) < min(2 * len(run.first), LONGEST_RUN):
+        while runs and len(runs[-1].first) < min(2 * len(run.first), MAX_RUN_KEYS):
             run = runs.pop().merged(run)
         self._runs = (*runs, run)
 
-    def _find(self, keys: Hashed) -> Numbers:
-        found = np.full(len(keys), UNKNOWN, np.int64)
+    def _find(self, keys: HashedKeys) -> Int64Array:
+        found = np.full(len(keys), MISSING, np.int64)
         for run in reversed(self._runs):
             run.find(keys.first, keys.second, found)
         return found
 
 
-def _hashed(keys: Keys) -> Hashed:
-    return keys if isinstance(keys, Hashed) else Hashed.of(keys)
+def _hashed(keys: Keys) -> HashedKeys:
+    return keys if isinstance(keys, HashedKeys) else HashedKeys.of(keys)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelflow.errors import Interrupted
+from labelflow.errors import RunAborted
 from labelflow.scale.task_types import task_type
 from labelflow.storage.folder import Folder
 
@@ -56,8 +56,8 @@ def error_schema(source_type: pa.DataType) -> pa.Schema:
 def submission_schema(source_type: pa.DataType) -> pa.Schema:
     """Schema of _ledger/submissions/: the row that each task was made from.
 
-    row: counted from 1. fingerprint, inputs: see `labelflow.records.BoundRow`. generation: 0 for a row's first task,
-    one more for each time it was relabeled.
+    row: counted from 1. fingerprint, input_digest: see `labelflow.records.PreparedRow`.
+    generation: 0 for a row's first task, one more for each time it was relabeled.
     """
     fields = [
         pa.field("row_id", pa.string(), nullable=False),
@@ -65,7 +65,7 @@ def submission_schema(source_type: pa.DataType) -> pa.Schema:
         pa.field("task_id", pa.string(), nullable=False),
         pa.field("unique_id", pa.string()),
         pa.field("fingerprint", pa.string()),
-        pa.field("inputs", pa.int64(), nullable=False),
+        pa.field("input_digest", pa.int64(), nullable=False),
         pa.field("generation", pa.int32(), nullable=False),
         pa.field("created_at", TIME),
         pa.field("attachments", pa.list_(pa.string())),
@@ -83,7 +83,7 @@ def to_parquet(table: pa.Table) -> bytes:
 
 def digest_of(table: pa.Table) -> str:
     """Names the tasks in a table."""
-    return hashlib.sha256("\n".join(texts(table, "task_id")).encode()).hexdigest()
+    return hashlib.sha256("\n".join(strings(table, "task_id")).encode()).hexdigest()
 
 
 def part_name(folder: str, digest: str) -> str:
@@ -91,33 +91,33 @@ def part_name(folder: str, digest: str) -> str:
     return f"{folder}part-{digest[:16]}.parquet"
 
 
-def texts(table: pa.Table, column: str) -> list[str]:
+def strings(table: pa.Table, column: str) -> list[str]:
     """The values of a text column that holds no nulls."""
     return cast("list[str]", table[column].to_pylist())
 
 
-def parts(folder: Folder, prefix: str) -> list[str]:
+def list_parts(folder: Folder, prefix: str) -> list[str]:
     """The names of the Parquet files below a prefix."""
     return [file.name for file in folder.list(prefix) if file.name.endswith(".parquet")]
 
 
 def read_part(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
     """One Parquet file of a folder, or some of its columns."""
-    with _opened(folder, name) as file:
+    with _open_part(folder, name) as file:
         return file.read(columns, use_threads=False)  # for a small file threads take longer to start than to read
 
 
 def read_batches(folder: Folder, name: str, columns: list[str]) -> Iterator[pa.Table]:
     """Some columns of a Parquet file of any size, some ten thousand rows at once."""
-    with _opened(folder, name) as file:
+    with _open_part(folder, name) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
             yield pa.Table.from_batches([batch])
 
 
 @contextmanager
-def _opened(folder: Folder, name: str) -> Iterator[pq.ParquetFile]:
+def _open_part(folder: Folder, name: str) -> Iterator[pq.ParquetFile]:
     with folder.open(name) as file:
         try:
             yield pq.ParquetFile(file)
         except pa.ArrowException as error:
-            raise Interrupted(f"{folder.uri}/{name} cannot be read ({error}); remove or restore it") from None
+            raise RunAborted(f"{folder.uri}/{name} cannot be read ({error}); remove or restore it") from None

@@ -82,7 +82,7 @@ def test_recalled_duplicate_late_and_overtaken_answers_end_as_the_server_has_the
         config = write_config(tmp_path, scale={"url": url, "mode": "live"})
         with serving(config) as service:
             called = {"callback_url": f"{service.url}/callback"}
-            job = make_job(tmp_path, scale={"url": url, "mode": "live"}, completion=called)
+            job = make_job(tmp_path, scale={"url": url, "mode": "live"}, collect=called)
             label(job, wait=False)
             quiet_since = time.monotonic()
             while time.monotonic() - quiet_since < 4:
@@ -101,9 +101,14 @@ def test_recalled_duplicate_late_and_overtaken_answers_end_as_the_server_has_the
 def test_the_command_waits_for_callbacks_and_its_receiver_ends_with_it(tmp_path: Path) -> None:
     write_manifest(tmp_path, 20)
     port = free_port()
-    completion = {"wait": "callback", "callback_url": f"http://127.0.0.1:{port}/callback", "port": port, "every": "1h"}
+    completion = {
+        "wait": "callback",
+        "callback_url": f"http://127.0.0.1:{port}/callback",
+        "port": port,
+        "poll_interval": "1h",
+    }
     with running(turnaround="1-3") as url:
-        config = write_config(tmp_path, scale={"url": url, "mode": "live"}, completion=completion)
+        config = write_config(tmp_path, scale={"url": url, "mode": "live"}, collect=completion)
         home = tmp_path / "prefect"
         outcome = run(config, home=home, SCALE_API_KEY=API_KEY, SCALE_CALLBACK_AUTH_KEY=KEY)
     assert outcome.returncode == 0, outcome.stderr
@@ -115,7 +120,7 @@ def test_the_command_waits_for_callbacks_and_its_receiver_ends_with_it(tmp_path:
     ("changes", "more", "words"),
     [
         ({}, {"SCALE_CALLBACK_AUTH_KEY": ""}, "SCALE_CALLBACK_AUTH_KEY: the environment does not hold it"),
-        ({"completion": {"wait": "callback"}}, {}, "`callback_url` is not set"),
+        ({"collect": {"wait": "callback"}}, {}, "`callback_url` is not set"),
         ({"output": "ftp://somewhere"}, {}, "ftp://somewhere: is neither a path nor"),
     ],
 )

@@ -52,7 +52,7 @@ def write_manifest(folder: Path, count: int) -> None:
 
 def test_a_run_labels_and_says_so_in_numbers(tmp_path: Path, api: str, home: Path) -> None:
     write_manifest(tmp_path, 1500)
-    config = write_config(tmp_path, max_rejected="1%", scale={"url": api}, submit={"price_per_task": 0.5})
+    config = write_config(tmp_path, max_unlabeled="1%", scale={"url": api}, submit={"price_per_task": 0.5})
     outcome = run(config, home=home)
     assert outcome.returncode == 0, outcome.stderr
     assert "1,499 tasks created; 749.50 for the job so far" in outcome.stdout
@@ -64,14 +64,14 @@ def test_a_run_labels_and_says_so_in_numbers(tmp_path: Path, api: str, home: Pat
     assert again.returncode == 0, again.stderr
     assert "nothing to create" in again.stdout
 
-    strict = write_config(tmp_path, max_rejected=0, scale={"url": api})
+    strict = write_config(tmp_path, max_unlabeled=0, scale={"url": api})
     assert run(strict, home=home).returncode == 1
 
 
 def test_ctrl_c_records_what_was_created_and_says_how_to_go_on(tmp_path: Path, api: str, home: Path) -> None:
     write_manifest(tmp_path, 2500)
     scale = {"url": api}
-    config = write_config(tmp_path, name="stopped", max_rejected="1%", scale=scale, submit={"rate": "300/s"})
+    config = write_config(tmp_path, name="stopped", max_unlabeled="1%", scale=scale, submit={"rate": "300/s"})
     with started(config, home=home) as process:
         with ScaleClient("test_command", api) as client:
             until(lambda: any(task.metadata["job"] == "stopped" for task in client.list_tasks()))
@@ -182,9 +182,9 @@ def test_changed_rows_are_labeled_anew_where_the_command_is_told_to(
 def test_a_dry_run_sends_nothing_and_needs_no_key_and_no_server(tmp_path: Path) -> None:
     write_manifest(tmp_path, 20)
     scale = {"url": "http://127.0.0.1:9"}
-    config = write_config(tmp_path, submit={"price_per_task": 0.5}, scale=scale, max_rejected=0)
+    config = write_config(tmp_path, submit={"price_per_task": 0.5}, scale=scale, max_unlabeled=0)
     outcome = run(config, "--dry-run", home=tmp_path / "prefect", SCALE_API_KEY="")
-    assert outcome.returncode == 1, "a row would be rejected, and max_rejected is 0"
+    assert outcome.returncode == 1, "a row would be rejected, and max_unlabeled is 0"
     assert "cost: 9.50" in outcome.stdout
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "prefect").exists(), "Prefect was not needed"

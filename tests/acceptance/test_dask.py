@@ -56,7 +56,7 @@ def test_the_cap_holds_for_all_workers_together(tmp_path: Path, server: str) -> 
     write_manifest(tmp_path, 2500)
     with running() as url:
         job = {"scale": {"url": url}, "runner": {"type": "dask", "workers": 2}}
-        config = write_config(tmp_path, **job, submit={"max_tasks": 1700}, max_rejected="100%")
+        config = write_config(tmp_path, **job, submit={"max_tasks": 1700}, max_unlabeled="100%")
         first = run(config, "--no-wait", home=tmp_path / "home", PREFECT_API_URL=server)
         assert first.returncode == 0, first.stderr
         assert len(made(url)) == 1700

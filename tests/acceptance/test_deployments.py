@@ -127,8 +127,8 @@ def job(folder: Path, name: str, url: str, output: Path, rows: int, **changes: A
         "task": {**task, "attachment": "{text}", "categories": ["a", "b"]},
         "output": str(output / name),
         "scale": {"url": url, "mode": "live"},
-        "completion": {"every": "1s"},
-        "max_rejected": "10%",
+        "collect": {"poll_interval": "1s"},
+        "max_unlabeled": "10%",
         **changes,
     }
 
@@ -153,7 +153,7 @@ def test_a_job_is_labeled_by_a_worker_and_finished_by_the_scheduled_collector(
     keys = {artifact["key"] for artifact in prefect.ask("/artifacts/filter")}
     assert {f"label-scheduled-{name}" for name in ("progress", "counts", "unlabeled", "files")} <= keys
     filters = {"event": {"prefix": ["labelflow."]}, "occurred": {"since": "2020-01-01T00:00:00Z"}}
-    until(lambda: {"labelflow.labels.landed", "labelflow.job.through"} <= seen_events(prefect, filters), 30)
+    until(lambda: {"labelflow.labels.written", "labelflow.job.completed"} <= seen_events(prefect, filters), 30)
     names = {run["name"] for run in prefect.ask("/flow_runs/filter")}
     assert "label-scheduled" in names
 
@@ -191,7 +191,7 @@ def test_a_run_is_canceled_in_prefect_and_then_its_tasks_are(prefect: Installati
         prefect.prefect("flow-run", "cancel", run["id"])
         until(lambda: prefect.states("label-dataset")["CANCELLED"] == 1, 90)
         marks = output / "withdrawn" / "_ledger" / "runs"
-        until(lambda: all(json.loads(mark.read_text())["ended"] for mark in marks.glob("*.json")), 30)
+        until(lambda: all(json.loads(mark.read_text())["released"] for mark in marks.glob("*.json")), 30)
         created = made(url, KEY)
         assert 40 < len(created) < rows - 1, "canceled in the middle"
         recorded = pd.read_parquet(output / "withdrawn" / "_ledger" / "submissions")["row_id"]
@@ -205,17 +205,17 @@ def test_a_run_is_canceled_in_prefect_and_then_its_tasks_are(prefect: Installati
 
 def test_a_job_that_passes_its_limits_is_failed_with_the_reason(prefect: Installation, tmp_path: Path) -> None:
     with running(turnaround=0) as url, prefect.worker():
-        given = job(tmp_path, "limited", url, tmp_path / "out", 20, max_rejected=0)
+        given = job(tmp_path, "limited", url, tmp_path / "out", 20, max_unlabeled=0)
         before = prefect.states("label-dataset")["FAILED"]
         prefect.trigger("label-dataset/label", job=given, wait=True)
         until(lambda: prefect.states("label-dataset")["FAILED"] == before + 1, 90)
     runs = prefect.ask("/flow_runs/filter", flow_runs={"name": {"any_": ["label-limited"]}})
-    assert "1 of 20 rows ended without a label, and max_rejected allows 0" in runs[0]["state"]["message"]
+    assert "1 of 20 rows ended without a label, and max_unlabeled allows 0" in runs[0]["state"]["message"]
 
 
 def test_a_bad_job_is_refused_by_the_form(prefect: Installation, tmp_path: Path) -> None:
-    given = job(tmp_path, "bad", "http://127.0.0.1:9/v1", tmp_path / "out", 3, completion={"every": "soon"})
-    with pytest.raises(AssertionError, match=r"Validation failed for field 'job\.completion\.every'"):
+    given = job(tmp_path, "bad", "http://127.0.0.1:9/v1", tmp_path / "out", 3, collect={"poll_interval": "soon"})
+    with pytest.raises(AssertionError, match=r"Validation failed for field 'job\.collect\.poll_interval'"):
         prefect.trigger("label-dataset/label", job=given)
 
 

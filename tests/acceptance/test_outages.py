@@ -106,7 +106,7 @@ def test_people_are_waited_for_though_the_server_is_gone_for_a_while(
             time.sleep(2)
             server.come()
 
-        changes = {"scale": {"url": server.url, "mode": "live"}, "completion": {"every": "0.2s"}}
+        changes = {"scale": {"url": server.url, "mode": "live"}, "collect": {"poll_interval": "0.2s"}}
         thread = threading.Thread(target=be_gone_for_a_while)
         thread.start()
         summary = label(make_job(tmp_path, **changes))
@@ -128,7 +128,7 @@ def test_a_server_that_is_gone_for_too_long_ends_the_wait(
         return api.answer(method, path, body)
 
     scripted.answer = answer
-    job = make_job(tmp_path, scale={"url": scripted.url}, completion={"every": "0.1s", "outage": "1.5s"})
+    job = make_job(tmp_path, scale={"url": scripted.url}, collect={"poll_interval": "0.1s", "outage_tolerance": "1.5s"})
     start = time.monotonic()
     with pytest.raises(ServerTrouble, match="closed for today"):
         label(job)
@@ -223,6 +223,6 @@ def test_a_run_after_a_crash_waits_until_the_list_shows_what_was_made(
             with pytest.raises(NotSent):
                 label(job)
         summary = label(job)
-        assert (summary.created, summary.adopted, summary.labeled) == (0, 20, 20)
+        assert (summary.created, summary.recovered, summary.labeled) == (0, 20, 20)
         time.sleep(2.1)
         assert Counter(made(url)) == Counter(f"r{number}" for number in range(20))

@@ -173,7 +173,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, demo_s3: dict[str, str]) -> 
 def config_for(world: World, name: str, url: str, **changes: Any) -> Path:
     """The demo's job of images in S3, with an output of its own."""
     made = yaml.safe_load((ROOT / "configs" / "street-boxes.yaml").read_text())
-    made |= {"name": name, "output": str(world.folder / name), "max_rejected": 1.0, **changes}
+    made |= {"name": name, "output": str(world.folder / name), "max_unlabeled": 1.0, **changes}
     made["scale"] = {**made.get("scale", {}), "url": url, "mode": "test", "timeout": "2s"}
     path = world.folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(made))
@@ -197,9 +197,9 @@ def signed_config_for(world: World, name: str, url: str, media: MediaServer, inp
         task={**task, "attachment_type": "image", "attachment": "{picture}"},
         metadata=["picture"],
         output=str(world.folder / name),
-        completion={"callback_url": f"http://127.0.0.1:{port}/callback"},
+        collect={"callback_url": f"http://127.0.0.1:{port}/callback"},
         scale={"url": url, "mode": "live", "timeout": "2s"},
-        max_rejected=1.0,
+        max_unlabeled=1.0,
     )
     path = inputs / f"{name}.yaml"
     path.write_text(yaml.safe_dump(made))
@@ -282,8 +282,13 @@ def test_no_secret_gets_out_of_labeling(
         monkeypatch.setenv(name, value)
     output, port = f"s3://{BUCKET}/secrets/full", free_port()
     with running(faults=every_fault(), callback_day=60, log=world.folder / "sandbox.log") as url:
-        called = {"wait": "callback", "callback_url": f"http://127.0.0.1:{port}/callback", "port": port, "every": "1s"}
-        full = config_for(world, "full", url, completion=called)
+        called = {
+            "wait": "callback",
+            "callback_url": f"http://127.0.0.1:{port}/callback",
+            "port": port,
+            "poll_interval": "1s",
+        }
+        full = config_for(world, "full", url, collect=called)
         assert world.run("full", full, "--output", output) == 0, world.said["full"]
         slow = config_for(world, "stopped", url, submit={"rate": "5/s"})
         assert world.run("stopped", slow, stop=True) == 130, world.said["stopped"]

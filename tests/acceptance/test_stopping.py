@@ -56,7 +56,7 @@ def key_of(folder: Path, mode: str = "test") -> str:
 
 
 def config_of(folder: Path, url: str, **scale: str) -> Path:
-    return write_config(folder, scale={"url": url, **scale}, submit={"rate": "200/s"}, completion={"every": "1s"})
+    return write_config(folder, scale={"url": url, **scale}, submit={"rate": "200/s"}, collect={"poll_interval": "1s"})
 
 
 def test_sigterm_during_submission_records_what_was_created(tmp_path: Path, api: str, home: Path) -> None:

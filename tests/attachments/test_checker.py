@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
-from labelflow.attachments.attachment import Seen
-from labelflow.attachments.limits import refusal
+from labelflow.attachments.attachment import ProbeResult
+from labelflow.attachments.limits import validate
 from labelflow.attachments.schemes import open_schemes
 from labelflow.media import Media
 from labelflow.problems import Problem
@@ -91,8 +91,8 @@ def test_nothing_to_check_is_fine(offline: AttachmentChecker) -> None:
     assert offline.check([]) == []
 
 
-def said(kind: str, seen: Seen) -> str | None:
-    refused = refusal(kind, seen)
+def said(kind: str, seen: ProbeResult) -> str | None:
+    refused = validate(kind, seen)
     return refused.reason if refused else None
 
 
@@ -118,7 +118,7 @@ def said(kind: str, seen: Seen) -> str | None:
     ],
 )
 def test_what_fits_is_taken(kind: str, content_type: str | None, head: bytes) -> None:
-    assert said(kind, Seen(100, content_type, head)) is None
+    assert said(kind, ProbeResult(100, content_type, head)) is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_what_fits_is_taken(kind: str, content_type: str | None, head: bytes) ->
     ],
 )
 def test_what_does_not_fit_is_refused(kind: str, content_type: str | None, head: bytes, reason: str) -> None:
-    assert said(kind, Seen(100, content_type, head)) == reason
+    assert said(kind, ProbeResult(100, content_type, head)) == reason
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_what_does_not_fit_is_refused(kind: str, content_type: str | None, head:
     ],
 )
 def test_the_limits_of_images(media: Media | None, reason: str | None) -> None:
-    assert said("image", Seen(100, "image/jpeg", JPEG, media)) == reason
+    assert said("image", ProbeResult(100, "image/jpeg", JPEG, media)) == reason
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_the_limits_of_images(media: Media | None, reason: str | None) -> None:
     ],
 )
 def test_the_limits_of_audio(seconds: float | None, reason: str | None) -> None:
-    assert said("audio", Seen(100, "audio/mpeg", MP3, Media("audio", seconds=seconds))) == reason
+    assert said("audio", ProbeResult(100, "audio/mpeg", MP3, Media("audio", seconds=seconds))) == reason
 
 
 def test_an_empty_file_is_refused_whatever_it_is() -> None:
-    assert said("lidar", Seen(0, None)) == "is empty (0 bytes)"
-    assert said("image", Seen(0, "image/jpeg")) == "is empty (0 bytes)"
+    assert said("lidar", ProbeResult(0, None)) == "is empty (0 bytes)"
+    assert said("image", ProbeResult(0, "image/jpeg")) == "is empty (0 bytes)"

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
-from labelflow.attachments.attachment import Refused
-from labelflow.attachments.circuit_breaker import PATIENCE, PAUSE, Outages, Silent
+from labelflow.attachments.attachment import AttachmentRejected
+from labelflow.attachments.circuit_breaker import COOLDOWN_SECONDS, FAILURE_THRESHOLD, CircuitBreaker, HostUnreachable
 from labelflow.problems import Problem
 from labelflow.storage import s3
 from tests.support.media_server import (
@@ -361,21 +361,21 @@ def test_a_host_that_is_silent_is_not_asked_for_each_row(media: MediaServer) -> 
     with AttachmentChecker(CheckLevel.AUTO, threads=4, timeout=0.2) as checker:
         problems = checker.check([Attachment("attachment", url, "image") for url in urls])
     assert all(problem and "answer" in problem.reason for problem in problems)
-    assert len(media.requests) <= PATIENCE + 3
+    assert len(media.requests) <= FAILURE_THRESHOLD + 3
 
 
 def test_a_silent_host_is_asked_again_later() -> None:
     now = [0.0]
-    outages = Outages(clock=lambda: now[0])
-    for _ in range(PATIENCE):
+    outages = CircuitBreaker(clock=lambda: now[0])
+    for _ in range(FAILURE_THRESHOLD):
         outages.check("host")
-        outages.note("host", Silent("does not answer", "run again later"))
-    with pytest.raises(Refused, match="does not answer; run again later"):
+        outages.record("host", HostUnreachable("does not answer", "run again later"))
+    with pytest.raises(AttachmentRejected, match="does not answer; run again later"):
         outages.check("host")
     outages.check("another")
-    now[0] = PAUSE
+    now[0] = COOLDOWN_SECONDS
     outages.check("host")
-    outages.note("host", Refused("answered 404", "correct it"))
+    outages.record("host", AttachmentRejected("answered 404", "correct it"))
     now[0] = 0.0
     outages.check("host")
 

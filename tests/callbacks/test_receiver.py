@@ -17,12 +17,12 @@ import requests
 
 from labelflow.callbacks import inbox, receiver
 from labelflow.callbacks import server as callback_server
-from labelflow.callbacks.callback import CALLBACKS, SET_ASIDE, NoCallback, parse_callback, read_stored, store
-from labelflow.callbacks.receiver import Receiver
+from labelflow.callbacks.callback import CALLBACKS, UNROUTED, InvalidCallback, append, parse_callback, read_stored
+from labelflow.callbacks.receiver import CallbackReceiver
 from labelflow.callbacks.server import CallbackServer
 from labelflow.collection.collector import Collector
-from labelflow.concurrency.stop_token import Stop
-from labelflow.errors import StoreTrouble, Unusable
+from labelflow.concurrency.stop_token import StopToken
+from labelflow.errors import StorageError, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
 from labelflow.ledger.ledger import Ledger
@@ -66,7 +66,7 @@ class World:
     def __init__(self, job: Job, tasks: int) -> None:
         self.job = job
         self.folder = open_folder(job.output)
-        job_record.begin(self.folder, job, SOURCE)
+        job_record.create(self.folder, job, SOURCE)
         self.record(0, tasks)
 
     def record(self, first: int, end: int) -> None:
@@ -78,11 +78,11 @@ class World:
 
     def came(self, *callbacks: dict[str, Any]) -> None:
         """As the receiver stores them, in one file."""
-        store(self.folder, CALLBACKS, [parse_callback(json.dumps(one).encode()).line() for one in callbacks])
+        append(self.folder, CALLBACKS, [parse_callback(json.dumps(one).encode()).to_line() for one in callbacks])
 
     def collector(self) -> Collector:
         client = ScaleClient("test_x", "http://127.0.0.1:9")
-        return Collector(self.job, client, Ledger(self.folder, SOURCE), self.folder, SOURCE, Stop())
+        return Collector(self.job, client, Ledger(self.folder, SOURCE), self.folder, SOURCE, StopToken())
 
     def collect(self) -> Collector:
         collector = self.collector()
@@ -117,7 +117,7 @@ def server(world: World) -> Iterator[CallbackServer]:
 @contextmanager
 def serving(*jobs: Job) -> Iterator[CallbackServer]:
     """A receiver of jobs, in a thread of this process."""
-    server = CallbackServer(Receiver(jobs), KEY, "127.0.0.1", 0)
+    server = CallbackServer(CallbackReceiver(jobs), KEY, "127.0.0.1", 0)
     server.start()
     try:
         yield server
@@ -175,14 +175,14 @@ BROKEN: list[Any] = [
 @pytest.mark.parametrize("body", BROKEN, ids=lambda body: str(body)[:40])
 def test_what_is_no_callback_is_refused_and_not_stored(world: World, server: CallbackServer, body: Any) -> None:
     assert post(server, body) == 400
-    assert world.stored() == world.stored(SET_ASIDE) == []
+    assert world.stored() == world.stored(UNROUTED) == []
 
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_body_that_is_too_large_is_refused(
     world: World, server: CallbackServer, chunked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callback_server, "MOST_BYTES", 3000)
+    monkeypatch.setattr(callback_server, "MAX_BODY_BYTES", 3000)
     large = json.dumps(answer(0, {"category": "a" * 4000})).encode()
     content: Any = (large[first : first + 500] for first in range(0, len(large), 500)) if chunked else large
     headers = {"scale-callback-auth": KEY}
@@ -194,7 +194,7 @@ def test_a_body_that_is_too_large_is_refused(
 def test_callbacks_that_come_together_share_a_write(
     world: World, server: CallbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiver, "GATHER_SECONDS", 0.3)
+    monkeypatch.setattr(receiver, "COMMIT_INTERVAL", 0.3)
     with ThreadPoolExecutor(20) as senders:
         assert set(senders.map(lambda number: post(server, answer(number)), range(20))) == {200}
     assert len(world.folder.list(CALLBACKS)) < 5
@@ -205,7 +205,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(
     world: World, server: CallbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
-        raise StoreTrouble("no space left")
+        raise StorageError("no space left")
 
     with monkeypatch.context() as broken:
         broken.setattr(LocalFolder, "write", full)
@@ -219,7 +219,7 @@ def test_what_cannot_be_stored_is_not_acknowledged(
 def test_more_than_there_is_room_for_is_sent_away(
     world: World, server: CallbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiver, "MOST_WAITING", 10)
+    monkeypatch.setattr(receiver, "MAX_BUFFERED_BYTES", 10)
     assert post(server, answer(0)) == 503
     assert world.stored() == []
 
@@ -229,7 +229,7 @@ def test_metrics_count_what_became_of_callbacks(world: World, server: CallbackSe
         post(server, body, key)
     lines = requests.get(f"{server.url}/metrics", timeout=10).text.splitlines()
     assert 'labelflow_callbacks_total{job="job",result="stored"} 2' in lines
-    for result in ("forged", "malformed", "set_aside"):
+    for result in ("forged", "malformed", "unrouted"):
         assert f'labelflow_callbacks_total{{job="",result="{result}"}} 1' in lines
 
 
@@ -249,19 +249,19 @@ def test_each_job_gets_its_own_by_metadata_or_by_its_ledger(tmp_path: Path) -> N
         assert post(server, answer(20, job="three")) == 200
         assert post(server, {"error": "Not downloaded.", "attachments": []}) == 200  # as the contract shows it
     assert (one.stored(), two.stored()) == ([task_id(1)], [task_id(9), task_id(5)])
-    assert one.stored(SET_ASIDE) == [task_id(20), "None"]
+    assert one.stored(UNROUTED) == [task_id(20), "None"]
 
 
 def test_a_job_can_be_served_once_only_and_its_output_is_its_own(tmp_path: Path, world: World) -> None:
-    with pytest.raises(Unusable, match="the same name"):
-        Receiver([world.job, world.job])
-    with pytest.raises(Unusable, match="holds the job 'job'"):
-        Receiver([make_job(tmp_path, name="other")])
+    with pytest.raises(UsageError, match="the same name"):
+        CallbackReceiver([world.job, world.job])
+    with pytest.raises(UsageError, match="holds the job 'job'"):
+        CallbackReceiver([make_job(tmp_path, name="other")])
 
 
 def test_a_port_that_is_taken_is_told(server: CallbackServer, world: World) -> None:
-    with pytest.raises(Unusable, match="cannot be listened on"):
-        CallbackServer(Receiver([world.job]), KEY, "127.0.0.1", int(server.url.rpartition(":")[2]))
+    with pytest.raises(UsageError, match="cannot be listened on"):
+        CallbackServer(CallbackReceiver([world.job]), KEY, "127.0.0.1", int(server.url.rpartition(":")[2]))
 
 
 def test_a_later_answer_replaces_the_one_before_in_its_file(world: World) -> None:
@@ -343,25 +343,25 @@ def test_bad_attachments_are_an_error_with_the_status_of_each_url(world: World) 
 def test_a_callback_waits_until_the_ledger_knows_its_task(world: World) -> None:
     world.came(answer(0), answer(3))
     collector = world.collect()
-    assert (world.rows("labels"), collector.unknown_callbacks) == ({"r0": "a"}, 1)
+    assert (world.rows("labels"), collector.unmatched_callbacks) == ({"r0": "a"}, 1)
     assert not collector.has_callbacks()
     assert collector.collect(poll=False) == 0
     world.record(3, 4)
     assert collector.collect(poll=False) == 1
     assert world.rows("labels") == {"r0": "a", "r3": "a"}
-    assert (world.stored(), collector.unknown_callbacks) == ([], 0)
+    assert (world.stored(), collector.unmatched_callbacks) == ([], 0)
 
 
 @pytest.mark.parametrize("at_once", [1, 5000])
 def test_a_crash_before_the_labels_are_written_loses_no_callback(
     world: World, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbox, "CALLBACKS_AT_ONCE", at_once)
+    monkeypatch.setattr(inbox, "BATCH_SIZE", at_once)
     world.came(answer(0), answer(1))
     collector = world.collector()
     with monkeypatch.context() as broken:
-        broken.setattr(collector._files, "_write_part", lambda *_: (_ for _ in ()).throw(StoreTrouble("gone")))
-        with pytest.raises(StoreTrouble):
+        broken.setattr(collector._files, "_write_part", lambda *_: (_ for _ in ()).throw(StorageError("gone")))
+        with pytest.raises(StorageError):
             collector.collect(poll=False)
     assert world.rows("labels") == {}
     assert collector.collect(poll=False) == 2
@@ -376,8 +376,8 @@ def test_a_crash_between_the_two_folders_leaves_the_row_to_the_next_look(
     collector = world.collector()
     world.came(answer(0, {"error": "unclear"}, minute=2))
     with monkeypatch.context() as broken:
-        broken.setattr(collector._files, "_write_part", lambda *_: (_ for _ in ()).throw(StoreTrouble("gone")))
-        with pytest.raises(StoreTrouble):
+        broken.setattr(collector._files, "_write_part", lambda *_: (_ for _ in ()).throw(StorageError("gone")))
+        with pytest.raises(StorageError):
             collector.collect(poll=False)
     assert (world.rows("labels"), world.rows("errors")) == ({"r1": "a"}, {})
     another.collect(poll=False)
@@ -444,8 +444,12 @@ def test_halves_of_characters_keep_no_answer_back(world: World, server: Callback
 def test_a_line_is_read_back_as_it_was_stored() -> None:
     for body in (answer(0), {"task_id": "x", "error": "e", "attachments": [{"statusCode": 500, "url": "u"}]}):
         callback = parse_callback(json.dumps(body, indent=1).encode())
-        again = parse_callback(callback.line())
-        assert (again.task_id, again.response, again.line()) == (callback.task_id, callback.response, callback.line())
-        assert b"\n" not in callback.line()
-    with pytest.raises(NoCallback, match="no JSON object"):
+        again = parse_callback(callback.to_line())
+        assert (again.task_id, again.response, again.to_line()) == (
+            callback.task_id,
+            callback.response,
+            callback.to_line(),
+        )
+        assert b"\n" not in callback.to_line()
+    with pytest.raises(InvalidCallback, match="no JSON object"):
         parse_callback(b"7")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labelflow.accounting.progress import Counts
+from labelflow.accounting.progress import RunProgress
 from labelflow.cli import display
-from labelflow.cli.display import Clock
+from labelflow.cli.display import RateEstimator
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_rate_counts_from_the_start_of_growth_to_its_end(now: list[float]) -> None:
-    clock = Clock()
+    clock = RateEstimator()
     assert clock.rate("n", 5) == 0
     now[0] = 150.0  # it waits for Prefect to start
     assert clock.rate("n", 5) == 0
@@ -31,21 +31,21 @@ def test_a_rate_counts_from_the_start_of_growth_to_its_end(now: list[float]) -> 
 
 
 def test_the_time_left_is_told_once_it_can_be(now: list[float]) -> None:
-    clock = Clock()
-    assert clock.left("n", 0, 100) == ""
+    clock = RateEstimator()
+    assert clock.remaining("n", 0, 100) == ""
     now[0] = 110.0
-    assert clock.left("n", 10, 100) == ", 1m 30s left"
-    assert clock.left("n", 10, 40_000) == ", 11h 06m left"
-    assert clock.left("n", 10, 0) == ""
+    assert clock.remaining("n", 10, 100) == ", 1m 30s left"
+    assert clock.remaining("n", 10, 40_000) == ", 11h 06m left"
+    assert clock.remaining("n", 10, 0) == ""
     now[0] = 120.0
-    assert clock.left("n", 100, 100) == ""
+    assert clock.remaining("n", 100, 100) == ""
 
 
 def test_the_bars_say_what_was_checked_submitted_and_labeled(now: list[float]) -> None:
-    counts, clock = Counts(), Clock()
+    counts, clock = RunProgress(), RateEstimator()
     display._bars(counts, clock)
     now[0] = 101.0
-    counts.add(read=10, checked=8, submitted=6, rejected=1, answered=3, labeled=2)
+    counts.add(read=10, checked=8, submitted=6, rejected=1, finished=3, labeled=2)
     assert [words for _, _, words in display._bars(counts, clock)] == [
         "8 of 10 rows read",
         "6 at 6/s, 1 rejected",

@@ -31,8 +31,8 @@ def test_a_job_whose_callbacks_lead_nowhere_is_labeled_by_polling(
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(ROWS)]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     nowhere = f"http://127.0.0.1:{free_port()}/callback"
-    completion = {"wait": "callback", "callback_url": nowhere, "port": free_port(), "every": "0.1s"}
+    completion = {"wait": "callback", "callback_url": nowhere, "port": free_port(), "poll_interval": "0.1s"}
     with running(dialect=dialect, turnaround="0.2-1.5") as url:
-        summary = label(make_job(tmp_path, scale={"url": url, "mode": "live"}, completion=completion))
+        summary = label(make_job(tmp_path, scale={"url": url, "mode": "live"}, collect=completion))
     assert (summary.labeled, summary.pending) == (ROWS, 0)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == ROWS

@@ -47,7 +47,7 @@ def run(tmp_path: Path, scripted: Scripted, name: str, monkeypatch: pytest.Monke
         task={"type": name, **own_params(request)},
         attachments={"check": "off"},
         scale={"url": scripted.url},
-        completion={"every": "0.1s", "give_up_after": "3s"},
+        collect={"poll_interval": "0.1s", "timeout": "3s"},
     )
     return label(job)
 

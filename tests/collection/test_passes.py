@@ -15,18 +15,18 @@ import pyarrow as pa
 import pytest
 
 from labelflow.collection import watermark
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
-from labelflow.ledger.job_record import begin, recorded_source
+from labelflow.ledger.job_record import create, read_source_schema
 from labelflow.ledger.ledger import Ledger
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.outputs import answer_files
 from labelflow.planning.plan import Plan
 from labelflow.records import Submission
 from labelflow.scale import client
 from labelflow.storage.folder import LocalFolder
 from labelflow.tables import compaction
-from labelflow.tables.schemas import parts
+from labelflow.tables.schemas import list_parts
 from tests.conftest import Scripted
 from tests.support.jobs import make_job
 from tests.support.run_job import label
@@ -92,7 +92,7 @@ def moment(text: str) -> str:
 def the_job(tmp_path: Path, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
     monkeypatch.setenv("SCALE_API_KEY", "test_x")
     write_rows(tmp_path, ROWS)
-    defaults = {"scale": {"url": scripted.url}, "completion": {"every": "0.1s", "give_up_after": "2s"}}
+    defaults = {"scale": {"url": scripted.url}, "collect": {"poll_interval": "0.1s", "timeout": "2s"}}
     return lambda **changes: make_job(tmp_path, **{**defaults, **changes})
 
 
@@ -101,8 +101,8 @@ def write_rows(tmp_path: Path, count: int) -> None:
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def submitted(job: Job) -> Run:
-    run = Run(Plan(job))
+def submitted(job: Job) -> LabelRun:
+    run = LabelRun(Plan(job))
     for chunk in run.chunks():
         run.submit(chunk)
     run.finish_submission()
@@ -127,7 +127,7 @@ def test_labels_stand_in_the_order_of_the_manifest(
         run.collect()
         assert run.finish().labeled == ROWS
     assert list(read(tmp_path, "labels")["row_id"]) == [f"r{number}" for number in range(ROWS)]
-    assert len(parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 1
+    assert len(list_parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 1
 
 
 def test_an_answer_that_is_listed_late_is_not_missed(scripted: Scripted, the_job: Callable[..., Job]) -> None:
@@ -233,7 +233,7 @@ def test_errors_are_written_once_over_many_runs_and_merged_in_order(
             summary = run.finish()
         assert (summary.error, summary.canceled, summary.pending) == (count // 2, count // 2, 0)
     assert list(read(tmp_path, "errors")["row_id"]) == [f"r{number}" for number in range(ROWS)]
-    assert len(parts(LocalFolder(str(tmp_path / "out")), "errors/")) == 1
+    assert len(list_parts(LocalFolder(str(tmp_path / "out")), "errors/")) == 1
     again = label(the_job())
     assert (again.error, again.canceled) == (ROWS // 2, ROWS // 2)
 
@@ -247,7 +247,7 @@ def test_many_answers_are_written_in_parts_and_none_is_lost(
         for row_id in people.tasks:
             people.end(row_id)
         assert run.collect() == ROWS
-    assert len(parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 3
+    assert len(list_parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 3
     assert sorted(read(tmp_path, "labels")["row_id"]) == sorted(f"r{number}" for number in range(ROWS))
 
 
@@ -270,7 +270,7 @@ def test_parts_are_not_merged_while_tasks_are_out(
             people.end(row_id)
             run.collect()
         run.finish()
-    assert len(parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 2
+    assert len(list_parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 2
 
 
 def test_a_compaction_that_a_crash_broke_off_is_finished_by_the_next_run(
@@ -283,7 +283,7 @@ def test_a_compaction_that_a_crash_broke_off_is_finished_by_the_next_run(
         run.collect()
         run.finish()
     folder = LocalFolder(str(tmp_path / "out"))
-    merged = parts(folder, "labels/")[0]
+    merged = list_parts(folder, "labels/")[0]
     folder.write(compaction.STAGE + merged.replace("/", "-"), folder.read(merged) or b"")
     folder.write(compaction.PLAN, json.dumps({"remove": ["labels/part-0.parquet"], "place": [merged]}).encode())
     folder.delete(merged)
@@ -320,10 +320,10 @@ def test_a_ledger_knows_its_oldest_task(tmp_path: Path) -> None:
 def test_a_folder_keeps_the_order_of_its_carried_columns(tmp_path: Path, the_job: Callable[..., Job]) -> None:
     folder = LocalFolder(str(tmp_path / "out"))
     kind = pa.struct([("id", pa.string()), ("n", pa.int64()), ("text", pa.string())])
-    begin(folder, the_job(metadata=["n", "text"]), kind)
-    assert recorded_source(folder, the_job(metadata=["n", "text"])) == kind
-    with pytest.raises(Unusable, match="was begun with the columns id, n, text"):
-        recorded_source(folder, the_job(metadata=["text", "n"]))
+    create(folder, the_job(metadata=["n", "text"]), kind)
+    assert read_source_schema(folder, the_job(metadata=["n", "text"])) == kind
+    with pytest.raises(UsageError, match="was begun with the columns id, n, text"):
+        read_source_schema(folder, the_job(metadata=["text", "n"]))
 
 
 def test_chunks_of_one_size_are_parts_of_their_own(tmp_path: Path) -> None:

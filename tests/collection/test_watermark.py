@@ -20,9 +20,9 @@ from labelflow.collection.watermark import Watermark
 from labelflow.concurrency.lease import COLLECTORS, Lease
 from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
-from labelflow.operations.collect import Visited, visit
-from labelflow.operations.existing_job import BegunJob
-from labelflow.outputs.outcomes import Outcomes
+from labelflow.operations.collect import CollectionResult, collect_job
+from labelflow.operations.existing_job import ExistingJob
+from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.records import Outcome, Submission
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
@@ -41,7 +41,7 @@ def lists_that_do_not_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes hours with people takes seconds here: so does the overlap of two looks."""
     monkeypatch.setenv("SCALE_API_KEY", KEY)
     monkeypatch.setattr(watermark, "OVERLAP", timedelta(milliseconds=50))
-    monkeypatch.setattr(created_windows, "MARGIN", 5)
+    monkeypatch.setattr(created_windows, "MARGIN_MS", 5)
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def the_job(folder: Path, url: str, rows: int, **changes: Any) -> Job:
     lines = [json.dumps({"id": f"r{number}", "text": f"text {number}"}) + "\n" for number in range(rows)]
     (folder / "manifest.jsonl").write_text("".join(lines))
-    return make_job(folder, scale={"url": url, "mode": "live"}, max_rejected="100%", **changes)
+    return make_job(folder, scale={"url": url, "mode": "live"}, max_unlabeled="100%", **changes)
 
 
-def look(job: Job) -> Visited:
+def look(job: Job) -> CollectionResult:
     """As a process does that has just been started."""
-    with closing(BegunJob(job)) as begun:
-        return visit(begun)
+    with closing(ExistingJob(job)) as begun:
+        return collect_job(begun)
 
 
 def rows(job: Job, name: str) -> dict[str, str]:
@@ -203,7 +203,7 @@ def test_a_watermark_that_cannot_be_is_none(tmp_path: Path, content: str) -> Non
         assert len(rows(job, "labels")) == 5
 
 
-def collector(begun: BegunJob) -> Collector:
+def collector(begun: ExistingJob) -> Collector:
     return Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop)
 
 
@@ -212,18 +212,18 @@ def test_a_process_that_may_not_write_answers_writes_no_watermark(tmp_path: Path
         job = the_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
-        with closing(BegunJob(job)) as begun, closing(BegunJob(job)) as other:
-            lease = Lease(begun.folder, COLLECTORS, exclusive=True, longest_answer=1)
-            assert lease.try_take() is None
+        with closing(ExistingJob(job)) as begun, closing(ExistingJob(job)) as other:
+            lease = Lease(begun.folder, COLLECTORS, exclusive=True, request_timeout=1)
+            assert lease.try_acquire() is None
             collector(other).collect()
             lease.release()
         assert not (tmp_path / "out" / "_ledger" / "watermark.json").exists()
 
 
 def test_windows_are_where_tasks_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(created_windows, "MARGIN", 1000)
+    monkeypatch.setattr(created_windows, "MARGIN_MS", 1000)
     folder = LocalFolder(str(tmp_path))
-    ledger, outcomes = Ledger(folder, pa.struct([("id", pa.string())])), Outcomes(folder)
+    ledger, outcomes = Ledger(folder, pa.struct([("id", pa.string())])), OutcomeIndex(folder)
     ledger.record([submission(number, NOON + timedelta(seconds=number)) for number in range(1000)])
     assert between(ledger, outcomes) == [(0, 999)]
     came_back(outcomes, range(10))
@@ -233,32 +233,32 @@ def test_windows_are_where_tasks_are_waited_for(tmp_path: Path, monkeypatch: pyt
     came_back(outcomes, range(991, 1000))
     assert between(ledger, outcomes) == [(990, 990), (10, 10)]
     ledger.record([submission(1001, None)])  # the server did not say when
-    assert created_windows.windows(ledger, outcomes) == [{}]
+    assert created_windows.pending_windows(ledger, outcomes) == [{}]
     came_back(outcomes, [10, 990, 1001])
-    assert created_windows.windows(ledger, outcomes) == []
+    assert created_windows.pending_windows(ledger, outcomes) == []
 
 
 def test_few_tasks_between_two_that_are_waited_for_make_no_window_of_their_own(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
-    ledger, outcomes = Ledger(folder, pa.struct([("id", pa.string())])), Outcomes(folder)
+    ledger, outcomes = Ledger(folder, pa.struct([("id", pa.string())])), OutcomeIndex(folder)
     ledger.record([submission(number, NOON + timedelta(seconds=number)) for number in range(200)])
     came_back(outcomes, range(5, 195))
-    assert len(created_windows.windows(ledger, outcomes)) == 1
+    assert len(created_windows.pending_windows(ledger, outcomes)) == 1
 
 
 def submission(number: int, created_at: datetime | None) -> Submission:
     return Submission(f"r{number}", number + 1, f"t{number}", None, "f", 0, 0, created_at, [], {"id": f"r{number}"})
 
 
-def came_back(outcomes: Outcomes, numbers: Iterable[int]) -> None:
+def came_back(outcomes: OutcomeIndex, numbers: Iterable[int]) -> None:
     task_ids = [f"t{number}" for number in numbers]
-    outcomes.note("labels/part.parquet", task_ids, [Outcome.LABELED] * len(task_ids), [1] * len(task_ids))
+    outcomes.record("labels/part.parquet", task_ids, [Outcome.LABELED] * len(task_ids), [1] * len(task_ids))
 
 
-def between(ledger: Ledger, outcomes: Outcomes) -> list[tuple[float, float]]:
+def between(ledger: Ledger, outcomes: OutcomeIndex) -> list[tuple[float, float]]:
     """The ends of the windows in seconds after noon, without the second of margin on either side."""
     found = []
-    for filters in created_windows.windows(ledger, outcomes):
+    for filters in created_windows.pending_windows(ledger, outcomes):
         start, end = (datetime.fromisoformat(filters[name]) - NOON for name in ("start_time", "end_time"))
         found.append((start.total_seconds() + 1, end.total_seconds() - 1))
     return found

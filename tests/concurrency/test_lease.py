@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from labelflow.concurrency import lease as leases
-from labelflow.concurrency.lease import RUNS, Holder, Lease, LeaseLost, Tenant
-from labelflow.concurrency.stop_token import Stop
-from labelflow.errors import Interrupted, Stopped
+from labelflow.concurrency.lease import RUNS, Lease, LeaseLost, LeaseRecord, LeaseWatcher
+from labelflow.concurrency.stop_token import StopToken
+from labelflow.errors import Cancelled, RunAborted
 from labelflow.storage.folder import Folder, LocalFolder, open_folder
 from tests.support.s3_servers import Bucket
 
@@ -34,49 +34,49 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(leases, "SAFE_SECONDS", 0.4)
+    monkeypatch.setattr(leases, "HEARTBEAT_INTERVAL", 0.05)
+    monkeypatch.setattr(leases, "HEARTBEAT_TIMEOUT", 0.4)
 
 
 def exclusive(folder: Folder) -> Lease:
-    return Lease(folder, RUNS, exclusive=True, longest_answer=20)
+    return Lease(folder, RUNS, exclusive=True, request_timeout=20)
 
 
 def shared(folder: Folder) -> Lease:
-    return Lease(folder, RUNS, exclusive=False, longest_answer=20)
+    return Lease(folder, RUNS, exclusive=False, request_timeout=20)
 
 
 def test_one_at_a_time_and_the_next_when_it_is_given_back(folder: Folder) -> None:
     first, second = exclusive(folder), exclusive(folder)
-    assert first.try_take() is None
-    rival = second.try_take()
+    assert first.try_acquire() is None
+    rival = second.try_acquire()
     assert rival is not None
     assert rival.pid == os.getpid()
     first.release()
-    assert second.try_take() is None
+    assert second.try_acquire() is None
     second.release()
     assert folder.list(RUNS) == []
 
 
 def test_those_who_can_share_do_and_keep_an_exclusive_one_out(folder: Folder) -> None:
     first, second, alone = shared(folder), shared(folder), exclusive(folder)
-    assert first.try_take() is None
-    assert second.try_take() is None
-    assert alone.try_take() is not None
+    assert first.try_acquire() is None
+    assert second.try_acquire() is None
+    assert alone.try_acquire() is not None
     first.release()
-    assert alone.try_take() is not None
+    assert alone.try_acquire() is not None
     second.release()
-    assert alone.try_take() is None
-    assert first.try_take() is not None
+    assert alone.try_acquire() is None
+    assert first.try_acquire() is not None
     alone.release()
 
 
 @pytest.mark.usefixtures("hurried")
 def test_a_living_holder_is_named_and_a_second_run_refused(folder: Folder) -> None:
     first = exclusive(folder)
-    first.try_take()
-    with pytest.raises(Interrupted, match=rf"another run of this job is at work \(process {os.getpid()} on "):
-        exclusive(folder).take(time.sleep)
+    first.try_acquire()
+    with pytest.raises(RunAborted, match=rf"another run of this job is at work \(process {os.getpid()} on "):
+        exclusive(folder).acquire(time.sleep)
     first.release()
 
 
@@ -87,7 +87,7 @@ def test_of_many_that_come_at_once_never_two_have_it(tmp_path: Path) -> None:
     def contend(_: int) -> None:
         lease = exclusive(folder)
         for _ in range(15):
-            if lease.try_take() is None:
+            if lease.try_acquire() is None:
                 with lock:
                     holding[0] += 1
                     most[0] = max(most[0], holding[0])
@@ -129,37 +129,37 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_killed_holders_lease_is_free_at_once_on_its_machine(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     folder = LocalFolder(str(tmp_path))
     lease = exclusive(folder)
-    assert lease.try_take() is not None
+    assert lease.try_acquire() is not None
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert lease.try_take() is None
-    assert [left.pid for left in lease.left_behind] == [holder.pid]
-    lease.forget_left_behind()
+    assert lease.try_acquire() is None
+    assert [left.pid for left in lease.abandoned] == [holder.pid]
+    lease.clear_abandoned()
     assert len(folder.list(RUNS)) == 1
     lease.release()
 
 
 def test_a_holder_elsewhere_that_stands_still_loses_it(folder: Folder) -> None:
-    elsewhere = Holder(exclusive=True, machine="another", pid=1, seconds=0.3)
+    elsewhere = LeaseRecord(exclusive=True, machine="another", pid=1, timeout=0.3)
     folder.write(f"{RUNS}{elsewhere.id}.json", elsewhere.model_dump_json().encode())
     lease = exclusive(folder)
     begun = time.monotonic()
-    lease.take(time.sleep)
+    lease.acquire(time.sleep)
     assert time.monotonic() - begun >= 0.3
-    assert [left.id for left in lease.left_behind] == [elsewhere.id]
-    told = Holder.model_validate_json(folder.read(f"{RUNS}{elsewhere.id}.json") or b"")
-    assert told.ended, "should it be alive after all, it finds out"
+    assert [left.id for left in lease.abandoned] == [elsewhere.id]
+    told = LeaseRecord.model_validate_json(folder.read(f"{RUNS}{elsewhere.id}.json") or b"")
+    assert told.released, "should it be alive after all, it finds out"
     lease.release()
 
 
 @pytest.mark.usefixtures("hurried")
 def test_a_holder_that_was_taken_for_dead_stops(folder: Folder) -> None:
     lease = exclusive(folder)
-    lease.try_take()
+    lease.try_acquire()
     lease.check()
     [file] = folder.list(RUNS)
-    holder = Holder.model_validate_json(folder.read(file.name) or b"")
-    folder.write(file.name, holder.model_copy(update={"ended": True}).model_dump_json().encode())
+    holder = LeaseRecord.model_validate_json(folder.read(file.name) or b"")
+    folder.write(file.name, holder.model_copy(update={"released": True}).model_dump_json().encode())
     time.sleep(0.5)
     with pytest.raises(LeaseLost):
         lease.check()
@@ -169,7 +169,7 @@ def test_a_holder_that_was_taken_for_dead_stops(folder: Folder) -> None:
 @pytest.mark.usefixtures("hurried")
 def test_a_holder_whose_store_is_gone_stops_in_time(tmp_path: Path) -> None:
     lease = exclusive(LocalFolder(str(tmp_path / "out")))
-    lease.try_take()
+    lease.try_acquire()
     time.sleep(0.6)
     lease.check()
     (tmp_path / "out").rename(tmp_path / "elsewhere")
@@ -186,31 +186,31 @@ def test_a_mark_says_since_when_something_is_unsettled_and_marks_do_not_pile_up(
     since = []
     for _ in range(3):
         lease = exclusive(folder)
-        lease.take(time.sleep)
-        lease.release(mark=True)
+        lease.acquire(time.sleep)
+        lease.release(keep_record=True)
         [mark] = folder.list(RUNS)
-        since.append(Holder.model_validate_json(folder.read(mark.name) or b"").since)
+        since.append(LeaseRecord.model_validate_json(folder.read(mark.name) or b"").since)
     assert len(set(since)) == 1
     lease = shared(folder)
-    lease.take(time.sleep)
-    assert [left.exclusive for left in lease.left_behind] == [True]
-    lease.forget_left_behind()
+    lease.acquire(time.sleep)
+    assert [left.exclusive for left in lease.abandoned] == [True]
+    lease.clear_abandoned()
     lease.release()
     assert folder.list(RUNS) == []
 
 
 def test_a_damaged_file_is_named(folder: Folder) -> None:
     folder.write(RUNS + "x.json", b"{")
-    with pytest.raises(Interrupted, match=r"runs/x\.json is damaged"):
-        exclusive(folder).try_take()
+    with pytest.raises(RunAborted, match=r"runs/x\.json is damaged"):
+        exclusive(folder).try_acquire()
 
 
 @pytest.fixture
 def looking_often(monkeypatch: pytest.MonkeyPatch, hurried: None) -> None:
-    monkeypatch.setattr(leases, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(leases, "WATCH_INTERVAL", 0.0)
 
 
-def check_for(tenant: Tenant, seconds: float) -> None:
+def check_for(tenant: LeaseWatcher, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         tenant.check()
@@ -219,8 +219,8 @@ def check_for(tenant: Tenant, seconds: float) -> None:
 @pytest.mark.usefixtures("looking_often")
 def test_a_tenant_works_as_long_as_the_lease_is_held(folder: Folder) -> None:
     holder = exclusive(folder)
-    holder.try_take()
-    tenant = Tenant(folder, holder.file)
+    holder.try_acquire()
+    tenant = LeaseWatcher(folder, holder.file)
     tenant.check()
     holder.release()
     with pytest.raises(LeaseLost, match="the run that this process works for is gone"):
@@ -229,22 +229,22 @@ def test_a_tenant_works_as_long_as_the_lease_is_held(folder: Folder) -> None:
 
 @pytest.mark.usefixtures("looking_often")
 def test_a_tenant_stops_when_the_run_does(folder: Folder) -> None:
-    stop = Stop()
-    holder = Lease(folder, RUNS, exclusive=False, longest_answer=20, stop=stop)
-    holder.try_take()
-    tenant = Tenant(folder, holder.file)
+    stop = StopToken()
+    holder = Lease(folder, RUNS, exclusive=False, request_timeout=20, stop=stop)
+    holder.try_acquire()
+    tenant = LeaseWatcher(folder, holder.file)
     tenant.check()
     stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(Cancelled):
         check_for(tenant, seconds=10)
-    holder.release(mark=True)
+    holder.release(keep_record=True)
 
 
 @pytest.mark.usefixtures("looking_often")
 def test_a_tenant_stops_when_the_heart_of_the_run_stands_still(folder: Folder) -> None:
-    silent = Holder(exclusive=True, seconds=60, spread=True)
+    silent = LeaseRecord(exclusive=True, timeout=60, has_workers=True)
     folder.write(f"{RUNS}{silent.id}.json", silent.model_dump_json().encode())
-    tenant = Tenant(folder, f"{RUNS}{silent.id}.json")
+    tenant = LeaseWatcher(folder, f"{RUNS}{silent.id}.json")
     tenant.check()
     time.sleep(0.5)
     with pytest.raises(LeaseLost):
@@ -253,6 +253,6 @@ def test_a_tenant_stops_when_the_heart_of_the_run_stands_still(folder: Folder) -
 
 def test_a_run_that_is_spread_is_not_gone_with_its_process() -> None:
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    gone = Holder(exclusive=True, seconds=60, pid=int(ended.stdout))
-    assert gone.is_gone()
-    assert not gone.model_copy(update={"spread": True}).is_gone()
+    gone = LeaseRecord(exclusive=True, timeout=60, pid=int(ended.stdout))
+    assert gone.is_dead()
+    assert not gone.model_copy(update={"has_workers": True}).is_dead()

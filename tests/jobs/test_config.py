@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.jobs.config import load_job, read_key
 from labelflow.jobs.job import Job
 from tests.support.jobs import make_job, write_config
@@ -23,7 +23,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"foo.bar": 5}, ["foo.bar", "is not a known key"]),
     ({"task__type": "{text}"}, ["task.type", "'{text}'", "categorization"]),
     ({"task__type": "categorisation"}, ["task.type", "did you mean `categorization`?"]),
-    ({"completion__every": "99999999999999999d"}, ["completion.every", "30s"]),
+    ({"collect__poll_interval": "99999999999999999d"}, ["collect.poll_interval", "30s"]),
     ({"attachments__presign": "0.5s"}, ["attachments.presign", "a minute"]),
     ({"submit__price_per_task": float("inf")}, ["submit.price_per_task", "finite"]),
     ({"scale__url": "http://127.0.0.1:99999"}, ["scale.url", "port"]),
@@ -35,11 +35,11 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"submit__concurrency": "many"}, ["submit.concurrency", "'many'", "a whole number"]),
     ({"submit__rate": "fast"}, ["submit.rate", "'fast'", "50/s"]),
     ({"submit__max_cost": 3}, ["max_cost", "price_per_task"]),
-    ({"completion__every": "soon"}, ["completion.every", "'soon'", "30s"]),
-    ({"completion__wait": "pigeon"}, ["completion.wait", "'pigeon'", "'poll'"]),
+    ({"collect__poll_interval": "soon"}, ["collect.poll_interval", "'soon'", "30s"]),
+    ({"collect__wait": "pigeon"}, ["collect.wait", "'pigeon'", "'poll'"]),
     ({"attachments__check": "some"}, ["attachments.check", "'some'", "'auto'"]),
     ({"attachments__presign": "8d"}, ["attachments.presign", "7 days"]),
-    ({"max_rejected": "150%"}, ["max_rejected", "5%"]),
+    ({"max_unlabeled": "150%"}, ["max_unlabeled", "5%"]),
     ({"scale__mode": "real"}, ["scale.mode", "'real'", "'test'"]),
     ({"scale__key": "live_abc"}, ["scale.key", "does not name a secret", "env:SCALE_API_KEY"]),
     ({"metadata": ["fingerprint"]}, ["metadata", "'fingerprint'", "rename"]),
@@ -61,7 +61,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
 @pytest.mark.parametrize(("change", "words"), BAD, ids=lambda value: str(value)[:40])
 def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
     path = write_config(tmp_path, **change)
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UsageError) as caught:
         load_job(str(path))
     for word in [str(path), *words]:
         assert word in str(caught.value)
@@ -70,7 +70,7 @@ def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], words: list[
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     path = write_config(tmp_path, nmae="x", submit__concurrency=0)
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UsageError) as caught:
         load_job(str(path))
     assert len(str(caught.value).splitlines()) == 2
 
@@ -93,12 +93,12 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_a_file_that_is_no_config(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "job.yaml"
     path.write_bytes(content)
-    with pytest.raises(Unusable, match=words):
+    with pytest.raises(UsageError, match=words):
         load_job(str(path))
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         load_job(str(tmp_path / "none.yaml"))
 
 
@@ -109,18 +109,18 @@ def test_the_configs_that_come_along_are_good(path: Path) -> None:
 
 def test_units(tmp_path: Path) -> None:
     job = make_job(
-        tmp_path, submit__rate="600/m", completion__every="1.5h", attachments__presign="1d", max_rejected="5%"
+        tmp_path, submit__rate="600/m", collect__poll_interval="1.5h", attachments__presign="1d", max_unlabeled="5%"
     )
     assert job.submit.rate == 10
-    assert job.completion.every == timedelta(minutes=90)
+    assert job.collect.poll_interval == timedelta(minutes=90)
     assert job.attachments.presign == timedelta(days=1)
     assert job.allowed_unlabeled(1000) == 50
-    assert make_job(tmp_path, max_rejected="29%").allowed_unlabeled(100) == 29
+    assert make_job(tmp_path, max_unlabeled="29%").allowed_unlabeled(100) == 29
 
 
 def test_a_job_survives_json(tmp_path: Path) -> None:
     """Prefect stores the parameters of a run as JSON."""
-    job = make_job(tmp_path, submit__rate="50/s", max_rejected=7, completion__every="45s")
+    job = make_job(tmp_path, submit__rate="50/s", max_unlabeled=7, collect__poll_interval="45s")
     assert Job.model_validate_json(job.model_dump_json()) == job
 
 
@@ -154,6 +154,6 @@ def test_a_key_for_the_other_mode_is_refused(
     monkeypatch.delenv("SCALE_API_KEY", raising=False)
     if key:
         monkeypatch.setenv("SCALE_API_KEY", key)
-    with pytest.raises(Unusable, match=words) as caught:
+    with pytest.raises(UsageError, match=words) as caught:
         read_key(make_job(tmp_path, scale__mode=mode))
     assert key is None or key not in str(caught.value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labelflow.jobs.templates import Unfillable, compile_template
+from labelflow.jobs.templates import TemplateError, compile_template
 
 ROW = {"a": [1, 2], "b": "x", "n": 7, "none": None, "two words": "y"}
 
@@ -35,6 +35,6 @@ def test_it_is_filled_in(template: Any, filled: Any, columns: tuple[str, ...]) -
     ("template", "reason"), [("{c}", "is missing"), ("x{c}", "is missing"), ("x{none}", "is null")]
 )
 def test_what_a_row_lacks_is_named(template: str, reason: str) -> None:
-    with pytest.raises(Unfillable, match=reason) as caught:
+    with pytest.raises(TemplateError, match=reason) as caught:
         compile_template(template).fill(ROW)
     assert caught.value.problem.field in ("c", "none")

@@ -12,7 +12,7 @@ from labelflow.ledger import parts
 from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
 from labelflow.storage.folder import LocalFolder
-from labelflow.tables.key_index import UNKNOWN
+from labelflow.tables.key_index import MISSING
 
 SOURCE = pa.struct([("id", pa.string())])
 PARTS, PART_ROWS = 5, 4
@@ -20,7 +20,7 @@ PARTS, PART_ROWS = 5, 4
 
 @pytest.fixture(params=["kept", "read again"])
 def ledger(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    monkeypatch.setattr(parts, "KEPT_ROWS", 1000 if request.param == "kept" else 1)
+    monkeypatch.setattr(parts, "CACHED_ROWS", 1000 if request.param == "kept" else 1)
     made = Ledger(LocalFolder(str(tmp_path)), SOURCE)
     for start in range(0, PARTS * PART_ROWS, PART_ROWS):
         made.record([submission(number) for number in range(start, start + PART_ROWS)])
@@ -34,7 +34,7 @@ def submission(number: int, generation: int = 0) -> Submission:
         task_id=f"t{number}-{generation}",
         unique_id=None,
         fingerprint=f"f{number}",
-        inputs=number,
+        input_digest=number,
         generation=generation,
         created_at=None,
         attachments=[f"a{number}"],
@@ -53,6 +53,6 @@ def test_tasks_of_others_and_superseded_ones_are_not_found(ledger: Ledger) -> No
     ledger.record([submission(6, generation=1)])
     assert ledger.superseded() == ["t6-0"]
     places = ledger.find(["t5-0", "t6-0", "elsewhere", "t6-1"])
-    assert (places == UNKNOWN).tolist() == [False, True, True, False]
+    assert (places == MISSING).tolist() == [False, True, True, False]
     assert ledger.rows_at(places[[0, 3]]).tolist() == [6, 7]
     assert ledger.has_task("t6-0")

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.manifests import open_manifest
-from labelflow.manifests.jsonl import LONGEST_LINE
+from labelflow.manifests.jsonl import MAX_LINE_BYTES
 
 WHEN = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -91,7 +91,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
 @pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES)
 def test_a_bad_file_is_named_and_why(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     uri = write(tmp_path / name, content)
-    with pytest.raises(Unusable, match=reason) as caught:
+    with pytest.raises(UsageError, match=reason) as caught:
         open_manifest(uri)
     assert str(caught.value).startswith(uri)
 
@@ -107,19 +107,19 @@ def test_a_parquet_file_with_a_damaged_name_of_a_column(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"column": [1]}), path, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"column", b"c\xfflumn"))
-    with pytest.raises(Unusable, match="no readable Parquet"):
+    with pytest.raises(UsageError, match="no readable Parquet"):
         open_manifest(str(path))
 
 
 def test_a_line_that_is_too_long_is_one_row(tmp_path: Path) -> None:
-    long = b'{"id": 2, "text": "' + b"x" * (2 * LONGEST_LINE) + b'"}'
+    long = b'{"id": 2, "text": "' + b"x" * (2 * MAX_LINE_BYTES) + b'"}'
     rows = list(open_manifest(write(tmp_path / "m.jsonl", b'{"id": 1}\n' + long + b'\n{"id": 3}\n')).rows)
     assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
 
 
 def test_a_parquet_file_with_a_column_twice(tmp_path: Path) -> None:
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["id", "id"]), tmp_path / "m.parquet")
-    with pytest.raises(Unusable, match="the column 'id' twice"):
+    with pytest.raises(UsageError, match="the column 'id' twice"):
         open_manifest(str(tmp_path / "m.parquet"))
 
 
@@ -127,12 +127,12 @@ def test_a_truncated_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"id": list(range(1000))}), path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(Unusable, match="no readable Parquet"):
+    with pytest.raises(UsageError, match="no readable Parquet"):
         open_manifest(str(path))
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         open_manifest(str(tmp_path / "none.jsonl"))
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from labelflow.errors import Unusable
+from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
 from labelflow.operations.cancel import Cancellation, cancel
-from labelflow.operations.collect import visit
-from labelflow.operations.existing_job import BegunJob
+from labelflow.operations.collect import collect_job
+from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
 from tests.support.jobs import make_job
 from tests.support.run_job import label
@@ -27,13 +27,13 @@ def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def submitted(tmp_path: Path, url: str, **changes: Any) -> Job:
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(30)]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    job = make_job(tmp_path, scale={"url": url, "mode": "live"}, max_rejected="100%", **changes)
+    job = make_job(tmp_path, scale={"url": url, "mode": "live"}, max_unlabeled="100%", **changes)
     label(job, wait=False)
     return job
 
 
 def canceled(job: Job, row_ids: set[str] | None = None) -> Cancellation:
-    with closing(BegunJob(job)) as begun:
+    with closing(ExistingJob(job)) as begun:
         return cancel(begun, row_ids)
 
 
@@ -44,21 +44,21 @@ def test_everything_pending_is_canceled_once(tmp_path: Path, dialect: str) -> No
         some = canceled(job, {"r3", "r7", "r99"})
         assert (some.canceled, some.without_task) == (2, ["r99"])
         everything = canceled(job)
-        assert (everything.canceled, everything.too_late, everything.missing) == (30, [], [])
-        with closing(BegunJob(job)) as begun:
-            seen = visit(begun)
-        assert (seen.errors, seen.waiting, seen.is_through) == (30, 0, True)
+        assert (everything.canceled, everything.too_late, everything.not_found) == (30, [], [])
+        with closing(ExistingJob(job)) as begun:
+            seen = collect_job(begun)
+        assert (seen.errors, seen.waiting, seen.is_complete) == (30, 0, True)
         assert seen.summary
         assert seen.summary.canceled == 30
-        assert canceled(job) == Cancellation(canceled=0, came_back=30)
+        assert canceled(job) == Cancellation(canceled=0, already_finished=30)
 
 
 @pytest.mark.parametrize("dialect", ["today", "2017"])
 def test_what_was_completed_meanwhile_is_too_late(tmp_path: Path, dialect: str) -> None:
     with running(dialect=dialect, turnaround=0.2) as url:
         job = submitted(tmp_path, url)
-        with closing(BegunJob(job)) as begun:
-            while visit(begun).waiting:
+        with closing(ExistingJob(job)) as begun:
+            while collect_job(begun).waiting:
                 pass
         for part in (tmp_path / "out" / "labels").glob("*"):
             part.unlink()
@@ -71,9 +71,9 @@ def test_trouble_on_the_way_is_not_taken_for_an_answer(tmp_path: Path) -> None:
     with running(dialect="2017", turnaround=3600, faults=faults) as url:
         job = submitted(tmp_path, url)
         result = canceled(job)
-        assert (result.canceled, result.too_late, result.missing) == (30, [], [])
+        assert (result.canceled, result.too_late, result.not_found) == (30, [], [])
 
 
 def test_a_folder_that_holds_no_job_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="holds no job; run label_dataset first"):
+    with pytest.raises(UsageError, match="holds no job; run label_dataset first"):
         canceled(make_job(tmp_path, scale={"mode": "live"}))

@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from labelflow.errors import Interrupted, Unusable
+from labelflow.errors import RunAborted, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
 from labelflow.operations import existing_job
-from labelflow.operations.collect import Visited, visit
-from labelflow.operations.existing_job import BegunJob, find_jobs, the_job_in
+from labelflow.operations.collect import CollectionResult, collect_job
+from labelflow.operations.existing_job import ExistingJob, find_jobs, find_single_job
 from labelflow.sandbox.testing import running
 from labelflow.storage import s3
 from labelflow.storage.folder import open_folder
@@ -32,17 +32,17 @@ def the_job(folder: Path, url: str, name: str = "job", output: str | None = None
     rows = [{"id": f"r{number}", "text": f"text {number}" if number else " "} for number in range(ROWS)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     changes = {"output": output} if output else {}
-    return make_job(folder, name=name, scale={"url": url, "mode": "live"}, max_rejected="100%", **changes)
+    return make_job(folder, name=name, scale={"url": url, "mode": "live"}, max_unlabeled="100%", **changes)
 
 
-def look(job: Job) -> Visited:
-    with closing(BegunJob(job)) as opened:
-        return visit(opened)
+def look(job: Job) -> CollectionResult:
+    with closing(ExistingJob(job)) as opened:
+        return collect_job(opened)
 
 
-def until_through(job: Job) -> Visited:
+def until_through(job: Job) -> CollectionResult:
     deadline = time.monotonic() + 20
-    while not (seen := look(job)).is_through:
+    while not (seen := look(job)).is_complete:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     return seen
@@ -57,7 +57,7 @@ def test_a_job_is_finished_without_its_manifest_and_its_config(
         submitted = label(the_job(tmp_path, url), wait=False)
         assert submitted.pending == ROWS - 1
         (tmp_path / "manifest.jsonl").unlink()
-        seen = until_through(the_job_in(str(tmp_path / "out")))
+        seen = until_through(find_single_job(str(tmp_path / "out")))
     assert seen.summary
     assert (seen.summary.rows, seen.summary.labeled, seen.summary.rejected) == (ROWS, ROWS - 1, 1)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == ROWS - 1
@@ -74,13 +74,13 @@ def test_the_jobs_below_a_folder_are_found_on_disk_and_in_s3(
         for root in (str(tmp_path / "out"), bucket.uri("labels")):
             for name in ("one", "two"):
                 label(the_job(tmp_path, url, name, f"{root}/{name}"), wait=False)
-            found = [one.the_job() for one in find_jobs(root)]
+            found = [one.require_job() for one in find_jobs(root)]
             assert [job.name for job in found] == ["one", "two"]
             assert [job.output for job in found] == [f"{root}/one", f"{root}/two"]
             assert list(find_jobs(f"{root}/nowhere")) == []
-            assert the_job_in(f"{root}/one").name == "one"
-            with pytest.raises(Unusable, match="holds 2 jobs"):
-                the_job_in(root)
+            assert find_single_job(f"{root}/one").name == "one"
+            with pytest.raises(UsageError, match="holds 2 jobs"):
+                find_single_job(root)
     assert s3.list_folders(bucket.uri("labels/")) == ["one", "two"]
 
 
@@ -97,21 +97,23 @@ def test_a_submission_that_broke_off_leaves_the_summary_to_the_next_run(
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert seen.summary is None
-        assert not seen.is_through
+        assert not seen.is_complete
         assert len(pd.read_parquet(tmp_path / "out" / "labels")) == ROWS - 1
 
 
 def test_a_job_reads_back_as_it_was_kept(tmp_path: Path) -> None:
-    job = make_job(tmp_path, submit={"rate": "600/m", "max_tasks": 7}, completion={"every": "90s"}, max_rejected="3%")
+    job = make_job(
+        tmp_path, submit={"rate": "600/m", "max_tasks": 7}, collect={"poll_interval": "90s"}, max_unlabeled="3%"
+    )
     folder = open_folder(job.output)
-    job_record.keep_config(folder, job)
-    assert job_record.kept_config(folder) == job
+    job_record.save_config(folder, job)
+    assert job_record.load_config(folder) == job
 
 
 def begun_job(folder: Path, root: str, name: str, **changes: Any) -> Job:
     """A job whose config is kept in its output, as a run does."""
     job = make_job(folder, name=name.rpartition("/")[2], output=f"{root}/{name}", **changes)
-    job_record.keep_config(open_folder(job.output), job)
+    job_record.save_config(open_folder(job.output), job)
     return job
 
 
@@ -135,14 +137,14 @@ def test_looking_for_jobs_costs_two_requests_a_folder_and_none_within_a_job(
 
 
 def test_a_root_of_too_many_folders_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(existing_job, "MOST_FOLDERS", 10)
+    monkeypatch.setattr(existing_job, "MAX_FOLDERS", 10)
     begun_job(tmp_path, str(tmp_path / "root"), "job")
     for number in range(12):
         (tmp_path / "root" / f"other-{number}").mkdir()
     job, rest = find_jobs(str(tmp_path / "root"))
-    assert job.the_job().name == "job"
-    with pytest.raises(Unusable, match="more than 10 folders lie below it; name folders that are nearer"):
-        rest.the_job()
+    assert job.require_job().name == "job"
+    with pytest.raises(UsageError, match="more than 10 folders lie below it; name folders that are nearer"):
+        rest.require_job()
 
 
 def test_a_damaged_job_hides_no_other(tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ def test_a_damaged_job_hides_no_other(tmp_path: Path) -> None:
     (root / "d" / "_ledger" / "config.json").mkdir()
     found = list(find_jobs(str(root)))
     assert [one.job.name if one.job else one.output for one in found] == ["a", str(root / "b"), "c", str(root / "d")]
-    with pytest.raises(Interrupted, match=r"b/_ledger/config.json is damaged; run label_dataset"):
-        found[1].the_job()
-    with pytest.raises(Interrupted, match=r"d/_ledger/config.json: "):
-        found[3].the_job()
+    with pytest.raises(RunAborted, match=r"b/_ledger/config.json is damaged; run label_dataset"):
+        found[1].require_job()
+    with pytest.raises(RunAborted, match=r"d/_ledger/config.json: "):
+        found[3].require_job()

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from labelflow.callbacks.callback import CALLBACKS, parse_callback, store
+from labelflow.callbacks.callback import CALLBACKS, append, parse_callback
 from labelflow.jobs.job import Job
 from labelflow.operations import completion
-from labelflow.operations.collect import Visited, visit
-from labelflow.operations.completion import RECALLS, Closed
-from labelflow.operations.existing_job import BegunJob
+from labelflow.operations.collect import CollectionResult, collect_job
+from labelflow.operations.completion import RECHECK_PERIOD, ClosedRecord
+from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
 from labelflow.storage.folder import Folder, open_folder
 from tests.support.jobs import make_job
@@ -36,25 +36,25 @@ def the_job(folder: Path, url: str, rows: int = 5) -> Job:
     return make_job(folder, scale={"url": url, "mode": "live"})
 
 
-def look(job: Job) -> Visited:
-    with closing(BegunJob(job)) as begun:
-        return visit(begun)
+def look(job: Job) -> CollectionResult:
+    with closing(ExistingJob(job)) as begun:
+        return collect_job(begun)
 
 
 def ended(job: Job) -> Folder:
     """The folder of a job that was closed after a visit."""
     deadline = time.monotonic() + 20
-    while not (seen := look(job)).is_through:
+    while not (seen := look(job)).is_complete:
         assert time.monotonic() < deadline
     folder = open_folder(job.output)
     assert seen.summary
-    completion.close(folder, seen.summary, seen.mark)
+    completion.close(folder, seen.summary, seen.state_digest)
     return folder
 
 
 def is_left_alone(folder: Folder, at: datetime | None = None) -> bool:
     found = completion.read_closed(folder)
-    return found is not None and found.rests(completion.mark_now(folder), at or datetime.now(UTC))
+    return found is not None and found.is_unchanged(completion.current_state_digest(folder), at or datetime.now(UTC))
 
 
 def test_a_closed_job_is_left_alone_until_tasks_are_recorded(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_callbacks_open_a_closed_job_but_for_those_that_nobody_knows(tmp_path: P
         label(job, wait=False)
         folder = ended(job)
         task = {"task_id": "f" * 24, "type": "categorization", "status": "completed", "response": {"category": "a"}}
-        store(folder, CALLBACKS, [parse_callback(json.dumps({"task": task}).encode()).line()])
+        append(folder, CALLBACKS, [parse_callback(json.dumps({"task": task}).encode()).to_line()])
         assert not is_left_alone(folder)
         assert is_left_alone(ended(job))
         assert len(folder.list(CALLBACKS)) == 1
@@ -100,17 +100,17 @@ def test_what_is_recorded_while_a_visit_is_under_way_is_for_the_next_one(
     with running(turnaround=0) as url:
         job = the_job(tmp_path, url)
         label(job, wait=False)
-        while not (seen := look(job)).is_through:
+        while not (seen := look(job)).is_complete:
             pass
         label(the_job(tmp_path, url, rows=6), wait=False)
         assert seen.summary
-        completion.close(open_folder(job.output), seen.summary, seen.mark)
+        completion.close(open_folder(job.output), seen.summary, seen.state_digest)
         assert not is_left_alone(open_folder(job.output))
 
 
-def at(looked_after: timedelta) -> Closed:
+def at(looked_after: timedelta) -> ClosedRecord:
     counts = dict.fromkeys(("rows", "labeled", "rejected", "error", "canceled"), 0)
-    return Closed(closed_at=NOON, looked_at=NOON + looked_after, mark="m", **counts)
+    return ClosedRecord(closed_at=NOON, checked_at=NOON + looked_after, state_digest="m", **counts)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ def at(looked_after: timedelta) -> Closed:
         (timedelta(0), HOUR),
         (5 * HOUR, 6 * HOUR),
         (50 * HOUR, 55 * HOUR),
-        (RECALLS - HOUR, RECALLS),
-        (RECALLS, None),
-        (RECALLS + HOUR, None),
+        (RECHECK_PERIOD - HOUR, RECHECK_PERIOD),
+        (RECHECK_PERIOD, None),
+        (RECHECK_PERIOD + HOUR, None),
     ],
 )
 def test_a_closed_job_is_looked_at_ever_less_and_a_last_time_after_a_week(
@@ -129,10 +129,10 @@ def test_a_closed_job_is_looked_at_ever_less_and_a_last_time_after_a_week(
 ) -> None:
     job, second = at(looked_after), timedelta(seconds=1)
     if next_after is None:
-        assert job.rests("m", NOON + timedelta(days=400))
+        assert job.is_unchanged("m", NOON + timedelta(days=400))
     else:
-        assert job.rests("m", NOON + next_after - second)
-        assert not job.rests("m", NOON + next_after)
+        assert job.is_unchanged("m", NOON + next_after - second)
+        assert not job.is_unchanged("m", NOON + next_after)
 
 
 def test_a_look_at_a_closed_job_is_noted_and_does_not_close_it_anew(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_look_at_a_closed_job_is_noted_and_does_not_close_it_anew(tmp_path: Pa
     assert first
     assert second
     assert second.closed_at == first.closed_at
-    assert second.looked_at > first.looked_at
+    assert second.checked_at > first.checked_at
 
 
 def test_a_damaged_note_means_that_a_job_is_looked_after(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from labelflow.concurrency import lease
-from labelflow.errors import Interrupted
+from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import Relabel
 from labelflow.sandbox.testing import running
@@ -29,13 +29,13 @@ ROWS = 40
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "test_both")
-    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 0.05)
 
 
 def the_job(folder: Path, url: str, **changes: Any) -> Job:
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(ROWS)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return make_job(folder, scale={"url": url}, completion={"every": "0.5s"}, **changes)
+    return make_job(folder, scale={"url": url}, collect={"poll_interval": "0.5s"}, **changes)
 
 
 def created(url: str) -> int:
@@ -58,13 +58,13 @@ def test_a_second_run_is_refused_where_only_our_books_know_what_may_be_created(
 ) -> None:
     with running(dialect=dialect) as url:
         job = the_job(tmp_path, url, **changes)
-        with closing(Run(Plan(job, relabel=relabel))) as first:
-            with pytest.raises(Interrupted, match="another run of this job is at work"):
-                Run(Plan(job))
+        with closing(LabelRun(Plan(job, relabel=relabel))) as first:
+            with pytest.raises(RunAborted, match="another run of this job is at work"):
+                LabelRun(Plan(job))
             for chunk in first.chunks():
                 first.submit(chunk)
-            with pytest.raises(Interrupted, match="another run of this job is at work"):
-                Run(Plan(job))
+            with pytest.raises(RunAborted, match="another run of this job is at work"):
+                LabelRun(Plan(job))
             first.finish_submission()
             before = created(url)
             second = label(job, wait=False)
@@ -77,7 +77,7 @@ def test_a_run_that_was_planned_before_the_first_recorded_its_tasks_knows_them(t
         job = the_job(tmp_path, url)
         planned = Plan(job)
         assert label(job).created == ROWS
-        with closing(Run(planned)) as run:
+        with closing(LabelRun(planned)) as run:
             for chunk in run.chunks():
                 run.submit(chunk)
             run.finish_submission()
@@ -87,13 +87,13 @@ def test_a_run_that_was_planned_before_the_first_recorded_its_tasks_knows_them(t
 def test_runs_side_by_side_share_the_tasks_and_the_answers(tmp_path: Path) -> None:
     with running(dialect="today") as url:
         job = the_job(tmp_path, url)
-        with closing(Run(Plan(job))) as first, closing(Run(Plan(job))) as second:
+        with closing(LabelRun(Plan(job))) as first, closing(LabelRun(Plan(job))) as second:
             for mine, its in zip(first.chunks(), second.chunks(), strict=True):
                 first.submit(mine)
                 second.submit(its)
             for run in (first, second):
                 run.finish_submission()
-            while first.waiting or second.waiting:
+            while first.pending or second.pending:
                 first.collect()
                 second.collect()
                 time.sleep(0.05)
@@ -107,10 +107,10 @@ def test_while_one_process_writes_answers_another_only_reads_them(tmp_path: Path
         job = the_job(tmp_path, url)
         label(job)
         (tmp_path / "out" / "labels").rename(tmp_path / "hidden")
-        with closing(Run(Plan(job))) as waiting:
-            other = lease.Lease(waiting.plan.folder, lease.COLLECTORS, exclusive=True, longest_answer=20)
-            assert other.try_take() is None
-            assert (waiting.waiting, waiting.collect()) == (ROWS, 0)
+        with closing(LabelRun(Plan(job))) as waiting:
+            other = lease.Lease(waiting.plan.folder, lease.COLLECTORS, exclusive=True, request_timeout=20)
+            assert other.try_acquire() is None
+            assert (waiting.pending, waiting.collect()) == (ROWS, 0)
             assert not (tmp_path / "out" / "labels").exists()
             (tmp_path / "hidden").rename(tmp_path / "out" / "labels")
             assert waiting.collect() == ROWS
@@ -119,10 +119,10 @@ def test_while_one_process_writes_answers_another_only_reads_them(tmp_path: Path
 
 def test_rows_that_one_run_left_and_the_other_submitted_are_counted_once(tmp_path: Path) -> None:
     with running(dialect="today") as url:
-        job = the_job(tmp_path, url, max_rejected="100%")
+        job = the_job(tmp_path, url, max_unlabeled="100%")
         good = (tmp_path / "manifest.jsonl").read_text()
         (tmp_path / "manifest.jsonl").write_text(good.replace("text 3", " "))
-        with closing(Run(Plan(job, limit=20))) as run:
+        with closing(LabelRun(Plan(job, limit=20))) as run:
             for chunk in run.chunks():
                 run.submit(chunk)
             (tmp_path / "manifest.jsonl").write_text(good)

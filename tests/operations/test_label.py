@@ -14,10 +14,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from labelflow.errors import LimitReached, Unusable
+from labelflow.errors import LimitExceeded, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
@@ -61,7 +61,7 @@ def tasks_of(url: str, key: str) -> list[Task]:
 
 
 def the_job(tmp_path: Path, api: str, **changes: Any) -> Job:
-    defaults = {"scale": {"url": api}, "completion": {"every": "0.5s"}, "metadata": ["n"]}
+    defaults = {"scale": {"url": api}, "collect": {"poll_interval": "0.5s"}, "metadata": ["n"]}
     return make_job(tmp_path, **{**defaults, **changes})
 
 
@@ -77,7 +77,7 @@ def test_every_row_is_accounted_for_and_a_second_run_creates_nothing(tmp_path: P
     assert (first.rows, first.labeled, first.rejected, first.pending) == (250, 247, 3, 0)
     assert first.created == 247
     second = label(job)
-    assert (second.created, second.adopted, second.labeled, second.rejected) == (0, 0, 247, 3)
+    assert (second.created, second.recovered, second.labeled, second.rejected) == (0, 0, 247, 3)
 
     tasks = tasks_of(api, key)
     assert len(tasks) == 247
@@ -111,7 +111,7 @@ def test_rows_that_are_gone_from_the_manifest_keep_their_labels(tmp_path: Path, 
     label(job)
     write_rows(tmp_path / "manifest.jsonl", rows(4))
     summary = label(job)
-    assert (summary.rows, summary.labeled, summary.gone) == (4, 4, 6)
+    assert (summary.rows, summary.labeled, summary.removed) == (4, 4, 6)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 10
 
 
@@ -156,11 +156,11 @@ def test_limit_and_cap_leave_the_rest_pending(tmp_path: Path, api: str, key: str
 def test_too_many_rejects_stop_the_submission(tmp_path: Path, api: str, key: str) -> None:
     manifest = [{**row, "text": " " if row["n"] % 10 == 0 else "x"} for row in rows(3000)]
     write_rows(tmp_path / "manifest.jsonl", manifest)
-    with pytest.raises(LimitReached, match=r"100 of the first 1,000 rows are rejected") as caught:
-        label(the_job(tmp_path, api, max_rejected="9%"))
+    with pytest.raises(LimitExceeded, match=r"100 of the first 1,000 rows are rejected") as caught:
+        label(the_job(tmp_path, api, max_unlabeled="9%"))
     assert str(tmp_path / "out" / "rejects") in str(caught.value)
     assert tasks_of(api, key) == []
-    assert label(the_job(tmp_path, api, max_rejected="10%")).labeled == 2700
+    assert label(the_job(tmp_path, api, max_unlabeled="10%")).labeled == 2700
 
 
 def test_few_rows_are_not_enough_to_stop_at(tmp_path: Path, api: str, key: str) -> None:
@@ -178,7 +178,7 @@ def test_a_crash_before_the_ledger_was_written_costs_nothing(tmp_path: Path, api
         part.unlink()
     break_off(tmp_path / "out", begun)
     summary = label(job)
-    assert (summary.created, summary.adopted, summary.labeled) == (0, 40, 40)
+    assert (summary.created, summary.recovered, summary.labeled) == (0, 40, 40)
     assert len(tasks_of(api, key)) == 40
     assert not marks(tmp_path / "out")
 
@@ -194,7 +194,7 @@ def test_a_changed_row_is_reported_and_left_alone(tmp_path: Path, key: str) -> N
         changed[2]["text"] = "something else"
         write_rows(tmp_path / "manifest.jsonl", changed)
         summary = label(job)
-        assert (summary.created, summary.adopted, summary.rejected) == (0, 4, 1)
+        assert (summary.created, summary.recovered, summary.rejected) == (0, 4, 1)
         rejects = pd.read_parquet(tmp_path / "out" / "rejects")
         assert "has changed since its task" in rejects["reject_reason"][0]
         assert len(tasks_of(url, key)) == 5
@@ -259,7 +259,7 @@ def test_a_job_that_cannot_run_changes_nothing(
     write_rows(tmp_path / "manifest.jsonl", rows(3))
     label(the_job(tmp_path, api))
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    with pytest.raises(Unusable, match=words):
+    with pytest.raises(UsageError, match=words):
         label(the_job(tmp_path, api, **changes))
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
@@ -268,7 +268,7 @@ def test_a_task_that_gives_other_columns_needs_another_output(tmp_path: Path, ap
     write_rows(tmp_path / "manifest.jsonl", rows(2))
     task = {"type": "datacollection", "instruction": "?", "attachment_type": "text", "attachment": "{text}"}
     label(the_job(tmp_path, api, task={**task, "fields": {"a": "A?"}}))
-    with pytest.raises(Unusable, match="restore the task's fields"):
+    with pytest.raises(UsageError, match="restore the task's fields"):
         label(the_job(tmp_path, api, task={**task, "fields": {"a": "A?", "b": "B?"}}))
 
 
@@ -282,14 +282,14 @@ def test_two_runs_at_once_leave_no_row_twice(tmp_path: Path, key: str) -> None:
     with running() as url:
         job = the_job(tmp_path, url)
         write_rows(tmp_path / "manifest.jsonl", rows(20))
-        with closing(Run(Plan(job))) as first:
+        with closing(LabelRun(Plan(job))) as first:
             for chunk in first.chunks():
                 first.submit(chunk)
             write_rows(tmp_path / "manifest.jsonl", rows(40))
-            with closing(Run(Plan(job))) as second:
+            with closing(LabelRun(Plan(job))) as second:
                 for chunk in second.chunks():
                     second.submit(chunk)
-                while first.waiting or second.waiting:
+                while first.pending or second.pending:
                     first.collect()
                     second.collect()
                 first.finish()
@@ -304,7 +304,7 @@ def test_an_unknown_key_ends_the_run_before_anything_is_written(
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "nobody")
     write_rows(tmp_path / "manifest.jsonl", rows(3))
-    with pytest.raises(Unusable, match="does not take the key"):
+    with pytest.raises(UsageError, match="does not take the key"):
         label(the_job(tmp_path, api, scale={"url": api, "mode": "live"}))
     assert not (tmp_path / "out").exists()
 
@@ -315,7 +315,7 @@ def test_the_cap_holds_after_a_crash_though_the_list_lags(
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reconciliation, "LAG_SECONDS", 2.5)
+    monkeypatch.setattr(reconciliation, "LISTING_LAG", 2.5)
     with running(faults="lag=2s") as url:
         job = the_job(tmp_path, url, submit={"max_tasks": 20})
         write_rows(tmp_path / "manifest.jsonl", rows(20))

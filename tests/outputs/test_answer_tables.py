@@ -39,7 +39,7 @@ def submissions(attachments: Sequence[list[str]]) -> pa.Table:
             "row_id": f"r{n}",
             "row": n + 1,
             "task_id": f"t{n}",
-            "inputs": 0,
+            "input_digest": 0,
             "generation": 0,
             "created_at": NOON,
             "attachments": some,
@@ -63,7 +63,7 @@ def test_answers_of_another_shape_keep_their_place(tables: AnswerTables) -> None
     table = tables.table(LABELS, answers(said), submissions([["x"]] * 5))
     assert table["category"].to_pylist() == [["a"], None, ["b", "c"], None, ["d"]]
     assert table["row_id"].to_pylist() == [f"r{n}" for n in range(5)]
-    assert tables.unexpected == 2
+    assert tables.unparsed == 2
 
 
 @pytest.mark.parametrize(("told", "hour"), [({}, 12), ({"created_at": "2026-11-23T11:00:00Z"}, 11)])

@@ -36,7 +36,7 @@ def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 @pytest.fixture
 def job(tmp_path: Path, api: str) -> Job:
     write_rows(tmp_path, "a", "b", "c", "d")
-    return make_job(tmp_path, scale={"url": api}, completion={"every": "0.5s"})
+    return make_job(tmp_path, scale={"url": api}, collect={"poll_interval": "0.5s"})
 
 
 def write_rows(tmp_path: Path, *texts: str) -> None:
@@ -78,11 +78,11 @@ def test_all_changed_rows_are_counted_and_some_are_kept_in_memory(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label(job)
-    monkeypatch.setattr(plan, "CHANGED_KEPT", 2)
+    monkeypatch.setattr(plan, "MAX_CHANGED_SAMPLES", 2)
     write_rows(tmp_path, "A", "B", "C", "d")
     with closing(Plan(job)) as changed:
         changed.preview()
-    assert changed.counts.changed == 3
+    assert changed.progress.changed == 3
     assert [reject.row_id for reject in changed.changed] == ["r0", "r1"]
 
 
@@ -110,7 +110,7 @@ def test_relabel_changed_makes_one_new_task_for_each_row_that_changed(job: Job, 
     assert set(before["task_id"]) < set(recorded["task_id"]), "the old ones are kept"
     assert sorted(recorded["generation"]) == [0, 0, 0, 0, 0, 1, 1]
     again = label(job, relabel=Relabel.CHANGED)
-    assert (again.created, again.adopted, again.changed) == (0, 0, 0)
+    assert (again.created, again.recovered, again.changed) == (0, 0, 0)
     assert len(tasks_of(api)) == 7
 
 
@@ -128,7 +128,7 @@ def test_a_row_can_be_relabeled_again_and_again(job: Job, tmp_path: Path, api: s
 def test_a_row_is_not_twice_in_the_labels_while_its_new_task_waits(tmp_path: Path, api: str) -> None:
     with running(dialect="today", turnaround=2) as slow:
         write_rows(tmp_path, "a", "b")
-        job = make_job(tmp_path, scale={"url": slow}, completion={"every": "0.3s"})
+        job = make_job(tmp_path, scale={"url": slow}, collect={"poll_interval": "0.3s"})
         label(job)
         write_rows(tmp_path, "a", "B")
         summary = label(job, relabel=Relabel.CHANGED, wait=False)
@@ -151,7 +151,7 @@ def test_relabel_after_a_crash_adopts_the_task_that_was_made(job: Job, tmp_path:
         part.unlink()
     break_off(tmp_path / "out", begun)
     summary = label(job)
-    assert (summary.created, summary.adopted, summary.changed, summary.labeled) == (0, 1, 0, 4)
+    assert (summary.created, summary.recovered, summary.changed, summary.labeled) == (0, 1, 0, 4)
     assert set(ledger(tmp_path)["task_id"]) == set(recorded["task_id"])
     assert len(tasks_of(api)) == 5
     assert not marks(tmp_path / "out")
@@ -183,7 +183,7 @@ def test_the_cap_counts_superseded_tasks(job: Job, tmp_path: Path, api: str) -> 
     write_rows(tmp_path, "A", "B", "C", "D", "e")
     capped = make_job(tmp_path, scale={"url": api}, submit={"max_tasks": 6, "price_per_task": 2.0})
     preview = preview_of(capped, Relabel.CHANGED)
-    assert (preview.create, preview.held_back, preview.cost) == (2, 3, 4.0)
+    assert (preview.create, preview.over_cap, preview.cost) == (2, 3, 4.0)
     summary = label(capped, relabel=Relabel.CHANGED, wait=False)
     assert (summary.created, summary.cost) == (2, 12.0)
     assert adds_up(summary)
@@ -202,7 +202,7 @@ def test_relabel_errors_asks_anew_where_no_label_came_back(
     monkeypatch.setenv("SCALE_API_KEY", "test_relabel")
     write_rows(tmp_path, *[f"text {number}" for number in range(60)])
     with running(dialect=dialect, faults="seed=3, error=30%") as url:
-        job = make_job(tmp_path, scale={"url": url}, completion={"every": "0.5s"}, max_rejected="100%")
+        job = make_job(tmp_path, scale={"url": url}, collect={"poll_interval": "0.5s"}, max_unlabeled="100%")
         first = label(job)
         failed = set(pd.read_parquet(tmp_path / "out" / "errors")["row_id"])
         assert 0 < first.error == len(failed) < 60
@@ -224,9 +224,9 @@ def test_relabel_errors_asks_anew_where_no_label_came_back(
 
 def test_another_runs_answers_for_a_superseded_task_do_not_come_back(job: Job, tmp_path: Path, api: str) -> None:
     """A run that waits does not know that another one has had a row relabeled; its look at the answers must."""
-    from labelflow.operations.label import Run
+    from labelflow.operations.label import LabelRun
 
-    with closing(Run(Plan(job))) as waiting:
+    with closing(LabelRun(Plan(job))) as waiting:
         for chunk in waiting.chunks():
             waiting.submit(chunk)
         waiting.finish_submission()

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from labelflow.errors import Unusable
-from labelflow.planning.task_requests import LONGEST_ID, Binder, unique_id
-from labelflow.records import BoundRow, ManifestRow, Rejected
+from labelflow.errors import UsageError
+from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
+from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from tests.support.jobs import make_job
 
 COLUMNS: dict[str, pa.DataType] = {
@@ -24,13 +24,13 @@ SCHEMA = pa.schema(COLUMNS)
 BOXES = {"type": "annotation", "attachment": "{text}", "objects_to_annotate": "{labels}"}
 
 
-def bind(tmp_path: Path, values: dict[str, Any], **changes: Any) -> BoundRow | Rejected:
-    return Binder(make_job(tmp_path, **changes), SCHEMA).bind(ManifestRow(1, values))
+def bind(tmp_path: Path, values: dict[str, Any], **changes: Any) -> PreparedRow | RejectedRow:
+    return TaskRequestBuilder(make_job(tmp_path, **changes), SCHEMA).build(ManifestRow(1, values))
 
 
 def test_a_row_becomes_a_request(tmp_path: Path) -> None:
     bound = bind(tmp_path, {"id": 7, "text": "hello", "n": 3}, metadata=["n"])
-    assert isinstance(bound, BoundRow)
+    assert isinstance(bound, PreparedRow)
     assert (bound.row_id, bound.unique_id) == ("7", "job/7")
     assert bound.params == {
         "instruction": "What is it about?",
@@ -43,7 +43,7 @@ def test_a_row_becomes_a_request(tmp_path: Path) -> None:
 
 def test_a_list_column_stays_a_list_and_s3_stays_s3(tmp_path: Path) -> None:
     bound = bind(tmp_path, {"id": "1", "text": "s3://b/k.jpg", "labels": ["car"]}, task=BOXES)
-    assert isinstance(bound, BoundRow)
+    assert isinstance(bound, PreparedRow)
     assert bound.params["objects_to_annotate"] == ["car"]
     assert [(a.uri, a.attachment_type) for a in bound.attachments] == [("s3://b/k.jpg", "image")]
     assert bound.params["attachment"] == "s3://b/k.jpg"
@@ -76,7 +76,7 @@ def test_what_is_wrong_with_a_row_is_named(
     tmp_path: Path, values: dict[str, Any], changes: dict[str, Any], field: str, reason: str
 ) -> None:
     rejected = bind(tmp_path, values, **changes)
-    assert isinstance(rejected, Rejected)
+    assert isinstance(rejected, RejectedRow)
     assert rejected.problem.field == field
     assert reason in rejected.problem.reason
     assert rejected.problem.fix
@@ -91,14 +91,14 @@ def test_what_is_wrong_with_a_row_is_named(
     ],
 )
 def test_a_column_that_the_manifest_lacks_ends_the_run(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(Unusable, match=words):
-        Binder(make_job(tmp_path, **changes), SCHEMA)
+    with pytest.raises(UsageError, match=words):
+        TaskRequestBuilder(make_job(tmp_path, **changes), SCHEMA)
 
 
 def test_the_identity_of_a_row_is_its_content(tmp_path: Path) -> None:
     def fingerprint(values: dict[str, Any], **changes: Any) -> str:
         bound = bind(tmp_path, {"id": "1", "labels": ["car"], **values}, **changes)
-        assert isinstance(bound, BoundRow)
+        assert isinstance(bound, PreparedRow)
         return bound.fingerprint
 
     first = fingerprint({"text": "hello"})
@@ -114,7 +114,7 @@ def test_the_identity_of_a_row_is_its_content(tmp_path: Path) -> None:
 def test_unique_ids_do_not_collide_and_stay_short() -> None:
     assert unique_id("a", "b/c") != unique_id("a.b", "c")
     long = unique_id("job", "x" * 1000)
-    assert len(long) <= LONGEST_ID
+    assert len(long) <= MAX_UNIQUE_ID_CHARS
     assert long != unique_id("job", "x" * 1001)
     assert unique_id("job", "1", 2) == "job/1#2"
 
@@ -122,7 +122,7 @@ def test_unique_ids_do_not_collide_and_stay_short() -> None:
 def test_times_and_numbers_reach_json(tmp_path: Path) -> None:
     schema = pa.schema([("id", pa.int64()), ("text", pa.timestamp("ms", "UTC"))])
     when = datetime(2026, 11, 23, tzinfo=UTC)
-    bound = Binder(make_job(tmp_path), schema).bind(ManifestRow(1, {"id": 1, "text": when}))
-    assert isinstance(bound, BoundRow)
+    bound = TaskRequestBuilder(make_job(tmp_path), schema).build(ManifestRow(1, {"id": 1, "text": when}))
+    assert isinstance(bound, PreparedRow)
     assert bound.params["attachment"] == "2026-11-23T00:00:00+00:00"
     assert bound.source == {"id": 1}

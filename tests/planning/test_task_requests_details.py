@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labelflow.errors import Interrupted
+from labelflow.errors import RunAborted
 from labelflow.manifests import open_manifest
-from labelflow.outputs.rejects import FILE, publish
-from labelflow.planning.task_requests import LONGEST_ID, Binder, unique_id
+from labelflow.outputs.rejects import FILE, write_rejects
+from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
 from labelflow.problems import Problem
-from labelflow.records import BoundRow, ManifestRow, Rejected
+from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.scale.task_types import task_type
 from labelflow.storage.folder import LocalFolder
 from tests.support.jobs import make_job
@@ -23,9 +23,9 @@ COLUMNS: dict[str, pa.DataType] = {"id": pa.string(), "text": pa.string(), "n": 
 SCHEMA = pa.schema(COLUMNS)
 
 
-def bound(tmp_path: Path, values: dict[str, Any], schema: pa.Schema = SCHEMA, **changes: Any) -> BoundRow:
-    row = Binder(make_job(tmp_path, **changes), schema).bind(ManifestRow(1, values))
-    assert isinstance(row, BoundRow)
+def bound(tmp_path: Path, values: dict[str, Any], schema: pa.Schema = SCHEMA, **changes: Any) -> PreparedRow:
+    row = TaskRequestBuilder(make_job(tmp_path, **changes), schema).build(ManifestRow(1, values))
+    assert isinstance(row, PreparedRow)
     return row
 
 
@@ -48,15 +48,15 @@ def test_what_the_contract_does_not_know_is_sent_all_the_same(tmp_path: Path) ->
 
 
 def test_a_common_parameter_from_a_column_is_checked_row_by_row(tmp_path: Path) -> None:
-    binder = Binder(make_job(tmp_path, task__urgency="{text}"), SCHEMA)
-    assert isinstance(binder.bind(ManifestRow(1, {"id": "1", "text": "week"})), BoundRow)
-    bad = binder.bind(ManifestRow(2, {"id": "2", "text": "soon"}))
-    assert isinstance(bad, Rejected)
+    binder = TaskRequestBuilder(make_job(tmp_path, task__urgency="{text}"), SCHEMA)
+    assert isinstance(binder.build(ManifestRow(1, {"id": "1", "text": "week"})), PreparedRow)
+    bad = binder.build(ManifestRow(2, {"id": "2", "text": "soon"}))
+    assert isinstance(bad, RejectedRow)
     assert bad.problem.field == "urgency"
 
 
 def test_an_id_is_hashed_only_where_it_is_too_long() -> None:
-    most = "x" * (LONGEST_ID - len("job/"))
+    most = "x" * (MAX_UNIQUE_ID_CHARS - len("job/"))
     assert unique_id("job", most) == f"job/{most}"
     assert unique_id("job", most + "x").startswith("job/sha256-")
 
@@ -65,7 +65,7 @@ def test_dictionary_columns_are_carried_as_what_they_hold(tmp_path: Path) -> Non
     kind = pa.dictionary(pa.int8(), pa.string())
     schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("camera", kind)])
     job = make_job(tmp_path, metadata=["camera"])
-    assert Binder(job, schema).source_type == pa.struct([("id", pa.string()), ("camera", pa.string())])
+    assert TaskRequestBuilder(job, schema).source_type == pa.struct([("id", pa.string()), ("camera", pa.string())])
     assert bound(tmp_path, {"id": "1", "text": "x", "camera": "left"}, schema, metadata=["camera"]).source == {
         "id": "1",
         "camera": "left",
@@ -74,7 +74,7 @@ def test_dictionary_columns_are_carried_as_what_they_hold(tmp_path: Path) -> Non
 
 def test_the_types_that_a_folder_was_begun_with_hold(tmp_path: Path) -> None:
     begun = pa.struct([("id", pa.string()), ("n", pa.float64())])
-    binder = Binder(make_job(tmp_path, metadata=["n"]), SCHEMA, begun)
+    binder = TaskRequestBuilder(make_job(tmp_path, metadata=["n"]), SCHEMA, begun)
     assert binder.source_type == begun
 
 
@@ -82,18 +82,18 @@ def test_rejects_are_in_order_and_keep_types_texts_and_no_signature(tmp_path: Pa
     folder = LocalFolder(str(tmp_path))
     reason = "https://b.example/k.jpg?X-Amz-Signature=5ec2e7 answered 403"
     rejected = [
-        Rejected(ManifestRow(9, {"id": "b", "n": 2}), "b", Problem("attachment", reason, "correct it")),
-        Rejected(ManifestRow(4, {}, None, '{"id": 4'), None, Problem("(line)", "is no valid JSON", "mend it")),
-        Rejected(ManifestRow(2, {"id": "a", "n": 1}), "a", Problem("text", "is null", "give it a value")),
+        RejectedRow(ManifestRow(9, {"id": "b", "n": 2}), "b", Problem("attachment", reason, "correct it")),
+        RejectedRow(ManifestRow(4, {}, None, '{"id": 4'), None, Problem("(line)", "is no valid JSON", "mend it")),
+        RejectedRow(ManifestRow(2, {"id": "a", "n": 1}), "a", Problem("text", "is null", "give it a value")),
     ]
-    publish(folder, rejected, SCHEMA)
+    write_rejects(folder, rejected, SCHEMA)
     table = pq.read_table(tmp_path / FILE)
     assert table["reject_row"].to_pylist() == [2, 4, 9]
     assert table["n"].type == pa.int64()
     assert table["n"].to_pylist() == [1, None, 2]
     assert table["reject_text"].to_pylist() == [None, '{"id": 4', None]
     assert table["reject_reason"].to_pylist()[2] == "https://b.example/k.jpg answered 403"
-    publish(folder, [], SCHEMA)
+    write_rejects(folder, [], SCHEMA)
     assert not (tmp_path / FILE).exists()
 
 
@@ -121,7 +121,7 @@ def test_a_manifest_that_breaks_off_ends_the_run_and_not_the_data_set(tmp_path: 
     content[start : start + 2000] = bytes(2000)
     path.write_bytes(content)
     rows = open_manifest(str(path)).rows
-    with pytest.raises(Interrupted, match=r"cannot be read after row [1-9]"):
+    with pytest.raises(RunAborted, match=r"cannot be read after row [1-9]"):
         list(rows)
 
 

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelflow.accounting.summary import DoesNotAddUp, Summary
-from labelflow.concurrency.stop_token import Stop
-from labelflow.errors import LabelingError
+from labelflow.accounting.summary import CountMismatch, Summary
+from labelflow.concurrency.stop_token import StopToken
+from labelflow.errors import LabelflowError
 from labelflow.jobs.job import Job
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.scale.errors import ScaleError
 from labelflow.scale.task_types import task_type
@@ -123,7 +123,7 @@ odd_pages = st.builds(
 )
 
 
-class Hurried(Stop):
+class Hurried(StopToken):
     """Does not wait between two tries."""
 
     def pause(self, seconds: float) -> None:
@@ -148,22 +148,22 @@ def job_for(folder: Path, scripted: Scripted, name: str, rows: dict[str, Any]) -
     """A job of that type, with one row for each response."""
     (folder / "manifest.jsonl").write_text("".join(json.dumps({"id": row}) + "\n" for row in rows))
     url = f"{scripted.url}"
-    return make_job(folder, task=TASKS[name], attachments={"check": "off"}, scale={"url": url}, max_rejected=1.0)
+    return make_job(folder, task=TASKS[name], attachments={"check": "off"}, scale={"url": url}, max_unlabeled=1.0)
 
 
 def carry_out(job: Job) -> Summary | None:
     """A run; None where one message says why it ended early."""
     try:
-        with within(SECONDS), closing(Run(Plan(job, stop=Hurried()))) as run:
+        with within(SECONDS), closing(LabelRun(Plan(job, stop=Hurried()))) as run:
             for chunk in run.chunks():
                 run.submit(chunk)
             run.finish_submission()
             for _ in range(LOOKS):
                 run.collect()
             return run.finish()
-    except (LabelingError, ScaleError) as error:
+    except (LabelflowError, ScaleError) as error:
         check_message(str(error))
-        if isinstance(error, DoesNotAddUp):
+        if isinstance(error, CountMismatch):
             raise
         return None
 
@@ -228,7 +228,7 @@ def test_an_odd_answer_is_kept_whole_and_does_not_stop_the_others(
         labeled = [response for response in read.values() if is_label(response)]
         assert (summary.labeled, summary.error) == (len(labeled), len(read) - len(labeled))
         assert summary.pending == len(answers) - len(read)
-        assert summary.unexpected == sum(not is_promised(name, response) for response in labeled)
+        assert summary.unparsed == sum(not is_promised(name, response) for response in labeled)
 
 
 @cases(ordinary=40, share=0.5)

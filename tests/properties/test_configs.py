@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelflow.errors import LabelingError, Unusable
+from labelflow.errors import LabelflowError, UsageError
 from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
 from labelflow.planning.plan import Plan
@@ -29,7 +29,7 @@ TASKS = [{"type": name, **own_params(made["request"])} for name, made in example
 SECTIONS: dict[str, dict[str, Any]] = {
     "attachments": {"check": "off", "presign": "7d"},
     "submit": {"concurrency": 4, "rate": "50/s", "max_tasks": 5, "price_per_task": 0.08, "max_cost": 4},
-    "completion": {"wait": "poll", "every": "30s", "give_up_after": "8d"},
+    "collect": {"wait": "poll", "poll_interval": "30s", "timeout": "8d"},
     "scale": {"url": "http://127.0.0.1:9/v1", "key": "env:SCALE_API_KEY", "mode": "test"},
 }
 KEYS = st.sampled_from(
@@ -146,7 +146,7 @@ def load(folder: Path, content: bytes) -> Job | None:
     try:
         with within(SECONDS):
             return load_job(str(path))
-    except Unusable as error:
+    except UsageError as error:
         check_message(str(error))
         lines = str(error).split("\n")
     assert all(line.startswith(str(path)) for line in lines)
@@ -159,10 +159,10 @@ def preview(job: Job) -> None:
     try:
         with within(SECONDS), closing(Plan(job)) as plan:
             found = plan.preview()
-    except LabelingError as error:
+    except LabelflowError as error:
         check_message(str(error))
         return
-    assert found.rows == found.create + found.reject + found.skip + found.held_back
+    assert found.rows == found.create + found.reject + found.unchanged + found.over_cap
     for reject in plan.rejected:
         check_message(str(reject.problem))
 

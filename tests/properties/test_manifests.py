@@ -20,13 +20,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelflow.errors import LabelingError
+from labelflow.errors import LabelflowError
 from labelflow.jobs.job import Job
 from labelflow.manifests import open_manifest
 from labelflow.outputs import rejects
 from labelflow.planning.plan import Plan
-from labelflow.planning.task_requests import plain
-from labelflow.records import Rejected
+from labelflow.planning.task_requests import to_json_value
+from labelflow.records import RejectedRow
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from tests.properties.conftest import case_folder, cases, check_message, within
@@ -192,7 +192,7 @@ def job_for(folder: Path, suffix: str, content: bytes, changes: dict[str, Any]) 
     """A job whose manifest is the bytes."""
     path = folder / f"manifest.{suffix}"
     path.write_bytes(with_fillers(content))
-    return make_job(folder, **{"manifest__uri": str(path), "max_rejected": 1.0, **changes})
+    return make_job(folder, **{"manifest__uri": str(path), "max_unlabeled": 1.0, **changes})
 
 
 def go_through(job: Job) -> Plan | None:
@@ -200,11 +200,11 @@ def go_through(job: Job) -> Plan | None:
     try:
         with within(SECONDS), closing(Plan(job)) as plan:
             bound = [row for chunk in plan.chunks() for row in plan.check(chunk)[0]]
-    except LabelingError as error:
+    except LabelflowError as error:
         check_message(str(error))
         return None
     numbers = sorted([row.row.number for row in bound] + [reject.row.number for reject in plan.rejected])
-    assert numbers == list(range(1, plan.counts.read + 1)), "a row is lost, or in two outcomes"
+    assert numbers == list(range(1, plan.progress.read + 1)), "a row is lost, or in two outcomes"
     assert len({row.row_id for row in bound}) == len(bound)
     for row in bound:
         orjson.dumps([row.params, row.common])
@@ -215,7 +215,7 @@ def go_through(job: Job) -> Plan | None:
 def same_value(before: Any, after: Any) -> bool:
     """Whether a value came back, be it as the text that stands for it."""
     if isinstance(after, str) and not isinstance(before, str):
-        return bool(orjson.loads(after) == plain(before)) if after else False
+        return bool(orjson.loads(after) == to_json_value(before)) if after else False
     if isinstance(before, dict) and isinstance(after, dict):
         return all(same_value(value, after.get(key)) for key, value in before.items())
     if isinstance(before, list) and isinstance(after, list):
@@ -225,7 +225,7 @@ def same_value(before: Any, after: Any) -> bool:
 
 def check_rejects(plan: Plan) -> Plan | None:
     """The rejects file has one row for each rejected row, nothing of it is lost, and it is a manifest."""
-    rejects.publish(plan.folder, plan.rejected, plan.manifest.schema)
+    rejects.write_rejects(plan.folder, plan.rejected, plan.manifest.schema)
     if not plan.rejected:
         return None
     uri = f"{plan.folder.uri}/{rejects.FILE}"
@@ -239,11 +239,11 @@ def check_rejects(plan: Plan) -> Plan | None:
     )
     again = go_through(job)
     assert again is not None, "the rejects are no manifest"
-    assert again.counts.read == len(plan.rejected)
+    assert again.progress.read == len(plan.rejected)
     return again
 
 
-def check_reject(reject: Rejected, row: Any) -> None:
+def check_reject(reject: RejectedRow, row: Any) -> None:
     """One row of the rejects file says what is wrong, and holds all that the manifest's row did."""
     check_message(str(reject.problem))
     assert row["reject_reason"]
@@ -267,7 +267,7 @@ def test_every_row_is_in_one_outcome_and_its_reject_can_be_mended(
             return
         if suffix == "jsonl":
             lines = with_fillers(content).removeprefix(BOM).split(b"\n")
-            assert plan.counts.read == sum(bool(line) and not line.isspace() for line in lines)
+            assert plan.progress.read == sum(bool(line) and not line.isspace() for line in lines)
         again = check_rejects(plan)
         if again is not None and again.rejected:
             texts = {reject.row.number: reject.row.text for reject in plan.rejected}
@@ -290,11 +290,11 @@ def test_a_whole_run_accounts_for_every_row_and_makes_one_task_for_each_good_one
 ) -> None:
     key = f"test_{uuid.uuid4().hex}"
     with case_folder() as folder, mock.patch.dict(os.environ, {"SCALE_API_KEY": key}), ScaleClient(key, api) as client:
-        job = job_for(folder, *manifest, {**changes, "scale__url": api, "completion__every": "0.2s"})
+        job = job_for(folder, *manifest, {**changes, "scale__url": api, "collect__poll_interval": "0.2s"})
         try:
             with within(SECONDS):
                 summary = label(job)
-        except LabelingError as error:
+        except LabelflowError as error:
             check_message(str(error))
             assert not list(client.list_tasks()), "tasks were made"
             return

@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from labelflow.errors import StoreTrouble
+from labelflow.errors import StorageError
 from labelflow.storage.folder import LocalFolder
 from labelflow.tables import compaction, external_sort
 from labelflow.tables.compaction import compact, finish_compaction
-from labelflow.tables.key_index import Numbers
-from labelflow.tables.schemas import parts, read_part, texts, to_parquet
+from labelflow.tables.key_index import Int64Array
+from labelflow.tables.schemas import list_parts, read_part, strings, to_parquet
 
 PREFIX = "labels/"
 ORDER = {f"t{number}": number for number in range(1, 13)}
 
 
-def order(tasks: Sequence[str]) -> Numbers:
+def order(tasks: Sequence[str]) -> Int64Array:
     return np.array([ORDER[task] for task in tasks], np.int64)
 
 
@@ -33,7 +33,7 @@ def put(folder: LocalFolder, name: str, numbers: list[int]) -> None:
 
 def visible(folder: LocalFolder) -> list[str]:
     """The tasks that a reader sees."""
-    return [task for name in parts(folder, PREFIX) for task in texts(read_part(folder, name), "task_id")]
+    return [task for name in list_parts(folder, PREFIX) for task in strings(read_part(folder, name), "task_id")]
 
 
 class Crash(BaseException):
@@ -85,7 +85,7 @@ def test_merged_parts_are_sorted_and_nothing_else_is_left(tmp_path: Path) -> Non
     folder = filled(tmp_path)
     compact(folder, PREFIX, order)
     assert visible(folder) == list(ORDER)
-    assert len(parts(folder, PREFIX)) == 1
+    assert len(list_parts(folder, PREFIX)) == 1
     assert [path.name for path in (tmp_path / "_ledger").rglob("*") if path.is_file()] == []
 
 
@@ -112,7 +112,7 @@ def test_files_are_merged_up_to_a_size(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(external_sort, "GROUP_ROWS", 3)
     monkeypatch.setattr(external_sort, "FILE_BYTES", 2 * max(file.size for file in folder.list(PREFIX)) + 1)
     compact(folder, PREFIX, order)
-    assert 1 < len(parts(folder, PREFIX)) < 4
+    assert 1 < len(list_parts(folder, PREFIX)) < 4
     assert sorted(visible(folder), key=ORDER.__getitem__) == list(ORDER)
 
 
@@ -155,7 +155,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(StoreTrouble, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         folder.write("file", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
 

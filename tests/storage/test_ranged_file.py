@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from labelflow.storage.ranged_file import RangedFile, TooMuchRead
+from labelflow.storage.ranged_file import RangedFile, ReadBudgetExceeded
 from tests.support.media_server import picture
 
 CONTENT = random.Random(1).randbytes(100_000)
@@ -93,9 +93,9 @@ def test_a_budget_ends_the_reading() -> None:
     file.seek(50_000)
     file.read(1)
     file.seek(70_000)
-    with pytest.raises(TooMuchRead):
+    with pytest.raises(ReadBudgetExceeded):
         file.read(1)
-    assert isinstance(file.failure, TooMuchRead)
+    assert isinstance(file.failure, ReadBudgetExceeded)
     assert len(source.asked) == 2
 
 

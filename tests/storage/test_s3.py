@@ -154,18 +154,18 @@ def test_an_endpoint_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         error = error_of("s3://bucket/key")
     said = s3.explain(error, "s3://bucket/key")
     assert said.reason == f"S3 at {url} does not answer"
-    assert said.everywhere
+    assert said.is_systemic
 
 
 def test_credentials_that_are_not_accepted(strict_s3: StrictS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOBODYNOBODY")
     said = s3.explain(error_of("s3://bucket/key"), "s3://bucket/key")
-    assert said.everywhere
+    assert said.is_systemic
     assert said.reason == "S3 does not accept the credentials (InvalidAccessKeyId)"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", AWS["AWS_ACCESS_KEY_ID"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
     said = s3.explain(error_of("s3://bucket/key"), "s3://bucket/key")
-    assert said.everywhere
+    assert said.is_systemic
     assert "wrong-secret" not in f"{said}"
 
 

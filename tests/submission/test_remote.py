@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from labelflow.concurrency.lease import LeaseLost
-from labelflow.errors import LimitReached, Unusable
+from labelflow.errors import LimitExceeded, UsageError
 from labelflow.jobs.job import Job
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import Relabel
 from labelflow.records import ChunkReport
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.submission import remote
-from labelflow.submission.remote import Errand, carry_out
+from labelflow.submission.remote import WorkItem, execute
 from tests.support.jobs import make_job
 
 KEY = "test_elsewhere"
@@ -47,10 +47,10 @@ def the_job(folder: Path, api: str, **changes: Any) -> Job:
     return make_job(folder, name=folder.name, scale={"url": api}, runner="dask", **changes)
 
 
-def in_another_process(errand: Errand) -> ChunkReport:
+def in_another_process(errand: WorkItem) -> ChunkReport:
     """As it arrives there: nothing of this process is shared, but for what earlier errands have opened."""
-    arrived: Errand = pickle.loads(pickle.dumps(errand))
-    report: ChunkReport = pickle.loads(pickle.dumps(carry_out(arrived)))
+    arrived: WorkItem = pickle.loads(pickle.dumps(errand))
+    report: ChunkReport = pickle.loads(pickle.dumps(execute(arrived)))
     return report
 
 
@@ -61,13 +61,13 @@ def made(job: Job) -> Counter[str]:
 
 def test_an_errand_that_is_carried_out_twice_makes_no_second_task(tmp_path: Path, api: str) -> None:
     job = the_job(tmp_path, api)
-    with closing(Run(Plan(job))) as run:
+    with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
-        errand = run.errand(chunk, workers=2)
+        errand = run.make_work_item(chunk, workers=2)
         first = in_another_process(errand)
         again = in_another_process(errand)  # its first worker has died before it could tell
-        assert (first.created, again.created, again.adopted, len(again.rejected)) == (ROWS - 1, 0, ROWS - 1, 1)
-        run.take_over(errand, again)
+        assert (first.created, again.created, again.recovered, len(again.rejected)) == (ROWS - 1, 0, ROWS - 1, 1)
+        run.record_result(errand, again)
         run.finish_submission()
         run.collect()
         summary = run.finish()
@@ -78,39 +78,39 @@ def test_an_errand_that_is_carried_out_twice_makes_no_second_task(tmp_path: Path
 
 def test_what_a_chunk_may_create_is_taken_out_of_the_cap_and_given_back(tmp_path: Path, api: str) -> None:
     job = the_job(tmp_path, api, submit={"max_tasks": ROWS + 5})
-    with closing(Run(Plan(job))) as run:
+    with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
-        errand = run.errand(chunk, workers=1)
-        other = run.errand(chunk, workers=1)
+        errand = run.make_work_item(chunk, workers=1)
+        other = run.make_work_item(chunk, workers=1)
         assert (errand.tasks, other.tasks) == (ROWS, 5)
         report = in_another_process(errand)
-        assert report.unspent == 1  # of the row that is rejected
-        run.take_over(errand, report)
-        assert run.errand(chunk, workers=1).tasks == 1
+        assert report.unused_budget == 1  # of the row that is rejected
+        run.record_result(errand, report)
+        assert run.make_work_item(chunk, workers=1).tasks == 1
 
 
 def test_the_first_rows_of_a_chunk_get_what_may_be_created(tmp_path: Path, api: str) -> None:
     job = the_job(tmp_path, api, submit={"max_tasks": 4})
-    with closing(Run(Plan(job))) as run:
+    with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
-        errand = run.errand(chunk, workers=1)
+        errand = run.make_work_item(chunk, workers=1)
         report = in_another_process(errand)
         assert in_another_process(errand).created == 0
         assert sorted(made(job)) == [f"{tmp_path.name}-{number}" for number in range(4)]
-        assert len(report.held_back) == ROWS - 5
+        assert len(report.over_cap) == ROWS - 5
 
 
 def test_a_worker_shares_the_rate_with_the_others(tmp_path: Path, api: str) -> None:
-    with closing(Run(Plan(the_job(tmp_path, api, submit={"rate": "90/s"})))) as run:
+    with closing(LabelRun(Plan(the_job(tmp_path, api, submit={"rate": "90/s"})))) as run:
         (chunk,) = run.chunks()
-        assert run.errand(chunk, workers=3).rate == 30
+        assert run.make_work_item(chunk, workers=3).rate == 30
 
 
 def test_nothing_is_sent_for_a_run_that_is_gone(tmp_path: Path, api: str) -> None:
     job = the_job(tmp_path, api)
-    with closing(Run(Plan(job))) as run:
+    with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
-        errand = run.errand(chunk, workers=1)
+        errand = run.make_work_item(chunk, workers=1)
     with pytest.raises(LeaseLost):
         in_another_process(errand)
     assert made(job) == Counter()
@@ -118,27 +118,27 @@ def test_nothing_is_sent_for_a_run_that_is_gone(tmp_path: Path, api: str) -> Non
 
 def test_an_errand_without_a_report_leaves_a_mark(tmp_path: Path, api: str) -> None:
     job = the_job(tmp_path, api)
-    with closing(Run(Plan(job))) as run:
+    with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
-        run.errand(chunk, workers=1)
+        run.make_work_item(chunk, workers=1)
         run.finish_submission()
     assert len(list((tmp_path / "out" / "_ledger" / "runs").glob("*"))) == 1
 
 
 def test_too_many_rejects_keep_further_errands_back(tmp_path: Path, api: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelflow.planning.plan.ENOUGH_ROWS", 10)
-    with closing(Run(Plan(the_job(tmp_path, api, max_rejected=0)))) as run:
+    monkeypatch.setattr("labelflow.planning.plan.MIN_ROWS_FOR_LIMIT", 10)
+    with closing(LabelRun(Plan(the_job(tmp_path, api, max_unlabeled=0)))) as run:
         (chunk,) = run.chunks()
-        errand = run.errand(chunk, workers=1)
-        run.take_over(errand, in_another_process(errand))
-        with pytest.raises(LimitReached):
-            run.errand(chunk, workers=1)
+        errand = run.make_work_item(chunk, workers=1)
+        run.record_result(errand, in_another_process(errand))
+        with pytest.raises(LimitExceeded):
+            run.make_work_item(chunk, workers=1)
 
 
 def test_relabeling_and_servers_without_unique_id_are_refused(tmp_path: Path, api: str) -> None:
     job = the_job(tmp_path, api)
-    with pytest.raises(Unusable, match="rows are relabeled by one process only; use runner: threads"):
-        Run(Plan(job, relabel=Relabel.CHANGED))
-    with running(dialect="2017") as old, pytest.raises(Unusable, match="does not know unique_id"):
-        Run(Plan(the_job(tmp_path, old)))
-    remote._branches.clear()
+    with pytest.raises(UsageError, match="rows are relabeled by one process only; use runner: threads"):
+        LabelRun(Plan(job, relabel=Relabel.CHANGED))
+    with running(dialect="2017") as old, pytest.raises(UsageError, match="does not know unique_id"):
+        LabelRun(Plan(the_job(tmp_path, old)))
+    remote._workers.clear()

@@ -123,7 +123,7 @@ def test_an_answer_of_another_shape_leaves_the_row_to_the_next_run(
     assert (first.labeled, first.pending, first.not_submitted) == (ROWS - 1, 1, 1)
     assert marks(tmp_path / "out")
     second = label(job)
-    assert (second.labeled, second.created, second.adopted) == (ROWS, 0, 1)
+    assert (second.labeled, second.created, second.recovered) == (ROWS, 0, 1)
     assert len(api.tasks) == ROWS
     assert not marks(tmp_path / "out")
 
@@ -159,5 +159,5 @@ def test_two_runs_of_one_job_share_its_tasks(scripted: Scripted, job: Job, tmp_p
     api = Api(scripted, True, lambda *_: None)
     elsewhere = job.model_copy(update={"output": str(tmp_path / "elsewhere")})
     assert label(job).created == ROWS
-    assert label(elsewhere).adopted == ROWS
+    assert label(elsewhere).recovered == ROWS
     assert len(api.tasks) == ROWS

@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 
-from labelflow.concurrency.stop_token import Stop
-from labelflow.errors import Stopped, Unusable
+from labelflow.concurrency.stop_token import StopToken
+from labelflow.errors import Cancelled, UsageError
 from labelflow.jobs.job import Job
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning import plan as planning
 from labelflow.planning.plan import Plan
 from labelflow.submission import reconciliation
@@ -87,7 +87,7 @@ def the_job(tmp_path: Path, scripted: Scripted, monkeypatch: pytest.MonkeyPatch)
 
     def made(**changes: Any) -> Job:
         defaults = {"scale": {"url": scripted.url}, "submit": {"concurrency": 4}}
-        return make_job(tmp_path, **{**defaults, "completion": {"every": "0.1s", "give_up_after": "5s"}, **changes})
+        return make_job(tmp_path, **{**defaults, "collect": {"poll_interval": "0.1s", "timeout": "5s"}, **changes})
 
     return made
 
@@ -112,7 +112,7 @@ def test_a_crashs_task_is_found_though_the_servers_clock_is_behind(
 ) -> None:
     api = LateApi(scripted, False, of_row("r4", ODD))
     assert label(the_job()).not_submitted == 1
-    assert (label(the_job()).adopted, len(api.tasks)) == (1, ROWS)
+    assert (label(the_job()).recovered, len(api.tasks)) == (1, ROWS)
     assert not marks(tmp_path / "out")
 
 
@@ -138,7 +138,7 @@ def test_another_jobs_tasks_are_not_taken_for_those_of_a_crash(
     api.tasks = first.tasks
     break_off(tmp_path / "other", datetime(2026, 1, 1, tzinfo=UTC))
     summary = label(the_job(name="other", output=str(tmp_path / "other")))
-    assert (summary.created, summary.adopted, summary.rejected) == (ROWS, 0, 0)
+    assert (summary.created, summary.recovered, summary.rejected) == (ROWS, 0, 0)
 
 
 def test_a_foreign_task_that_holds_the_id_is_not_adopted(
@@ -156,7 +156,7 @@ def test_a_foreign_task_that_holds_the_id_is_not_adopted(
 
     api = Api(scripted, True, fault)
     summary = label(the_job())
-    assert (summary.labeled, summary.rejected, summary.adopted) == (ROWS - 1, 1, 0)
+    assert (summary.labeled, summary.rejected, summary.recovered) == (ROWS - 1, 1, 0)
     assert foreign not in set(pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")["task_id"])
 
 
@@ -175,7 +175,7 @@ def test_the_holder_of_an_id_is_found_by_it_where_its_task_is_not_named(
 
     api = Reticent(scripted, True, NO_FAULT)
     label(the_job())
-    assert label(the_job(output=str(tmp_path / "elsewhere"))).adopted == ROWS
+    assert label(the_job(output=str(tmp_path / "elsewhere"))).recovered == ROWS
     assert len(api.tasks) == ROWS
 
 
@@ -198,7 +198,7 @@ def test_what_a_crash_left_stays_open_until_its_row_has_come_by(
     before = since(tmp_path / "out")
     label(the_job(), limit=3)
     assert since(tmp_path / "out") == before, "the tasks of the crash are older than this run"
-    assert label(the_job()).adopted == 1
+    assert label(the_job()).recovered == 1
     assert len(api.tasks) == ROWS
     assert not marks(tmp_path / "out")
 
@@ -210,7 +210,7 @@ def test_a_run_that_follows_a_crash_does_not_forget_since_when(
     label(the_job())
     before = since(tmp_path / "out")
     time.sleep(0.01)
-    with closing(Run(Plan(the_job()))) as run:
+    with closing(LabelRun(Plan(the_job()))) as run:
         for chunk in run.chunks():
             run.submit(chunk)
         assert since(tmp_path / "out") == before
@@ -238,9 +238,9 @@ def test_the_cap_holds_over_chunks(
 def test_a_stop_ends_the_chunk_and_keeps_what_was_made(
     scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
 ) -> None:
-    stop = Stop()
+    stop = StopToken()
     api = Api(scripted, True, lambda number, _: stop.set() if number == 3 else None)
-    with closing(Run(Plan(the_job(submit={"concurrency": 1}), stop=stop))) as run, pytest.raises(Stopped):
+    with closing(LabelRun(Plan(the_job(submit={"concurrency": 1}), stop=stop))) as run, pytest.raises(Cancelled):
         run.submit(next(run.chunks()))
     assert len(api.tasks) == 3
     recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
@@ -248,7 +248,7 @@ def test_a_stop_ends_the_chunk_and_keeps_what_was_made(
 
 
 def test_a_stop_ends_the_pause_before_a_retry(scripted: Scripted, the_job: Callable[..., Job]) -> None:
-    stop = Stop()
+    stop = StopToken()
     wait = Answer(False, (503, {"error": "busy"}, {"Retry-After": "8"}))
 
     def fault(number: int, request: dict[str, Any]) -> Answer | None:
@@ -258,9 +258,9 @@ def test_a_stop_ends_the_pause_before_a_retry(scripted: Scripted, the_job: Calla
         return wait
 
     Api(scripted, True, fault)
-    with closing(Run(Plan(the_job(submit={"concurrency": 1}), stop=stop))) as run:
+    with closing(LabelRun(Plan(the_job(submit={"concurrency": 1}), stop=stop))) as run:
         start = time.monotonic()
-        with pytest.raises(Stopped):
+        with pytest.raises(Cancelled):
             run.submit(next(run.chunks()))
         assert time.monotonic() - start < 4
 
@@ -275,8 +275,8 @@ def test_the_rate_is_kept(scripted: Scripted, the_job: Callable[..., Job]) -> No
 
 def test_pauses_grow_and_end_with_the_patience(scripted: Scripted, the_job: Callable[..., Job]) -> None:
     Api(scripted, True, NO_FAULT)
-    with closing(Run(Plan(the_job(completion={"every": "0.3s", "give_up_after": "0.9s"})))) as run:
-        waited = list(itertools.islice(run.pauses(), 20))
+    with closing(LabelRun(Plan(the_job(collect={"poll_interval": "0.3s", "timeout": "0.9s"})))) as run:
+        waited = list(itertools.islice(run.intervals(), 20))
     assert waited[:2] == [0.2, 0.3]
     assert len(waited) <= 4
 
@@ -291,7 +291,7 @@ def test_the_cost_is_of_all_tasks(scripted: Scripted, the_job: Callable[..., Job
 def test_a_folder_is_of_one_task_type(scripted: Scripted, the_job: Callable[..., Job]) -> None:
     Api(scripted, True, NO_FAULT)
     label(the_job())
-    with pytest.raises(Unusable, match="holds the job 'job' \\(categorization\\), not 'job' \\(other\\)"):
+    with pytest.raises(UsageError, match="holds the job 'job' \\(categorization\\), not 'job' \\(other\\)"):
         label(the_job(task={"type": "other", "attachment_type": "text", "attachment": "{text}"}))
 
 
@@ -377,7 +377,7 @@ def test_a_refused_second_task_tells_that_no_list_need_be_searched(
     api = Api(scripted, True, of_row("r5", NOT_MADE))
     api.tasks = first.tasks
     scripted.requests.clear()
-    assert label(the_job(submit={"concurrency": 1}, output=str(tmp_path / "elsewhere"))).adopted == ROWS
+    assert label(the_job(submit={"concurrency": 1}, output=str(tmp_path / "elsewhere"))).recovered == ROWS
     assert not [path for _, path, _, _ in scripted.requests if "start_time" in path and "status" not in path]
 
 
@@ -394,7 +394,7 @@ def test_it_is_written_down_that_tasks_are_coming_before_the_first_is_made(
 def test_the_holder_of_an_id_is_found_though_the_list_lags(
     scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciliation, "LAG_SECONDS", 2.0)
+    monkeypatch.setattr(reconciliation, "LISTING_LAG", 2.0)
 
     class Lagging(Api):
         looks = 0
@@ -410,7 +410,7 @@ def test_the_holder_of_an_id_is_found_though_the_list_lags(
 
     api = Lagging(scripted, True, NO_FAULT)
     label(the_job())
-    assert label(the_job(submit={"concurrency": 1}, output=str(tmp_path / "elsewhere"))).adopted == ROWS
+    assert label(the_job(submit={"concurrency": 1}, output=str(tmp_path / "elsewhere"))).recovered == ROWS
     assert len(api.tasks) == ROWS
 
 
@@ -424,10 +424,10 @@ def test_a_lost_task_that_is_listed_damaged_is_not_made_again(
 
     api = Damaging(scripted, False, of_row("r4", LOST))
     summary = label(the_job(), wait=False)
-    assert (len(api.tasks), summary.unsettled) == (ROWS, 1)
+    assert (len(api.tasks), summary.outcome_unknown) == (ROWS, 1)
     healed = Api(scripted, False, NO_FAULT)
     healed.tasks = api.tasks
-    assert label(the_job()).adopted == 1
+    assert label(the_job()).recovered == 1
     assert len(api.tasks) == ROWS
 
 
@@ -445,7 +445,7 @@ def test_a_holder_that_is_told_oddly_leaves_its_row_to_the_next_run(
     api = Odd(scripted, True, NO_FAULT)
     api.tasks = first.tasks
     elsewhere = the_job(output=str(tmp_path / "elsewhere"))
-    assert (label(elsewhere, wait=False).unsettled, len(api.tasks)) == (1, ROWS)
+    assert (label(elsewhere, wait=False).outcome_unknown, len(api.tasks)) == (1, ROWS)
     scripted.answer = first.answer
     assert (label(elsewhere).labeled, len(api.tasks)) == (ROWS, ROWS)
 
@@ -464,7 +464,7 @@ def test_a_list_that_ends_early_proves_no_row_to_be_without_a_task(
 
     api = Forgetful(scripted, False, every_third(LOST))
     first = label(the_job(), wait=False)
-    assert first.unsettled > 0
+    assert first.outcome_unknown > 0
     api.forgets = False
     assert label(the_job()).labeled == ROWS
     assert len(api.tasks) == ROWS

@@ -6,14 +6,14 @@ from contextlib import closing
 
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import Relabel
 
 
 def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: Relabel | None = None) -> Summary:
     """Submit, collect until all came back (or look once), account."""
-    with closing(Run(Plan(job, limit=limit, relabel=relabel))) as run:
+    with closing(LabelRun(Plan(job, limit=limit, relabel=relabel))) as run:
         for chunk in run.chunks():
             run.submit(chunk)
         run.finish_submission()
@@ -21,7 +21,7 @@ def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: Rel
             run.collect()
             return run.finish()
         run.wait_and_collect()
-        pauses = run.pauses()
-        while run.waiting and next(pauses, None) is not None:
+        pauses = run.intervals()
+        while run.pending and next(pauses, None) is not None:
             run.wait_and_collect()
         return run.finish()

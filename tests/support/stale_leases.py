@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from labelflow.concurrency.lease import RUNS, Holder
+from labelflow.concurrency.lease import RUNS, LeaseRecord
 
 
 def marks(output: Path) -> list[Path]:
@@ -15,11 +15,11 @@ def marks(output: Path) -> list[Path]:
 
 def since(output: Path) -> datetime:
     """Since when there may be tasks that are not in the ledger."""
-    return min(Holder.model_validate_json(mark.read_bytes()).since for mark in marks(output))
+    return min(LeaseRecord.model_validate_json(mark.read_bytes()).since for mark in marks(output))
 
 
 def break_off(output: Path, begun: datetime) -> None:
     """As if a run that began then had been killed."""
     (output / RUNS).mkdir(parents=True, exist_ok=True)
-    dead = Holder(since=begun, exclusive=True, seconds=60, ended=True)
+    dead = LeaseRecord(since=begun, exclusive=True, timeout=60, released=True)
     (output / RUNS / f"{dead.id}.json").write_text(dead.model_dump_json())

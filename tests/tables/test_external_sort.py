@@ -14,15 +14,15 @@ import pytest
 
 from labelflow.storage.folder import LocalFolder
 from labelflow.tables import external_sort
-from labelflow.tables.external_sort import Merged
-from labelflow.tables.key_index import Numbers
-from labelflow.tables.schemas import texts, to_parquet
+from labelflow.tables.external_sort import MergedFile
+from labelflow.tables.key_index import Int64Array
+from labelflow.tables.schemas import strings, to_parquet
 
 ROWS, PART_ROWS = 4000, 100
 METADATA = {b"labelflow.table": b"labels"}
 
 
-def order(tasks: Sequence[str]) -> Numbers:
+def order(tasks: Sequence[str]) -> Int64Array:
     return np.array([int(task[1:]) for task in tasks], np.int64)
 
 
@@ -39,11 +39,11 @@ def parts_of(folder: LocalFolder, numbers: list[int]) -> list[str]:
 
 def merge(folder: LocalFolder, names: list[str], into: Path) -> list[Path]:
     into.mkdir()
-    with external_sort.merging(folder, names, order) as merged:
+    with external_sort.merge_sorted(folder, names, order) as merged:
         return [keep(file, into) for file in merged]
 
 
-def keep(file: Merged, into: Path) -> Path:
+def keep(file: MergedFile, into: Path) -> Path:
     return file.path.rename(into / file.path.name)
 
 
@@ -60,7 +60,7 @@ def test_rows_come_in_the_order_of_the_manifest_and_no_task_twice(
     folder = LocalFolder(str(tmp_path))
     names = parts_of(folder, [*shuffled(), 3, 1, 2])
     (path,) = merge(folder, names, tmp_path / "merged")
-    assert order(texts(pq.read_table(path), "task_id")).tolist() == list(range(ROWS))
+    assert order(strings(pq.read_table(path), "task_id")).tolist() == list(range(ROWS))
     assert pq.ParquetFile(path).num_row_groups == ROWS // 500 + 1
     schema = pq.read_schema(path)
     assert (schema.names, schema.metadata) == (["row_id", "task_id"], METADATA)
@@ -75,7 +75,7 @@ def test_files_are_cut_by_size_and_the_order_goes_on_in_the_next(
     paths = merge(folder, parts_of(folder, shuffled()), tmp_path / "merged")
     assert len(paths) > 2
     assert all(path.stat().st_size >= 4_000 for path in paths[:-1])
-    task_ids = [task_id for path in paths for task_id in texts(pq.read_table(path), "task_id")]
+    task_ids = [task_id for path in paths for task_id in strings(pq.read_table(path), "task_id")]
     assert order(task_ids).tolist() == list(range(ROWS))
 
 
@@ -83,7 +83,7 @@ def test_rows_that_no_ledger_knows_are_kept(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(external_sort, "GROUP_ROWS", 500)
     folder = LocalFolder(str(tmp_path))
     names = parts_of(folder, shuffled())
-    with external_sort.merging(folder, names, lambda tasks: np.full(len(tasks), 2**62, np.int64)) as merged:
+    with external_sort.merge_sorted(folder, names, lambda tasks: np.full(len(tasks), 2**62, np.int64)) as merged:
         assert sum(pq.read_table(file.path).num_rows for file in merged) == ROWS
 
 
@@ -97,7 +97,7 @@ def test_one_row_is_found_by_its_id_in_one_row_group(tmp_path: Path, monkeypatch
 
 
 def test_no_room_for_the_buckets_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from labelflow.errors import StoreTrouble
+    from labelflow.errors import StorageError
 
     folder = LocalFolder(str(tmp_path))
     names = parts_of(folder, shuffled())
@@ -106,5 +106,5 @@ def test_no_room_for_the_buckets_is_told_as_such(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(external_sort, "_open", full)
-    with pytest.raises(StoreTrouble, match="No space left on device; make room there, or set TMPDIR"):
+    with pytest.raises(StorageError, match="No space left on device; make room there, or set TMPDIR"):
         merge(folder, names, tmp_path / "merged")

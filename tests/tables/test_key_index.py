@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelflow.tables.key_index import UNKNOWN, KeyIndex, Texts
+from labelflow.tables.key_index import MISSING, KeyIndex, StringList
 
 KEYS = st.text(max_size=3)
 BATCHES = st.lists(st.lists(st.tuples(KEYS, st.integers(0, 2**62))), max_size=12)
@@ -19,7 +19,7 @@ def test_it_says_what_a_dictionary_says(batches: list[list[tuple[str, int]]], as
         index.add([key for key, _ in batch], np.array([number for _, number in batch], np.int64))
         known.update(batch)
         assert len(index) == len(known)
-    assert index.find([*known, *asked]).tolist() == [known.get(key, UNKNOWN) for key in [*known, *asked]]
+    assert index.find([*known, *asked]).tolist() == [known.get(key, MISSING) for key in [*known, *asked]]
 
 
 def test_many_small_batches_become_few_runs() -> None:
@@ -32,7 +32,7 @@ def test_many_small_batches_become_few_runs() -> None:
 
 
 def test_texts_are_kept_as_they_are_told() -> None:
-    texts = Texts()
+    texts = StringList()
     texts.add(["a", "b"])
     texts.add([])
     texts.add(["c"])

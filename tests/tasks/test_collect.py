@@ -18,14 +18,14 @@ from prefect.testing.utilities import prefect_test_harness
 
 from flows.collect_responses import collect_responses
 from flows.label_dataset import label_dataset
-from labelflow.accounting.progress import Counts
+from labelflow.accounting.progress import RunProgress
 from labelflow.jobs.job import Job
 from labelflow.operations import completion, existing_job
-from labelflow.operations.collect import NotAllVisited, Visited
+from labelflow.operations.collect import CollectionFailed, CollectionResult
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from tasks import artifacts
-from tasks.artifacts import Progress, artifact_key, link
+from tasks.artifacts import ProgressArtifact, artifact_key, link
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 
@@ -56,7 +56,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     jobs: list[str] = []
 
     def noting(event: str, resource: dict[str, str], **more: Any) -> Any:
-        if event == artifacts.JOB_THROUGH:
+        if event == artifacts.JOB_COMPLETED:
             jobs.append(resource["prefect.resource.name"])
         return emit_event(event, resource, **more)
 
@@ -86,14 +86,14 @@ def the_job(folder: Path, url: str, name: str, root: str = "out", **changes: Any
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     scale = {"url": url, "mode": "live"}
     output = str(folder / root / name)
-    return make_job(folder, **{"name": name, "output": output, "scale": scale, "max_rejected": "100%", **changes})
+    return make_job(folder, **{"name": name, "output": output, "scale": scale, "max_unlabeled": "100%", **changes})
 
 
-def look_until_through(root: Path) -> list[Visited]:
+def look_until_through(root: Path) -> list[CollectionResult]:
     deadline = time.monotonic() + 60
     while True:
         visited = collect_responses(outputs=[str(root)])
-        if all(one.is_through for one in visited):
+        if all(one.is_complete for one in visited):
             return visited
         assert time.monotonic() < deadline
 
@@ -108,10 +108,10 @@ def test_jobs_in_trouble_do_not_keep_the_others_waiting(tmp_path: Path) -> None:
         config = json.loads((root / "mode" / "_ledger" / "config.json").read_text())
         config["scale"]["mode"] = "test"
         (root / "mode" / "_ledger" / "config.json").write_text(json.dumps(config))
-        with pytest.raises(NotAllVisited) as raised:
+        with pytest.raises(CollectionFailed) as raised:
             collect_responses(outputs=[str(root)])
     error = raised.value
-    assert [one.job for one in error.visited] == ["a", "z"]
+    assert [one.job for one in error.collected] == ["a", "z"]
     assert len(pd.read_parquet(root / "z" / "labels")) == ROWS - 1
     lines = str(error).splitlines()
     assert lines[0] == "3 of 5 jobs could not be looked after:"
@@ -133,9 +133,9 @@ def test_a_mistake_of_ours_in_one_job_does_not_keep_the_others_waiting(
             label(job, wait=False)
         (tmp_path / "out" / "bad" / "_ledger" / "watermark.json").unlink(missing_ok=True)
         monkeypatch.setattr(existing_job, "read_key", lambda job: "live_tasks" if job.name == "good" else 1 / 0)
-        with pytest.raises(NotAllVisited, match=r"bad .*: a mistake of ours: ZeroDivisionError") as raised:
+        with pytest.raises(CollectionFailed, match=r"bad .*: a mistake of ours: ZeroDivisionError") as raised:
             collect_responses(jobs=jobs)
-        assert [one.job for one in raised.value.visited] == ["good"]
+        assert [one.job for one in raised.value.collected] == ["good"]
 
 
 def test_a_job_that_is_through_is_told_of_once_and_costs_nothing_more(
@@ -150,14 +150,14 @@ def test_a_job_that_is_through_is_told_of_once_and_costs_nothing_more(
         note_calls(monkeypatch, ScaleClient, "_send", asked)
         note_calls(monkeypatch, existing_job, "Ledger", opened)
         [again] = collect_responses(outputs=[str(tmp_path / "out")])
-        assert (again.was_closed, asked, opened) == (True, [], [])
+        assert (again.was_skipped, asked, opened) == (True, [], [])
         assert told == ["once"]
         label(the_job(tmp_path, url, "once", manifest={"uri": one_more_row(tmp_path), "row_id": "id"}), wait=False)
         look_until_through(tmp_path / "out")
         assert opened
         assert told == ["once", "once"], "with more rows it is another end"
-    assert has_event("once", artifacts.JOB_THROUGH)
-    assert has_event("once", artifacts.LABELS_LANDED)
+    assert has_event("once", artifacts.JOB_COMPLETED)
+    assert has_event("once", artifacts.LABELS_WRITTEN)
 
 
 def note_calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, calls: list[str]) -> None:
@@ -218,11 +218,11 @@ def test_the_bar_of_a_run_that_left_goes_on_to_the_end(tmp_path: Path) -> None:
 
 def test_the_bar_of_a_run_that_waits_ends_at_its_end(tmp_path: Path, told: list[str]) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url, "Short_run", completion={"every": "0.1s"})
+        job = the_job(tmp_path, url, "Short_run", collect={"poll_interval": "0.1s"})
         label_dataset(job)
     assert artifact(f"{artifact_key('Short_run')}-progress")["data"] == 100
     [again] = collect_responses(jobs=[job])
-    assert again.was_closed
+    assert again.was_skipped
     assert told == ["Short_run"]
     runs = ask("/flow_runs/filter", sort="START_TIME_DESC", limit=1)
     assert runs[0]["name"] == "collect-Short_run"
@@ -231,13 +231,13 @@ def test_the_bar_of_a_run_that_waits_ends_at_its_end(tmp_path: Path, told: list[
 def test_the_end_is_shown_however_soon_it_comes() -> None:
     @flow
     def work() -> None:
-        progress, counts = Progress("soon"), Counts()
-        counts.add(read=10, total=10, submitted=10, answered=2)
+        progress, counts = ProgressArtifact("soon"), RunProgress()
+        counts.add(read=10, total=10, submitted=10, finished=2)
         progress.show(counts)
-        counts.add(answered=3)
+        counts.add(finished=3)
         progress.show(counts)
         assert artifact("label-soon-progress")["data"] == 20, "it is not written at each look"
-        counts.add(answered=5, labeled=10)
+        counts.add(finished=5, labeled=10)
         progress.show(counts)
 
     work()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Protocol
 
-from labelflow.attachments.attachment import CheckLevel, Refused, Seen, Wanted
+from labelflow.attachments.attachment import AttachmentRejected, CheckLevel, ProbeRequest, ProbeResult
 
 
 class Scheme(Protocol):
@@ -19,12 +19,12 @@ class Scheme(Protocol):
     def __init__(self, threads: Executor, connections: int, timeout: float) -> None: ...
 
     def check_form(self, uri: str) -> None:
-        """Raises Refused where the URI cannot be right. No request is made."""
+        """Raises AttachmentRejected where the URI cannot be right. No request is made."""
 
     def wants_content(self, level: CheckLevel, attachment_type: str) -> bool:
         """Whether the first bytes are read at this level."""
 
-    def look(self, wanted: Sequence[Wanted]) -> list[Seen | Refused]:
+    def probe(self, wanted: Sequence[ProbeRequest]) -> list[ProbeResult | AttachmentRejected]:
         """What is there, in the same order. Raises StoreUnreachable where no URI is at fault."""
 
     def close(self) -> None:

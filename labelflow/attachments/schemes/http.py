@@ -15,36 +15,43 @@ import requests
 from requests.utils import should_bypass_proxies
 from urllib3.exceptions import HTTPError
 
-from labelflow.attachments.attachment import HEAD_BYTES, MEASURE_BUDGET, CheckLevel, Refused, Seen, Wanted
-from labelflow.attachments.circuit_breaker import Outages, Silent
+from labelflow.attachments.attachment import (
+    HEAD_BYTES,
+    MEASURE_BUDGET,
+    AttachmentRejected,
+    CheckLevel,
+    ProbeRequest,
+    ProbeResult,
+)
+from labelflow.attachments.circuit_breaker import CircuitBreaker, HostUnreachable
 from labelflow.attachments.deadline import Deadline
-from labelflow.attachments.http_timeouts import TimelyAdapter
-from labelflow.attachments.media_probe import seen_in, seen_in_head
+from labelflow.attachments.http_timeouts import TotalTimeoutAdapter
+from labelflow.attachments.media_probe import probe_media, probe_media_prefix
 from labelflow.scale.errors import TryAgain
 from labelflow.scale.retry import RetryPolicy, retry_after_seconds, retrying
-from labelflow.storage.ranged_file import RangedFile, TooMuchRead
+from labelflow.storage.ranged_file import RangedFile, ReadBudgetExceeded
 
 MAX_REDIRECTS = 5
 CONNECT_TIMEOUT = 5.0  # seconds
-HOSTS = 64  # whose connections are kept
-DRAINED = 4096  # bytes of a redirect that are read so that its connection can be used again
+MAX_HOST_POOLS = 64  # whose connections are kept
+MAX_DRAINED_BYTES = 4096  # bytes of a redirect that are read so that its connection can be used again
 RETRIES = RetryPolicy(attempts=3, first_pause=0.2, longest_pause=2.0)
-_NAMES_A_HOST = re.compile(r"https?://[A-Za-z0-9]")  # at first sight; `_host` looks closer
+_HAS_HOST = re.compile(r"https?://[A-Za-z0-9]")  # at first sight; `_host` looks closer
 _REMOVE = "correct the URL, or remove the row"
-_LATER = "run again later, or host the file elsewhere"
-_OPEN = "make it public, or sign its URL: Scale fetches it without credentials"
-_FIXES = {401: _OPEN, 403: _OPEN, 429: "run again later, or ask the host for a higher rate"}
+_RETRY_LATER = "run again later, or host the file elsewhere"
+_MAKE_PUBLIC = "make it public, or sign its URL: Scale fetches it without credentials"
+_FIXES = {401: _MAKE_PUBLIC, 403: _MAKE_PUBLIC, 429: "run again later, or ask the host for a higher rate"}
 
 # Of odd answers it logs the whole URL, signature and all; what is wrong with them is the row's verdict.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
-class Passing(TryAgain):
-    """Trouble that may pass; `refused` is what is left to say where it does not."""
+class TransientFailure(TryAgain):
+    """Trouble that may pass; `rejection` is what is left to say where it does not."""
 
-    def __init__(self, refused: Refused, retry_after: float | None = None) -> None:
+    def __init__(self, refused: AttachmentRejected, retry_after: float | None = None) -> None:
         super().__init__(refused.reason, retry_after=retry_after)
-        self.refused = refused
+        self.rejection = refused
 
 
 class HttpScheme:
@@ -55,10 +62,10 @@ class HttpScheme:
     def __init__(self, threads: Executor, connections: int, timeout: float) -> None:
         self._threads = threads
         self._timeout = timeout
-        self._outages = Outages()
+        self._circuit_breaker = CircuitBreaker()
         # Not a Session: it would keep cookies, lend .netrc's passwords to any URL, look up proxies for each
         # request anew, and read a redirect's body to its end, however long.
-        self._pool = TimelyAdapter(pool_connections=HOSTS, pool_maxsize=connections)
+        self._pool = TotalTimeoutAdapter(pool_connections=MAX_HOST_POOLS, pool_maxsize=connections)
         self._proxies = getproxies()
         self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
@@ -66,53 +73,55 @@ class HttpScheme:
         self._pool.close()
 
     def check_form(self, uri: str) -> None:
-        if not _NAMES_A_HOST.match(uri) and not _host(uri):
-            raise Refused("names no host", "use a full URL: https://host/path")
+        if not _HAS_HOST.match(uri) and not _host(uri):
+            raise AttachmentRejected("names no host", "use a full URL: https://host/path")
 
     def wants_content(self, level: CheckLevel, attachment_type: str) -> bool:
         return level is not CheckLevel.EXISTS
 
-    def look(self, wanted: Sequence[Wanted]) -> list[Seen | Refused]:
-        return list(self._threads.map(self._look_at, wanted))
+    def probe(self, wanted: Sequence[ProbeRequest]) -> list[ProbeResult | AttachmentRejected]:
+        return list(self._threads.map(self._probe_one, wanted))
 
-    def _look_at(self, wanted: Wanted) -> Seen | Refused:
+    def _probe_one(self, wanted: ProbeRequest) -> ProbeResult | AttachmentRejected:
         host, deadline = str(_host(wanted.uri)), Deadline(self._timeout)
         try:
-            self._outages.check(host)
-        except Refused as refused:
+            self._circuit_breaker.check(host)
+        except AttachmentRejected as refused:
             return refused
         try:
-            found: Seen | Refused = retrying(lambda: self._attempt(wanted, deadline), RETRIES, deadline.pause)
-        except Passing as passing:
-            found = passing.refused
-        except Refused as refused:
+            found: ProbeResult | AttachmentRejected = retrying(
+                lambda: self._attempt(wanted, deadline), RETRIES, deadline.sleep
+            )
+        except TransientFailure as passing:
+            found = passing.rejection
+        except AttachmentRejected as refused:
             found = refused
         except Exception as error:  # headers made by anyone may upset any parser; that is this row's trouble only
-            found = Refused(f"gave an answer that cannot be understood ({type(error).__name__})", _REMOVE)
-        self._outages.note(host, found)
+            found = AttachmentRejected(f"gave an answer that cannot be understood ({type(error).__name__})", _REMOVE)
+        self._circuit_breaker.record(host, found)
         return found
 
-    def _attempt(self, wanted: Wanted, deadline: Deadline) -> Seen:
+    def _attempt(self, wanted: ProbeRequest, deadline: Deadline) -> ProbeResult:
         limit = wanted.head_bytes if wanted.content else 1
         with self._get(wanted.uri, 0, limit, deadline) as response:
             head = _read(response, limit, deadline)
             size = _size(response, head, limit)
             content_type = response.headers.get("Content-Type")
         if not wanted.content:
-            return Seen(size, content_type)
+            return ProbeResult(size, content_type)
         if size is None:
-            return seen_in_head(head, content_type, wanted.attachment_type)
+            return probe_media_prefix(head, content_type, wanted.attachment_type)
 
         in_ranges = _total(response) is not None
 
         def read_range(start: int, stop: int) -> bytes:
             # Without ranges all that is before has to be read as well.
             if not in_ranges and stop > MEASURE_BUDGET:
-                raise TooMuchRead(f"{stop} bytes would have to be read")
+                raise ReadBudgetExceeded(f"{stop} bytes would have to be read")
             return self._read_range(wanted.uri, start, stop, deadline)
 
-        file = RangedFile(read_range, size, HEAD_BYTES, budget=MEASURE_BUDGET, head=head)
-        return seen_in(file, content_type, wanted.attachment_type)
+        file = RangedFile(read_range, size, HEAD_BYTES, budget=MEASURE_BUDGET, prefix=head)
+        return probe_media(file, content_type, wanted.attachment_type)
 
     def _read_range(self, url: str, start: int, stop: int, deadline: Deadline) -> bytes:
         with self._get(url, start, stop, deadline) as response:
@@ -135,10 +144,12 @@ class HttpScheme:
                 del headers["Range"]  # an empty file has no first byte: without a range it answers 200
             else:
                 return _accepted(response, deadline)
-        raise Refused(f"is redirected more than {MAX_REDIRECTS} times", "use the URL that the redirects lead to")
+        raise AttachmentRejected(
+            f"is redirected more than {MAX_REDIRECTS} times", "use the URL that the redirects lead to"
+        )
 
     def _send(self, url: str, headers: dict[str, str], deadline: Deadline) -> requests.Response:
-        left = deadline.left()
+        left = deadline.remaining()
         try:
             return self._pool.send(
                 requests.Request("GET", url, headers=headers).prepare(),
@@ -149,16 +160,20 @@ class HttpScheme:
             )
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise Refused("is on a server whose certificate is not accepted", "renew it") from None
-            raise Passing(Refused("is on a server that makes no secure connection", _LATER)) from None
+                raise AttachmentRejected("is on a server whose certificate is not accepted", "renew it") from None
+            raise TransientFailure(
+                AttachmentRejected("is on a server that makes no secure connection", _RETRY_LATER)
+            ) from None
         except requests.exceptions.Timeout:
-            raise Passing(Silent("is on a server that does not answer", _LATER)) from None
+            raise TransientFailure(HostUnreachable("is on a server that does not answer", _RETRY_LATER)) from None
         except requests.exceptions.ConnectionError as error:
-            raise Passing(_unreachable(error)) from None
+            raise TransientFailure(_unreachable(error)) from None
         except ValueError:
-            raise Refused("is no URL that can be fetched", _REMOVE) from None
+            raise AttachmentRejected("is no URL that can be fetched", _REMOVE) from None
         except (requests.exceptions.RequestException, HTTPError) as error:
-            raise Passing(Refused(f"cannot be fetched ({type(error).__name__})", _LATER)) from None
+            raise TransientFailure(
+                AttachmentRejected(f"cannot be fetched ({type(error).__name__})", _RETRY_LATER)
+            ) from None
 
 
 def _host(url: str) -> str | None:
@@ -173,9 +188,9 @@ def _next_url(response: requests.Response, visited: list[str]) -> str:
     target = response.headers["Location"].encode("latin-1", "replace").decode("utf-8", "replace")
     url = urljoin(visited[-1], target)
     if not url.lower().startswith(("http://", "https://")):
-        raise Refused("is redirected to what is no http:// or https:// URL", _REMOVE)
+        raise AttachmentRejected("is redirected to what is no http:// or https:// URL", _REMOVE)
     if url in visited:
-        raise Refused("is redirected in a circle", _REMOVE)
+        raise AttachmentRejected("is redirected in a circle", _REMOVE)
     return url
 
 
@@ -185,10 +200,12 @@ def _accepted(response: requests.Response, deadline: Deadline) -> requests.Respo
         return response
     retry_after = retry_after_seconds(response.headers.get("Retry-After"))
     _drain(response, deadline)
-    refused = Refused(f"answered {_status_text(status)}", _FIXES.get(status, _LATER if status >= 500 else _REMOVE))
+    refused = AttachmentRejected(
+        f"answered {_status_text(status)}", _FIXES.get(status, _RETRY_LATER if status >= 500 else _REMOVE)
+    )
     may_pass = status in (408, 429) or status >= 500
-    if may_pass and (retry_after is None or retry_after < deadline.left()):
-        raise Passing(refused, retry_after)
+    if may_pass and (retry_after is None or retry_after < deadline.remaining()):
+        raise TransientFailure(refused, retry_after)
     raise refused
 
 
@@ -203,19 +220,21 @@ def _read(response: requests.Response, limit: int, deadline: Deadline) -> bytes:
     """The body's first bytes, no more than the limit, however much the server sends."""
     content = b""
     try:
-        while len(content) < limit and deadline.left():
+        while len(content) < limit and deadline.remaining():
             piece = response.raw.read1(limit - len(content), decode_content=True)
             if not piece:
                 break
             content += piece
     except HTTPError as error:
-        raise Passing(Refused(f"broke off while it was read ({type(error).__name__})", _LATER)) from None
+        raise TransientFailure(
+            AttachmentRejected(f"broke off while it was read ({type(error).__name__})", _RETRY_LATER)
+        ) from None
     return content
 
 
 def _drain(response: requests.Response, deadline: Deadline) -> None:
     with response:
-        _read(response, DRAINED, deadline)
+        _read(response, MAX_DRAINED_BYTES, deadline)
 
 
 def _size(response: requests.Response, head: bytes, limit: int) -> int | None:
@@ -235,11 +254,11 @@ def _total(response: requests.Response) -> int | None:
     return int(total) if total.isdigit() else None
 
 
-def _unreachable(error: requests.exceptions.ConnectionError) -> Silent:
+def _unreachable(error: requests.exceptions.ConnectionError) -> HostUnreachable:
     cause = getattr(error.args[0] if error.args else error, "reason", error)
     if type(cause).__name__ == "NameResolutionError":
-        return Silent("is on a host that is not known", _REMOVE)
-    return Silent("is on a server that takes no connection", _LATER)
+        return HostUnreachable("is on a host that is not known", _REMOVE)
+    return HostUnreachable("is on a server that takes no connection", _RETRY_LATER)
 
 
 SCHEME = HttpScheme

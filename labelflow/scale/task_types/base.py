@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from labelflow.media import Media
-from labelflow.problems import shown, wrong
+from labelflow.problems import abbreviate, validation_error
 from labelflow.scale.models import Urgency
 
 Params = Mapping[str, Any]
@@ -74,7 +74,7 @@ class CommonParams(BaseModel):
 
 def _text(value: str) -> str:
     if not value.strip():
-        raise wrong("is empty", "give it a text")
+        raise validation_error("is empty", "give it a text")
     return value
 
 
@@ -92,10 +92,10 @@ def check_url(value: str) -> str:
     except ValueError:
         url, host = urlsplit(""), None
     if url.scheme.lower() not in ("http", "https") or not host:
-        found = f"has the scheme {url.scheme}://" if "://" in value else f"was {shown(value)}, which is no URL"
-        raise wrong(found, "use a URL that starts with http:// or https://")
+        found = f"has the scheme {url.scheme}://" if "://" in value else f"was {abbreviate(value)}, which is no URL"
+        raise validation_error(found, "use a URL that starts with http:// or https://")
     if _SPACE.search(value):
-        raise wrong("has white space in its URL", "percent-encode it (a space is %20)")
+        raise validation_error("has white space in its URL", "percent-encode it (a space is %20)")
     return value
 
 
@@ -108,7 +108,9 @@ def _callback_url(value: str) -> str:
     try:
         return check_url(value)
     except ValueError:
-        raise wrong(f"was {shown(value)}", "use a full URL with its scheme (https://…), or an e-mail address") from None
+        raise validation_error(
+            f"was {abbreviate(value)}", "use a full URL with its scheme (https://…), or an e-mail address"
+        ) from None
 
 
 Text = Annotated[str, AfterValidator(_text)]
@@ -120,7 +122,7 @@ Everything = Literal["text", "image", "video", "audio", "website", "pdf"]
 
 def _not_empty(value: Any, least: str) -> Any:
     if not value:
-        raise wrong("is empty", f"give at least {least}")
+        raise validation_error("is empty", f"give at least {least}")
     return value
 
 
@@ -129,7 +131,7 @@ def at_most(limit: int, what: str) -> AfterValidator:
 
     def check(values: list[str]) -> list[str]:
         if len(values) > limit:
-            raise wrong(f"has {len(values)} {what}", f"give at most {limit}, or split the job in two")
+            raise validation_error(f"has {len(values)} {what}", f"give at most {limit}, or split the job in two")
         return values
 
     return AfterValidator(check)
@@ -156,7 +158,7 @@ def require_one_of(model: BaseModel, *fields: str) -> None:
     """Refuse a model none of whose fields was given."""
     if all(getattr(model, field) is None for field in fields):
         names = " or ".join(f"`{field}`" for field in fields)
-        raise wrong(f"none of {names} was given", f"give at least one of {names}")
+        raise validation_error(f"none of {names} was given", f"give at least one of {names}")
 
 
 def struct_of(fields: object) -> pa.DataType:

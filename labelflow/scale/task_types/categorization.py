@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import BeforeValidator, model_validator
 
 from labelflow.media import Media
-from labelflow.problems import wrong
+from labelflow.problems import validation_error
 from labelflow.scale.task_types.base import (
     Answer,
     Columns,
@@ -36,7 +36,7 @@ class CategorizationParams(WithAttachment):
     def _ids_name_categories(self) -> CategorizationParams:
         for key, category in (self.category_ids or {}).items():
             if category not in self.categories:
-                raise wrong(
+                raise validation_error(
                     f"`category_ids` maps {key!r} to {category!r}, which is not among `categories`",
                     "use one of the categories, or add this one",
                 )

@@ -8,7 +8,7 @@ import pyarrow as pa
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from labelflow.media import Media
-from labelflow.problems import wrong
+from labelflow.problems import validation_error
 from labelflow.scale.task_types.base import (
     Answer,
     Columns,
@@ -40,7 +40,7 @@ class ComparisonParams(TaskParams):
     @classmethod
     def _check_attachments(cls, values: list[str], info: ValidationInfo) -> list[str]:
         if len(values) < 2:
-            raise wrong(f"has {len(values)} attachment(s)", "give two or more to compare")
+            raise validation_error(f"has {len(values)} attachment(s)", "give two or more to compare")
         return [check_attachment(value, info) for value in values]
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from labelflow.collection.collector import Collector
 from labelflow.jobs.job import Job
-from labelflow.operations.existing_job import BegunJob
+from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
@@ -57,7 +57,7 @@ def send(folder: Path, count: int, kills: int, seconds: float) -> Sent:
         scale = {"url": url, "mode": "live"}
         with serving(write_config(folder, scale=scale)) as service:
             called = {"callback_url": f"{service.url}/callback"}
-            job = make_job(folder, scale=scale, completion=called, submit={"concurrency": 32})
+            job = make_job(folder, scale=scale, collect=called, submit={"concurrency": 32})
             label(job, wait=False)
             kill_again_and_again(service, kills, seconds / (kills + 1))
             tasks = wait_for_callbacks(url)
@@ -89,6 +89,6 @@ def wait_for_callbacks(url: str) -> list[Task]:
 
 def take_callbacks(job: Job) -> None:
     """A look at the callbacks alone: the API is not asked."""
-    with closing(BegunJob(job)) as begun:
+    with closing(ExistingJob(job)) as begun:
         collector = Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop)
         collector.collect(poll=False)

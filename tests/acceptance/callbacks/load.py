@@ -24,9 +24,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelflow.callbacks.callback import SET_ASIDE
+from labelflow.callbacks.callback import UNROUTED
 from labelflow.collection.collector import Collector
-from labelflow.concurrency.stop_token import Stop
+from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
@@ -169,14 +169,14 @@ def storm(
     tally.said, tally.kills = service.said, service.kills
     collect(job)
     tally.labels = pq.read_table(folder / "out" / "labels").to_pylist()
-    tally.set_aside = len(list((folder / "out" / SET_ASIDE).glob("*")))
+    tally.set_aside = len(list((folder / "out" / UNROUTED).glob("*")))
     return tally
 
 
 def write_ledger(job: Job, count: int) -> None:
     """As a run leaves it that has created a task for each row."""
     folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
-    job_record.begin(folder, job, kind)
+    job_record.create(folder, job, kind)
     books = Ledger(folder, kind)
     for first in range(0, count, 1000):
         books.record([_submission(number) for number in range(first, min(first + 1000, count))])
@@ -191,7 +191,7 @@ def collect(job: Job) -> None:
     """Take over what is stored; the API is not asked."""
     folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
     with closing(ScaleClient("test_x", "http://127.0.0.1:9")) as client:
-        Collector(job, client, Ledger(folder, kind), folder, kind, Stop()).collect(poll=False)
+        Collector(job, client, Ledger(folder, kind), folder, kind, StopToken()).collect(poll=False)
 
 
 @contextmanager

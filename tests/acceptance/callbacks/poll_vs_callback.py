@@ -162,7 +162,12 @@ def _go(folder: Path, url: str, way: str, turnaround: str) -> Outcome:
 def _job(folder: Path, url: str, way: str, turnaround: str) -> Job:
     os.environ[f"KEY_OF_{way}"] = f"live_{way}"
     port = free_port()
-    called = {"wait": "callback", "callback_url": f"http://127.0.0.1:{port}/callback", "port": port, "every": "1h"}
+    called = {
+        "wait": "callback",
+        "callback_url": f"http://127.0.0.1:{port}/callback",
+        "port": port,
+        "poll_interval": "1h",
+    }
     longest = float(turnaround.rpartition("-")[2])
     task = {"attachment_type": "image", "attachment": "{picture}", "type": "categorization"}
     return make_job(
@@ -171,7 +176,7 @@ def _job(folder: Path, url: str, way: str, turnaround: str) -> Job:
         output=str(folder / way),
         attachments={"check": "off"},
         scale={"url": url, "mode": "live", "key": f"env:KEY_OF_{way}"},
-        completion=called if way == "callback" else {"every": f"{max(0.5, longest / 60)}s"},
+        collect=called if way == "callback" else {"every": f"{max(0.5, longest / 60)}s"},
     )
 
 

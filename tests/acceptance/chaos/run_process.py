@@ -14,9 +14,9 @@ from contextlib import closing
 from labelflow.accounting.summary import Summary
 from labelflow.collection import collector
 from labelflow.concurrency import lease
-from labelflow.errors import LabelingError
+from labelflow.errors import LabelflowError
 from labelflow.jobs.config import load_job
-from labelflow.operations.label import Run
+from labelflow.operations.label import LabelRun
 from labelflow.planning import plan
 from labelflow.planning.plan import Plan
 from labelflow.records import ChunkReport
@@ -36,20 +36,20 @@ def main() -> None:
     parser.add_argument("config")
     parser.add_argument("--die", default="")
     options = parser.parse_args()
-    plan.CHUNK_ROWS, lease.BEAT_SECONDS = CHUNK_ROWS, BEAT_SECONDS  # many parts, and many moments between them
-    reconciliation.LAG_SECONDS, collector.LATE_WRITE_SECONDS = LAG_SECONDS, LATE_WRITE_SECONDS
+    plan.CHUNK_ROWS, lease.HEARTBEAT_INTERVAL = CHUNK_ROWS, BEAT_SECONDS  # many parts, and many moments between them
+    reconciliation.LISTING_LAG, collector.LATE_WRITE_GRACE = LAG_SECONDS, LATE_WRITE_SECONDS
     if options.die:
         where, _, times = options.die.partition(":")
         crash_points.arm(where, int(times))
     try:
         summary = label(options.config)
-    except LabelingError as error:
+    except LabelflowError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
     except ScaleError as error:
         print(f"The Scale API: {error.message}", file=sys.stderr)
         sys.exit(1)
-    if summary.unsettled:  # as the command has it: the next run finds out
+    if summary.outcome_unknown:  # as the command has it: the next run finds out
         sys.exit(1)
 
 
@@ -57,18 +57,18 @@ def label(config: str) -> Summary:
     """Submit, wait, account."""
     plan_of_job = Plan(load_job(config))
     print(AT_WORK, flush=True)
-    with closing(Run(plan_of_job)) as run:
+    with closing(LabelRun(plan_of_job)) as run:
         with ThreadPoolExecutor(CHUNKS_AT_ONCE) as threads:
             submit_all(run, threads)
         run.finish_submission()
         run.wait_and_collect()
-        pauses = run.pauses()
-        while run.waiting and next(pauses, None) is not None:
+        pauses = run.intervals()
+        while run.pending and next(pauses, None) is not None:
             run.wait_and_collect()
         return run.finish()
 
 
-def submit_all(run: Run, threads: ThreadPoolExecutor) -> None:
+def submit_all(run: LabelRun, threads: ThreadPoolExecutor) -> None:
     """A few chunks at once, as the flow does it."""
     window: deque[Future[ChunkReport]] = deque()
     try:

@@ -109,8 +109,8 @@ def _new_job(store: Store, folder: Path, url: str, tally: Tally) -> Job:
         name=name,
         output=store.output(name),
         scale={"url": url, "timeout": "2s"},
-        completion={"every": "0.5s", "give_up_after": "60s"},  # a task that never comes back is a defect
-        max_rejected="100%",
+        collect={"poll_interval": "0.5s", "timeout": "60s"},  # a task that never comes back is a defect
+        max_unlabeled="100%",
     )
     begun_at = format_time(datetime.now(UTC))
     return Job(made, home / "job.yaml", home / "manifest.jsonl", url, begun_at, knows_ids=tally.dialect != "2017")
