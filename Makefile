@@ -18,12 +18,12 @@ demo: .venv/ready
 test: .venv/ready
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
-# Kills so many runs with -9, in each combination of API dialect and output store, and counts what became of the rows.
+# Kills so many runs with -9, in each combination of API version and output store, and counts what became of the rows.
 KILLS ?= 30
 COMMAND_KILLS ?= 2
 chaos: .venv/ready
 	$(BIN)/python -m tests.acceptance.chaos --kills $(KILLS) --command-kills $(COMMAND_KILLS) \
-		$(if $(DIALECT),--dialect $(DIALECT)) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
+		$(if $(API),--api $(API)) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
 
 # Broken input by the thousand; every run tries other cases. SEED=7 tries those of that seed again.
 CASES ?= 10000
@@ -43,7 +43,7 @@ ROWS ?= 1000
 TURNAROUND ?= 30-300
 poll-vs-callback: .venv/ready
 	$(BIN)/python -m tests.acceptance.callbacks.poll_vs_callback --rows $(ROWS) --turnaround $(TURNAROUND) \
-		$(if $(DIALECT),--dialect $(DIALECT))
+		$(if $(API),--api $(API))
 
 # Breaks the product on purpose, in copies of this folder, and sees that the proofs notice. NAME="no fingerprint": only that.
 mutations: .venv/ready

@@ -8,25 +8,37 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks import comparisons
-from benchmarks.bench import Bench
-from benchmarks.statistics import Figure, Lines, Spread, difference, peak, rate, ratio, requests, rest, seconds, spread
+from benchmarks.bench import BenchContext
+from benchmarks.statistics import (
+    Figure,
+    Range,
+    SeriesByName,
+    difference,
+    figure_range,
+    overhead,
+    peak,
+    rate,
+    ratio,
+    request_count,
+    seconds,
+)
 
-Find = Callable[[Lines], Spread]  # lines are named as `measure` names them
+Reading = Callable[[SeriesByName], Range]  # lines are named as `measure` names them
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What is promised, and how the figure is read out of the lines."""
 
-    words: str
-    find: Find
-    least: float | None = None
-    most: float | None = None
+    description: str
+    read: Reading
+    minimum: float | None = None
+    maximum: float | None = None
 
-    def is_met(self, found: Spread) -> bool:
+    def is_met(self, found: Range) -> bool:
         """Whether the median keeps it."""
-        enough = self.least is None or found.median >= self.least
-        return enough and (self.most is None or found.median <= self.most)
+        enough = self.minimum is None or found.median >= self.minimum
+        return enough and (self.maximum is None or found.median <= self.maximum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +49,13 @@ class Column:
     figure: Figure
 
 
-SPEED = (Column("seconds", seconds), Column("rows/s", rate), Column("start and end, s", rest), Column("peak MB", peak))
-COUNTED = (*SPEED, Column("requests", requests))
+SPEED_COLUMNS = (
+    Column("seconds", seconds),
+    Column("rows/s", rate),
+    Column("start and end, s", overhead),
+    Column("peak MB", peak),
+)
+REQUEST_COLUMNS = (*SPEED_COLUMNS, Column("requests", request_count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +64,22 @@ class Comparison:
 
     title: str
     about: str
-    measure: Callable[[Bench], Lines]
+    measure: Callable[[BenchContext], SeriesByName]
     targets: tuple[Target, ...] = ()
-    columns: tuple[Column, ...] = SPEED
+    columns: tuple[Column, ...] = SPEED_COLUMNS
 
 
-def of(name: str, figure: Figure) -> Find:
+def figure_of(name: str, figure: Figure) -> Reading:
     """A figure of one side."""
-    return lambda lines: spread(lines[name], figure)
+    return lambda lines: figure_range(lines[name], figure)
 
 
-def times(name: str, other: str, figure: Figure = rate) -> Find:
+def ratio_of(name: str, other: str, figure: Figure = rate) -> Reading:
     """How many times as fast (or as large) one side is as another."""
     return lambda lines: ratio(lines[name], lines[other], figure)
 
 
-def above(name: str, other: str, figure: Figure) -> Find:
+def difference_of(name: str, other: str, figure: Figure) -> Reading:
     """By how much one side's figure is above another's."""
     return lambda lines: difference(lines[name], lines[other], figure)
 

@@ -43,20 +43,20 @@ class Connection(asyncio.Protocol):
         method, target, _ = lines[0].split(" ")
         self._received = rest[length:]
         if self._latency:
-            asyncio.get_running_loop().call_later(self._latency, self._answer, method, target, bytes(rest[:length]))
+            asyncio.get_running_loop().call_later(self._latency, self._respond_to, method, target, bytes(rest[:length]))
         else:
-            self._answer(method, target, bytes(rest[:length]))
+            self._respond_to(method, target, bytes(rest[:length]))
 
-    def _answer(self, method: str, target: str, body: bytes) -> None:
+    def _respond_to(self, method: str, target: str, body: bytes) -> None:
         self._transport.write(self._respond(method, target, body))
 
 
 def serve(name: str, respond: Respond, *, path: str = "", latency: float = 0.0, tls: Path | None = None) -> None:
     """Serve until the process is ended; prints the URL once it listens. tls: a folder with cert.pem and key.pem."""
-    uvloop.run(_serve(name, lambda: Connection(respond, latency), path, tls))
+    uvloop.run(_serve_forever(name, lambda: Connection(respond, latency), path, tls))
 
 
-async def _serve(name: str, connect: Callable[[], Connection], path: str, tls: Path | None) -> None:
+async def _serve_forever(name: str, connect: Callable[[], Connection], path: str, tls: Path | None) -> None:
     context = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

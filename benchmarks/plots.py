@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.statistics import Figure, Line, Lines, number, peak, seconds, spread
+from benchmarks.statistics import Figure, Series, SeriesByName, figure_range, format_number, peak, seconds
 
 SECONDS, MEMORY = "benchmarks-seconds.svg", "benchmarks-memory.svg"
 INCHES = (6.4, 4.6)
 
-Curves = dict[str, list[Line]]
+Curves = dict[str, list[Series]]
 
 
-def draw(folder: Path, results: Iterable[Lines]) -> None:
+def write_plots(folder: Path, results: Iterable[SeriesByName]) -> None:
     """Write both."""
     curves: Curves = {}
     for lines in results:
@@ -35,13 +35,13 @@ def _plot(path: Path, what: str, curves: Curves, figure: Figure) -> None:
     with mpl.rc_context({"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.size": 9}):
         drawing, axes = plt.subplots(figsize=INCHES, layout="constrained")
         for name, lines in curves.items():
-            points = sorted((line.runs[0].rows, spread(line, figure).median) for line in lines)
+            points = sorted((line.runs[0].rows, figure_range(line, figure).median) for line in lines)
             style = "-o" if name.startswith("labelflow") else "--o"
             axes.plot(*zip(*points, strict=True), style, label=name, markersize=4)
         axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=what)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: format_number(value)))
             axis.set_minor_formatter(NullFormatter())
         axes.grid(which="major", alpha=0.3)
         drawing.legend(loc="outside lower center", ncols=2, frameon=False)

@@ -13,34 +13,34 @@ from pathlib import Path
 
 import requests
 
-from benchmarks.processes import end, run, start
+from benchmarks.processes import run_module, start, terminate
 from benchmarks.workload import KEY
 
-SECONDS_TO_START = 120.0
-LEFT_OUT = ("PREFECT_", "SCALE_", "AWS_")
-LEFT_OUT_TOO = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+START_TIMEOUT = 120.0
+REMOVED_PREFIXES = ("PREFECT_", "SCALE_", "AWS_")
+REMOVED_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @contextmanager
-def environment(folder: Path, *, shared: bool) -> Iterator[Mapping[str, str]]:
+def bench_environment(folder: Path, *, shared: bool) -> Iterator[Mapping[str, str]]:
     """The environment of everything that is measured.
 
     shared: one server for all processes, which saves each the start of its own. Otherwise each has a temporary one, as
     a user's has, in a home in which one has been before: the first makes a database.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}
-    kept = {name: value for name, value in kept.items() if name.upper() not in LEFT_OUT_TOO}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(REMOVED_PREFIXES)}
+    kept = {name: value for name, value in kept.items() if name.upper() not in REMOVED_VARIABLES}
     found = {**kept, "PREFECT_HOME": str(folder / "prefect"), "SCALE_API_KEY": KEY, "DO_NOT_TRACK": "1"}
     if shared:
-        with server(found) as url:
+        with running_server(found) as url:
             yield {**found, "PREFECT_API_URL": url}
     else:
-        run("benchmarks.baselines.empty_flow", [], found)
+        run_module("benchmarks.baselines.empty_flow", [], found)
         yield found
 
 
 @contextmanager
-def server(environment: Mapping[str, str]) -> Iterator[str]:
+def running_server(environment: Mapping[str, str]) -> Iterator[str]:
     """Run a Prefect server of its own; gives the URL of its API."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -57,11 +57,11 @@ def server(environment: Mapping[str, str]) -> Iterator[str]:
         _wait_for(f"{url}/health")
         yield url
     finally:
-        end(process)
+        terminate(process)
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + SECONDS_TO_START
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         try:
             if requests.get(url, timeout=5).ok:

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import requests
 
 ROOT = Path(__file__).parent.parent
-SECONDS_TO_END = 30.0
-LONGEST_RUN = 3 * 3600.0  # seconds
-SERVERS, MEASURED = 0, 1  # places among the cores that this process may use
+TERMINATE_TIMEOUT = 30.0
+RUN_TIMEOUT = 3 * 3600.0  # seconds
+SERVER_CORE, CONTENDER_CORE = 0, 1  # places among the cores that this process may use
 
 _running: set[subprocess.Popen[str]] = set()
 
@@ -31,7 +31,7 @@ class Server:
     url: str
     certificate: Path | None = None
 
-    def requests(self) -> int:
+    def request_count(self) -> int:
         """How many it has answered so far."""
         root = "{0.scheme}://{0.netloc}".format(urlsplit(self.url))
         verify = str(self.certificate) if self.certificate else True
@@ -41,10 +41,12 @@ class Server:
 
 
 @contextmanager
-def serving(module: str, *arguments: object, certificate: Path | None = None, pin: bool = False) -> Iterator[Server]:
+def running_server(
+    module: str, *arguments: object, certificate: Path | None = None, pin: bool = False
+) -> Iterator[Server]:
     """Run a server, which prints its URL once it listens. pin: to the core of servers."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    with on_core(SERVERS if pin else None):
+    with pinned_to(SERVER_CORE if pin else None):
         process = start(command, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -53,10 +55,10 @@ def serving(module: str, *arguments: object, certificate: Path | None = None, pi
             raise RuntimeError(f"{module} did not start: exit status {process.wait()}")
         yield Server(line.split()[-1], certificate)
     finally:
-        end(process)
+        terminate(process)
 
 
-def run(
+def run_module(
     module: str, arguments: list[object], environment: Mapping[str, str], *, pin: bool = False
 ) -> tuple[str, float]:
     """Run a module from its start to its end; gives its output, and how many seconds that took.
@@ -67,12 +69,12 @@ def run(
     command = [sys.executable, "-m", module, *map(str, arguments)]
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         begun = time.monotonic()
-        with on_core(MEASURED if pin else None):
+        with pinned_to(CONTENDER_CORE if pin else None):
             process = start(command, env=environment, stdout=output, stderr=errors)
         try:
-            status = process.wait(LONGEST_RUN)
+            status = process.wait(RUN_TIMEOUT)
         finally:
-            end(process)
+            terminate(process)
         whole = time.monotonic() - begun
         if status:
             errors.seek(0)
@@ -82,13 +84,13 @@ def run(
 
 
 @contextmanager
-def on_core(place: int | None) -> Iterator[None]:
+def pinned_to(core: int | None) -> Iterator[None]:
     """What is started inside runs on one core. Set before the start, so that no thread of it begins elsewhere."""
-    if place is None or not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
+    if core is None or not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {sorted(before)[place]})
+    os.sched_setaffinity(0, {sorted(before)[core]})
     try:
         yield
     finally:
@@ -102,19 +104,19 @@ def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
     return process
 
 
-def end_all() -> None:
+def terminate_all() -> None:
     """Ask all processes to end, for when this one is asked to."""
     for process in tuple(_running):
         process.terminate()
 
 
-def end(process: subprocess.Popen[str]) -> None:
+def terminate(process: subprocess.Popen[str]) -> None:
     """End a process, at once where it does not end by itself."""
     _running.discard(process)
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(SECONDS_TO_END)
+            process.wait(TERMINATE_TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

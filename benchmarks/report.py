@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from benchmarks.comparison import Column, Comparison, Target
 from benchmarks.plots import MEMORY, SECONDS
 from benchmarks.results import Result
-from benchmarks.statistics import Line, Lines, Spread, number, spread
+from benchmarks.statistics import Range, Series, SeriesByName, figure_range, format_number
 
-HEAD = """\
+TEMPLATE = """\
 # Benchmarks
 
 Written by `make bench`; the figures below are of {machine}, {day}. {met} of {targets} targets are met.
@@ -43,26 +43,28 @@ A comparison is a file in `benchmarks/comparisons/`, found by being there:
 """
 
 
-def page(comparisons: Mapping[str, Comparison], results: Mapping[str, Result]) -> str:
+def render_page(comparisons: Mapping[str, Comparison], results: Mapping[str, Result]) -> str:
     """The whole page."""
     kept = [
-        target.is_met(target.find(results[name].lines))
+        target.is_met(target.read(results[name].lines))
         for name, comparison in comparisons.items()
         for target in comparison.targets
     ]
-    head = HEAD.format(
-        machine=_words(result.machine for result in results.values()),
-        day=_words(result.day for result in results.values()),
+    head = TEMPLATE.format(
+        machine=_join_distinct(result.machine for result in results.values()),
+        day=_join_distinct(result.date for result in results.values()),
         met=sum(kept),
         targets=len(kept),
         seconds=SECONDS,
         memory=MEMORY,
         names=", ".join(f"`{name}`" for name in comparisons),
     )
-    return "\n".join([head, *(section(comparison, results[name].lines) for name, comparison in comparisons.items())])
+    return "\n".join(
+        [head, *(render_section(comparison, results[name].lines) for name, comparison in comparisons.items())]
+    )
 
 
-def section(comparison: Comparison, lines: Lines, *, judged: bool = True) -> str:
+def render_section(comparison: Comparison, lines: SeriesByName, *, judged: bool = True) -> str:
     """One comparison: how it is measured, figures, targets; judged: whether there are enough rows for that."""
     parts = [f"## {comparison.title}", comparison.about, figures_table(comparison.columns, lines)]
     if comparison.targets:
@@ -70,32 +72,33 @@ def section(comparison: Comparison, lines: Lines, *, judged: bool = True) -> str
     return "\n\n".join(parts) + "\n"
 
 
-def figures_table(columns: Sequence[Column], lines: Lines) -> str:
+def figures_table(columns: Sequence[Column], lines: SeriesByName) -> str:
     """A row for each side."""
     rows = [
-        [line.name, _rows(line), *(str(spread(line, column.figure)) for column in columns)] for line in lines.values()
+        [line.name, _row_count(line), *(str(figure_range(line, column.figure)) for column in columns)]
+        for line in lines.values()
     ]
     return _table(["", "rows", *(column.header for column in columns)], rows)
 
 
-def targets_table(targets: Sequence[Target], lines: Lines, *, judged: bool) -> str:
+def targets_table(targets: Sequence[Target], lines: SeriesByName, *, judged: bool) -> str:
     """A row for each target."""
-    found = [(target, target.find(lines)) for target in targets]
-    rows = [[target.words, str(figure), _verdict(target, figure) if judged else "–"] for target, figure in found]
+    found = [(target, target.read(lines)) for target in targets]
+    rows = [[target.description, str(figure), _verdict(target, figure) if judged else "–"] for target, figure in found]
     return _table(["target", "measured", ""], rows)
 
 
-def _verdict(target: Target, found: Spread) -> str:
+def _verdict(target: Target, found: Range) -> str:
     if math.isnan(found.median):
         return "–"
     return "met" if target.is_met(found) else "**missed**"
 
 
-def _rows(line: Line) -> str:
-    return number(line.runs[0].rows)
+def _row_count(line: Series) -> str:
+    return format_number(line.runs[0].rows)
 
 
-def _words(values: Iterable[str]) -> str:
+def _join_distinct(values: Iterable[str]) -> str:
     """What all have in common, or each."""
     return " and ".join(sorted(set(values)))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.processes import ROOT
-from benchmarks.statistics import Line, Lines
+from benchmarks.statistics import Series, SeriesByName
 
 FOLDER = ROOT / "out" / "benchmarks"
 
@@ -20,25 +20,25 @@ class Result(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    lines: dict[str, Line]
+    lines: dict[str, Series]
     machine: str
-    day: str
+    date: str
 
 
-def result_of(lines: Lines) -> Result:
+def make_result(lines: SeriesByName) -> Result:
     """Lines that were measured here and now."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     machine = f"{cores} {'core' if cores == 1 else 'cores'}, Python {platform.python_version()}"
-    return Result(lines=dict(lines), machine=machine, day=f"{datetime.now(UTC):%Y-%m-%d}")
+    return Result(lines=dict(lines), machine=machine, date=f"{datetime.now(UTC):%Y-%m-%d}")
 
 
-def keep(name: str, result: Result) -> None:
+def save(name: str, result: Result) -> None:
     """Write a result down, in place of the one before."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     _path(name).write_text(result.model_dump_json(indent=2))
 
 
-def kept(name: str) -> Result | None:
+def load(name: str) -> Result | None:
     """What was measured last; None where nothing was."""
     return Result.model_validate_json(_path(name).read_text()) if _path(name).exists() else None
 

@@ -23,7 +23,7 @@ from benchmarks.http_server import response, serve
 PAGE = 1000  # keys
 PER_FOLDER = 1000
 SIZE = 123_456  # bytes of each object
-LAST = "\U0010ffff"
+LAST_MODIFIED = "\U0010ffff"
 ENTRY = (
     "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
     f"<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>{SIZE}</Size>"
@@ -42,7 +42,7 @@ def scattered_key(number: int) -> str:
     return f"{folder:08}/{place:03}.jpg"
 
 
-class Keys(Sequence[str]):
+class KeySequence(Sequence[str]):
     """Keys that are made when they are asked for, in their order."""
 
     def __init__(self, count: int, key: Callable[[int], str]) -> None:
@@ -68,13 +68,13 @@ class Keys(Sequence[str]):
         return place < self._count and self._key(place) == key
 
 
-class Store:
+class ListingStub:
     """The two buckets."""
 
     def __init__(self, objects: int) -> None:
         self._buckets = {
-            "shared": Keys(objects, shared_key),
-            "scattered": Keys(objects * PER_FOLDER, scattered_key),
+            "shared": KeySequence(objects, shared_key),
+            "scattered": KeySequence(objects * PER_FOLDER, scattered_key),
         }
         self._requests: Counter[str] = Counter()
 
@@ -95,8 +95,8 @@ class Store:
         after = query.get("start-after", [""])[0]
         keys = self._buckets[bucket]
         start = max(bisect_left(keys, prefix), bisect_right(keys, after))
-        stop = min(start + PAGE, bisect_left(keys, prefix + LAST))
-        more = stop < bisect_left(keys, prefix + LAST)
+        stop = min(start + PAGE, bisect_left(keys, prefix + LAST_MODIFIED))
+        more = stop < bisect_left(keys, prefix + LAST_MODIFIED)
         entries = "".join(map(ENTRY.format, keys[start:stop]))
         return (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=10_000, metavar="N")
     parser.add_argument("--latency", type=float, default=0.0, metavar="MILLISECONDS")
     given = parser.parse_args()
-    serve("S3 stub", Store(given.objects).respond, latency=given.latency / 1000)
+    serve("S3 stub", ListingStub(given.objects).respond, latency=given.latency / 1000)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ BODY = json.dumps(
 HEADERS = {"Authorization": "Basic dGVzdF9iZW5jaG1hcms6", "Content-Type": "application/json"}  # test_benchmark:
 
 
-def create(url: str, count: int) -> None:
+def create_tasks(url: str, count: int) -> None:
     """Create so many tasks over one connection."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
@@ -55,7 +55,7 @@ def main() -> None:
         if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
             os.sched_setaffinity(process.pid, {0})
             os.sched_setaffinity(0, {1})
-        threads = [threading.Thread(target=create, args=(url, tasks // CONNECTIONS)) for _ in range(CONNECTIONS)]
+        threads = [threading.Thread(target=create_tasks, args=(url, tasks // CONNECTIONS)) for _ in range(CONNECTIONS)]
         began = time.monotonic()
         for thread in threads:
             thread.start()

@@ -10,7 +10,7 @@ from statistics import median
 from pydantic import BaseModel, ConfigDict
 
 
-class Measured(BaseModel):
+class Measurement(BaseModel):
     """One run of one side.
 
     seconds: of the work. whole: of the process, from before its start to after its end. peak_mb: the most memory it
@@ -21,28 +21,28 @@ class Measured(BaseModel):
 
     rows: int
     seconds: float
-    whole: float
+    total_seconds: float
     peak_mb: float
     requests: int | None = None
-    more: dict[str, float] = {}
+    extra: dict[str, float] = {}
 
 
-class Line(BaseModel):
+class Series(BaseModel):
     """One side and its runs. curve: the line of the plots that it is a point of."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
-    runs: list[Measured]
+    runs: list[Measurement]
     curve: str | None = None
 
 
-Lines = Mapping[str, Line]
-Figure = Callable[[Measured], float]
+SeriesByName = Mapping[str, Series]
+Figure = Callable[[Measurement], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Range:
     """A median, and how far single runs, or pairs of runs, lie from it."""
 
     median: float
@@ -50,74 +50,74 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: list[float], middle: float | None = None) -> Spread:
+    def from_values(cls, values: list[float], center: float | None = None) -> Range:
         """Of single values; middle: what stands for their median."""
-        return cls(median(values) if middle is None else middle, min(values), max(values))
+        return cls(median(values) if center is None else center, min(values), max(values))
 
     def __str__(self) -> str:
-        low, high = number(self.low), number(self.high)
-        return number(self.median) if low == high else f"{number(self.median)} ({low}–{high})"
+        low, high = format_number(self.low), format_number(self.high)
+        return format_number(self.median) if low == high else f"{format_number(self.median)} ({low}–{high})"
 
 
-def rate(run: Measured) -> float:
+def rate(run: Measurement) -> float:
     """Rows a second."""
     return run.rows / run.seconds
 
 
-def seconds(run: Measured) -> float:
+def seconds(run: Measurement) -> float:
     """Of the work."""
     return run.seconds
 
 
-def rest(run: Measured) -> float:
+def overhead(run: Measurement) -> float:
     """Seconds of the process beside the work: imports, Prefect's server that starts and ends."""
-    return run.whole - run.seconds
+    return run.total_seconds - run.seconds
 
 
-def peak(run: Measured) -> float:
+def peak(run: Measurement) -> float:
     """Most memory held at once, MB."""
     return run.peak_mb
 
 
-def whole(run: Measured) -> float:
+def total_seconds(run: Measurement) -> float:
     """Seconds of the process, from before its start to after its end."""
-    return run.whole
+    return run.total_seconds
 
 
-def requests(run: Measured) -> float:
+def request_count(run: Measurement) -> float:
     """That reached the server; NaN where they were not counted."""
     return math.nan if run.requests is None else run.requests
 
 
-def told(name: str) -> Figure:
+def extra_figure(name: str) -> Figure:
     """A figure of which only some processes tell."""
-    return lambda run: run.more[name]
+    return lambda run: run.extra[name]
 
 
-def spread(line: Line, figure: Figure) -> Spread:
+def figure_range(series: Series, figure: Figure) -> Range:
     """A figure over the runs of a side."""
-    return Spread.of([figure(run) for run in line.runs])
+    return Range.from_values([figure(run) for run in series.runs])
 
 
-def ratio(line: Line, other: Line, figure: Figure) -> Spread:
+def ratio(series: Series, other: Series, figure: Figure) -> Range:
     """How many times the other's figure a side's is: the ratio of medians, and the lowest and highest of a pair."""
-    middle = spread(line, figure).median / spread(other, figure).median
-    return Spread.of([figure(run) / figure(beside) for run, beside in _pairs(line, other)], middle)
+    middle = figure_range(series, figure).median / figure_range(other, figure).median
+    return Range.from_values([figure(run) / figure(beside) for run, beside in _pairs(series, other)], middle)
 
 
-def difference(line: Line, other: Line, figure: Figure) -> Spread:
+def difference(series: Series, other: Series, figure: Figure) -> Range:
     """By how much a side's figure is above the other's."""
-    middle = spread(line, figure).median - spread(other, figure).median
-    return Spread.of([figure(run) - figure(beside) for run, beside in _pairs(line, other)], middle)
+    middle = figure_range(series, figure).median - figure_range(other, figure).median
+    return Range.from_values([figure(run) - figure(beside) for run, beside in _pairs(series, other)], middle)
 
 
-def _pairs(line: Line, other: Line) -> list[tuple[Measured, Measured]]:
+def _pairs(series: Series, other: Series) -> list[tuple[Measurement, Measurement]]:
     """The runs that followed each other; a side that ran once only is held against each run of the other."""
-    most = max(len(line.runs), len(other.runs))
-    return [(line.runs[run % len(line.runs)], other.runs[run % len(other.runs)]) for run in range(most)]
+    most = max(len(series.runs), len(other.runs))
+    return [(series.runs[run % len(series.runs)], other.runs[run % len(other.runs)]) for run in range(most)]
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """With three digits or more, or as a whole number where it is one."""
     if math.isnan(value):
         return "not counted"

@@ -21,10 +21,10 @@ import orjson
 from benchmarks.http_server import response, serve
 from labelflow.scale.models import PAGE_LIMIT
 
-BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
-A_SECOND = 10  # tasks are created
+FIRST_CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+TASKS_PER_SECOND = 10  # tasks are created
 TURNAROUND = 1  # second
-DONE = b"""{
+COMPLETED_TASK = b"""{
 "task_id": "%024x", "type": "categorization", "status": "completed", "created_at": "%s", "completed_at": "%s",
 "response": {"category": "delivery"}, "metadata": {"job": "benchmark", "row_id": "r%d"}, "unique_id": "benchmark/r%d"
 }"""
@@ -37,28 +37,28 @@ def task_id(number: int) -> str:
 
 def created_at(number: int) -> str:
     """When the n-th task was created."""
-    second, rest = divmod(number, A_SECOND)
-    return f"{_second(second)}.{rest * 1000 // A_SECOND:03}Z"
+    second, rest = divmod(number, TASKS_PER_SECOND)
+    return f"{_second(second)}.{rest * 1000 // TASKS_PER_SECOND:03}Z"
 
 
 @lru_cache(1000)
 def _second(since: int) -> str:
-    return f"{BEGUN + timedelta(seconds=since):%Y-%m-%dT%H:%M:%S}"
+    return f"{FIRST_CREATED_AT + timedelta(seconds=since):%Y-%m-%dT%H:%M:%S}"
 
 
 def first_completed_after(moment: str) -> int:
     """The first task that was completed later."""
-    since = datetime.fromisoformat(moment) - BEGUN - timedelta(seconds=TURNAROUND)
-    return max(0, int(since.total_seconds() * A_SECOND) + 1)
+    since = datetime.fromisoformat(moment) - FIRST_CREATED_AT - timedelta(seconds=TURNAROUND)
+    return max(0, int(since.total_seconds() * TASKS_PER_SECOND) + 1)
 
 
-def done(number: int) -> bytes:
+def completed_task(number: int) -> bytes:
     """The n-th task as JSON, once it is completed. A page has a hundred of them: so that takes a third of the time."""
-    created, completed = created_at(number), created_at(number + TURNAROUND * A_SECOND)
-    return DONE % (number, created.encode(), completed.encode(), number, number)
+    created, completed = created_at(number), created_at(number + TURNAROUND * TASKS_PER_SECOND)
+    return COMPLETED_TASK % (number, created.encode(), completed.encode(), number, number)
 
 
-class Tasks:
+class ApiStub:
     """What the server knows: two numbers."""
 
     def __init__(self, completed: int) -> None:
@@ -68,9 +68,9 @@ class Tasks:
 
     def respond(self, method: str, target: str, body: bytes) -> bytes:
         """The response to a request."""
-        return response(*self._answer(method, target, body))
+        return response(*self._route(method, target, body))
 
-    def _answer(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
+    def _route(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
         """Status and content."""
         url = urlsplit(target)
         if method == "POST":
@@ -84,7 +84,7 @@ class Tasks:
         self.requests["GET"] += 1
         if url.path.endswith("/tasks"):
             return 200, self._page(query)
-        return 200, done(int(url.path.rpartition("/")[2], 16))
+        return 200, completed_task(int(url.path.rpartition("/")[2], 16))
 
     def _create(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
         number, self.created = self.created, self.created + 1
@@ -106,7 +106,12 @@ class Tasks:
         start = min(end, max(first, end - limit))
         page = {"total": self.completed if is_completed else 0, "limit": limit, "has_more": start > first}
         more = orjson.dumps({**page, "next_token": str(start)} if start > first else page)
-        return b'{"docs": [' + b",".join(map(done, range(end - 1, start - 1, -1))) + b"]," + more.removeprefix(b"{")
+        return (
+            b'{"docs": ['
+            + b",".join(map(completed_task, range(end - 1, start - 1, -1)))
+            + b"],"
+            + more.removeprefix(b"{")
+        )
 
 
 def main() -> None:
@@ -116,7 +121,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, metavar="MILLISECONDS")
     parser.add_argument("--tls", type=Path, metavar="FOLDER", help="with cert.pem and key.pem")
     given = parser.parse_args()
-    serve("Stub", Tasks(given.completed).respond, path="/v1", latency=given.latency / 1000, tls=given.tls)
+    serve("Stub", ApiStub(given.completed).respond, path="/v1", latency=given.latency / 1000, tls=given.tls)
 
 
 if __name__ == "__main__":

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.bench import Bench, Side
+from benchmarks.bench import BenchContext, Contender
 from benchmarks.processes import Server
 
-OURS, CLIENT, MAP, SESSIONS = "ours", "client", "map", "sessions"
+PRODUCT, CLIENT, MAP, SESSIONS = "ours", "client", "map", "sessions"
 NAMES = {
-    OURS: "labelflow",
+    PRODUCT: "labelflow",
     CLIENT: "(a) scaleapi in a thread pool",
     MAP: "(b) Prefect, a task run for each row",
     SESSIONS: "(c) a bare requests.Session per thread",
 }
-_PEERS = {CLIENT: "official_client", MAP: "prefect_map", SESSIONS: "sessions"}
+_BASELINES = {CLIENT: "official_client", MAP: "prefect_map", SESSIONS: "sessions"}
 
 
-def submitting(bench: Bench, side: str, rows: int, server: Server, *, curve: bool = False) -> Side:
+def submission_contender(
+    bench: BenchContext, contender: str, rows: int, server: Server, *, curve: bool = False
+) -> Contender:
     """One of the sides, submitting a manifest of so many rows. curve: its figures are drawn."""
-    work = bench.work(bench.rows(rows))
+    workload = bench.workload(bench.rows(rows))
 
-    def ours(folder: Path) -> list[object]:
-        own = ["--rows", work.rows, "--submitted", folder / "out"]
-        return [*own, "flows.label_dataset", work.config, "--output", folder / "out", "--no-wait"]
+    def product_arguments(folder: Path) -> list[object]:
+        own = ["--rows", workload.rows, "--submitted", folder / "out"]
+        return [*own, "flows.label_dataset", workload.config, "--output", folder / "out", "--no-wait"]
 
-    def peer(folder: Path) -> list[object]:
-        return ["--url", server.url, "--rows", work.rows, "--manifest", work.manifest, "--output", folder]
+    def baseline_arguments(folder: Path) -> list[object]:
+        return ["--url", server.url, "--rows", workload.rows, "--manifest", workload.manifest, "--output", folder]
 
-    module = "product.command" if side == OURS else f"baselines.{_PEERS[side]}"
-    return Side(NAMES[side], work.rows, module, ours if side == OURS else peer, curve=NAMES[side] if curve else None)
+    module = "product.command" if contender == PRODUCT else f"baselines.{_BASELINES[contender]}"
+    return Contender(
+        NAMES[contender],
+        workload.rows,
+        module,
+        product_arguments if contender == PRODUCT else baseline_arguments,
+        curve=NAMES[contender] if curve else None,
+    )

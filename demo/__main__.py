@@ -32,7 +32,7 @@ BUCKET = "labelflow-demo"
 SECRET = "no-secret-at-all"  # the local S3 takes any
 JOBS = ["street-boxes", "call-transcripts", "message-categories"]
 SHOWN_ROWS = 3
-WIDEST_CELL = 60
+MAX_CELL_WIDTH = 60
 HIDDEN = ["task_id", "unique_id", "task_type", "attachments", "source", "response_json", "category_id", "created_at"]
 
 
@@ -41,11 +41,16 @@ def main() -> int:
     print("Making the samples …", flush=True)
     make_samples(SAMPLES)
     with s3_server() as s3_url, running_sandbox() as api_url:
-        environment = {**_own_prefect(), **s3_access(s3_url), "SCALE_API_URL": api_url, "SCALE_API_KEY": "test_demo"}
+        environment = {
+            **_isolate_prefect(),
+            **s3_access(s3_url),
+            "SCALE_API_URL": api_url,
+            "SCALE_API_KEY": "test_demo",
+        }
         upload(s3_url)
         status = max(_run_job(name, environment) for name in JOBS)
     for name in JOBS:
-        _show(ROOT / "out" / name)
+        _show_output(ROOT / "out" / name)
     return status
 
 
@@ -72,7 +77,7 @@ def s3_access(url: str) -> dict[str, str]:
     }
 
 
-def _own_prefect() -> dict[str, str]:
+def _isolate_prefect() -> dict[str, str]:
     """The environment with a Prefect of the demo's own: the user's server and profile stay untouched."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_"))}
     return {**kept, "PREFECT_HOME": str(ROOT / "out" / ".prefect")}
@@ -102,7 +107,7 @@ def _run_job(name: str, environment: dict[str, str]) -> int:
     return status
 
 
-def _show(output: Path) -> None:
+def _show_output(output: Path) -> None:
     labels = pd.read_parquet(output / "labels")
     rejects = pd.read_parquet(output / "rejects")
     print(f"── {output.relative_to(ROOT)}: {len(labels)} labels, {len(rejects)} rejects\n")
@@ -112,15 +117,15 @@ def _show(output: Path) -> None:
 
 
 def _print_table(table: pd.DataFrame) -> None:
-    print(table.map(_short).to_string(index=False), end="\n\n")
+    print(table.map(abbreviate).to_string(index=False), end="\n\n")
 
 
-def _short(value: Any) -> str:
+def abbreviate(value: Any) -> str:
     """A cell on one line: times to the second, lists by their first entries."""
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     text = str(list(value)) if isinstance(value, np.ndarray) else "" if pd.isna(value) else str(value)
-    return text if len(text) <= WIDEST_CELL else f"{text[: WIDEST_CELL - 1]}…"
+    return text if len(text) <= MAX_CELL_WIDTH else f"{text[: MAX_CELL_WIDTH - 1]}…"
 
 
 if __name__ == "__main__":

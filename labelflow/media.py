@@ -56,8 +56,8 @@ def kind_of_bytes(head: bytes) -> Kind:
     for offset, signature, kind in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return kind
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:32].lower()
-    return "website" if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) else "unknown"
+    text_start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:32].lower()
+    return "website" if text_start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) else "unknown"
 
 
 def kind_of_content_type(content_type: str | None) -> Kind:
@@ -71,20 +71,20 @@ def kind_of_content_type(content_type: str | None) -> Kind:
     return family if family in ("image", "audio", "video", "text") else "unknown"  # type: ignore[return-value]
 
 
-def measure(file: BinaryIO, content_type: str | None = None) -> Media:
+def probe_file(file: BinaryIO, content_type: str | None = None) -> Media:
     """Tell what a seekable file is. Reads headers only; whatever cannot be told stays None."""
     file.seek(0)
     kind = kind_of_bytes(file.read(64))
     if kind == "unknown":
         kind = kind_of_content_type(content_type)
     if kind == "image":
-        return _measure_image(file)
+        return _probe_image(file)
     if kind in ("audio", "video"):
-        return Media(kind, seconds=_seconds(file))
+        return Media(kind, seconds=_duration(file))
     return Media(kind)
 
 
-def _measure_image(file: BinaryIO) -> Media:
+def _probe_image(file: BinaryIO) -> Media:
     file.seek(0)
     try:
         with Image.open(file) as image:
@@ -93,7 +93,7 @@ def _measure_image(file: BinaryIO) -> Media:
         return Media("unknown")
 
 
-def _seconds(file: BinaryIO) -> float | None:
+def _duration(file: BinaryIO) -> float | None:
     file.seek(0)
     try:
         return TinyTag.get(file_obj=file, tags=False, image=False).duration

@@ -22,7 +22,7 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        where = f"{self.field}: " if self.field else ""  # a problem of several fields names them itself
+        where = f"{one_line(self.field)}: " if self.field else ""  # a problem of several fields names them itself
         return f"{where}{self.reason}; {self.fix}"
 
 

@@ -16,12 +16,12 @@ from tests.support.media_server import MediaServer
 pytest_plugins = ["tests.support.s3_servers"]
 
 
-class Scripted:
+class StubServer:
     """A local HTTP server. `answer(method, path, body)` gives status, content and headers, or None to hang up."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, bytes, dict[str, str]]] = []
-        self.answer: Callable[[str, str, bytes], tuple[int, Any, dict[str, str]] | None] = lambda *_: (200, {}, {})
+        self.respond: Callable[[str, str, bytes], tuple[int, Any, dict[str, str]] | None] = lambda *_: (200, {}, {})
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -31,7 +31,7 @@ class Scripted:
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 outer.requests.append((self.command, self.path, body, dict(self.headers)))
-                answer = outer.answer(self.command, self.path, body)
+                answer = outer.respond(self.command, self.path, body)
                 if answer is None:
                     self.close_connection = True
                     return
@@ -61,14 +61,14 @@ class Scripted:
 
 
 @pytest.fixture
-def scripted() -> Iterator[Scripted]:
-    server = Scripted()
+def stub_server() -> Iterator[StubServer]:
+    server = StubServer()
     yield server
     server.close()
 
 
 @pytest.fixture(autouse=True)
-def lists_that_keep_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_listing_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     """The servers of these tests list a task at once: nothing needs to be waited for."""
     monkeypatch.setattr(reconciliation, "LISTING_LAG", 0.05)
 

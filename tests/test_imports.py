@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "tasks": {"labelflow"},
     "flows": {"tasks", "labelflow"},
 }
-OURS = {*MAY_IMPORT, "demo", "tests", "benchmarks"}
+OWN_PACKAGES = {*MAY_IMPORT, "demo", "tests", "benchmarks"}
 
 
 def modules(package: str) -> list[Path]:
@@ -33,14 +33,14 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("package", ["tasks", "flows"])
-def test_imports_point_one_way(package: str) -> None:
+def test_imports_follow_the_layer_table(package: str) -> None:
     assert modules(package)
     for path in modules(package):
-        foreign = (imported(path) & OURS) - {package} - MAY_IMPORT[package]
+        foreign = (imported(path) & OWN_PACKAGES) - {package} - MAY_IMPORT[package]
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
 
 
-def test_the_core_imports_no_prefect_not_even_indirectly() -> None:
+def test_core_never_imports_prefect_even_indirectly() -> None:
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in modules("labelflow")
@@ -54,7 +54,17 @@ def test_the_core_imports_no_prefect_not_even_indirectly() -> None:
     assert outcome.returncode == 0, outcome.stderr
 
 
-def test_no_file_in_flows_bears_the_name_of_a_package() -> None:
+def test_no_file_in_flows_shadows_a_package() -> None:
     """Prefect puts flows/ first on sys.path for file entrypoints: such a file would hide the package."""
-    installed = {*sys.stdlib_module_names, *OURS, "prefect", "pandas", "pyarrow", "boto3", "requests", "rich", "yaml"}
+    installed = {
+        *sys.stdlib_module_names,
+        *OWN_PACKAGES,
+        "prefect",
+        "pandas",
+        "pyarrow",
+        "boto3",
+        "requests",
+        "rich",
+        "yaml",
+    }
     assert not {path.stem for path in modules("flows")} & installed

@@ -23,5 +23,5 @@ SIGNED = (
         ("no URL, a = b", "no URL, a = b"),
     ],
 )
-def test_only_the_signature_goes(text: str, clean: str) -> None:
+def test_only_the_signature_is_removed(text: str, clean: str) -> None:
     assert strip_signatures(text) == clean

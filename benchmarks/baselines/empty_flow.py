@@ -11,15 +11,15 @@ import time
 
 from prefect import flow
 
-from benchmarks.process_metrics import tell
+from benchmarks.process_metrics import report
 
 
 @flow
-def nothing() -> None:
+def empty_flow() -> None:
     """Do nothing."""
 
 
 if __name__ == "__main__":
-    BEGUN = time.monotonic()
-    nothing()
-    tell(0, time.monotonic() - BEGUN)
+    STARTED_AT = time.monotonic()
+    empty_flow()
+    report(0, time.monotonic() - STARTED_AT)

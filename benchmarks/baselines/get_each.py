@@ -16,8 +16,8 @@ import pandas as pd
 import requests
 from scaleapi import ScaleClient
 
-from benchmarks.baselines.script import options
-from benchmarks.process_metrics import tell
+from benchmarks.baselines.script import parse_options
+from benchmarks.process_metrics import report
 from benchmarks.stub import task_id
 from benchmarks.workload import KEY
 
@@ -49,13 +49,13 @@ def main() -> None:
     """Collect the stub's tasks."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sessions", action="store_true", help="ask with a requests.Session per thread")
-    given = options(__doc__, parser)
-    get = (by_sessions if vars(given)["sessions"] else by_client)(given.url)
+    options = parse_options(__doc__, parser)
+    get = (by_sessions if vars(options)["sessions"] else by_client)(options.url)
     begun = time.monotonic()
-    with ThreadPoolExecutor(given.threads) as pool:
-        tasks = list(pool.map(get, [task_id(number) for number in range(given.rows)]))
-    pd.json_normalize(tasks).to_parquet(given.output / "labels.parquet")
-    tell(len(tasks), time.monotonic() - begun)
+    with ThreadPoolExecutor(options.threads) as pool:
+        tasks = list(pool.map(get, [task_id(number) for number in range(options.rows)]))
+    pd.json_normalize(tasks).to_parquet(options.output / "labels.parquet")
+    report(len(tasks), time.monotonic() - begun)
 
 
 if __name__ == "__main__":

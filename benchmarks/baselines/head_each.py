@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 from botocore.config import Config
 
-from benchmarks.baselines.script import options
-from benchmarks.process_metrics import tell
+from benchmarks.baselines.script import parse_options
+from benchmarks.process_metrics import report
 from benchmarks.workload import Row, read_manifest
 
 
 def main() -> None:
     """Look every object of a manifest up."""
-    given = options(__doc__)
+    given = parse_options(__doc__)
     client = boto3.client("s3", endpoint_url=given.url, config=Config(max_pool_connections=given.threads))
 
     def size(row: Row) -> int:
@@ -25,7 +25,7 @@ def main() -> None:
     begun = time.monotonic()
     with ThreadPoolExecutor(given.threads) as pool:
         sizes = list(pool.map(size, read_manifest(given.manifest, given.rows)))
-    tell(sum(size > 0 for size in sizes), time.monotonic() - begun)
+    report(sum(size > 0 for size in sizes), time.monotonic() - begun)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from scaleapi import ScaleClient
 from scaleapi.tasks import TaskType
 
-from benchmarks.baselines.script import options, write_ids
-from benchmarks.process_metrics import tell
+from benchmarks.baselines.script import parse_options, write_ids
+from benchmarks.process_metrics import report
 from benchmarks.workload import KEY, Row, read_manifest, request
 
 
 def main() -> None:
     """Submit a manifest."""
-    given = options(__doc__)
+    given = parse_options(__doc__)
     client = ScaleClient(KEY, api_instance_url=given.url)
 
     def create(row: Row) -> tuple[str, str]:
@@ -25,7 +25,7 @@ def main() -> None:
     with ThreadPoolExecutor(given.threads) as pool:
         ids = list(pool.map(create, read_manifest(given.manifest, given.rows)))
     write_ids(given.output, ids)
-    tell(len(ids), time.monotonic() - begun)
+    report(len(ids), time.monotonic() - begun)
 
 
 if __name__ == "__main__":

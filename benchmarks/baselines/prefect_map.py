@@ -15,13 +15,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from scaleapi import ScaleClient
 from scaleapi.tasks import TaskType
 
-from benchmarks.baselines.script import options, write_ids
-from benchmarks.process_metrics import tell
+from benchmarks.baselines.script import parse_options, write_ids
+from benchmarks.process_metrics import report
 from benchmarks.workload import KEY, THREADS, Row, read_manifest, request
 
 if __name__ == "__main__":
-    GIVEN = options(__doc__)
-    CLIENT = ScaleClient(KEY, api_instance_url=GIVEN.url)
+    OPTIONS = parse_options(__doc__)
+    CLIENT = ScaleClient(KEY, api_instance_url=OPTIONS.url)
 
 
 @task
@@ -40,4 +40,4 @@ def submit(manifest: Path, rows: int, output: Path) -> tuple[int, float]:
 
 
 if __name__ == "__main__":
-    tell(*submit(GIVEN.manifest, GIVEN.rows, GIVEN.output))
+    report(*submit(OPTIONS.manifest, OPTIONS.rows, OPTIONS.output))

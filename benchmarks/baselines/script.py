@@ -21,7 +21,7 @@ class Options(argparse.Namespace):
     output: Path
 
 
-def options(description: str | None, parser: argparse.ArgumentParser | None = None) -> Options:
+def parse_options(description: str | None, parser: argparse.ArgumentParser | None = None) -> Options:
     """Read the command line; where it names no manifest one is made."""
     parser = parser or argparse.ArgumentParser()
     parser.description = description

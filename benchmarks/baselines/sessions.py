@@ -12,8 +12,8 @@ from itertools import chain
 
 import requests
 
-from benchmarks.baselines.script import options, write_ids
-from benchmarks.process_metrics import tell
+from benchmarks.baselines.script import parse_options, write_ids
+from benchmarks.process_metrics import report
 from benchmarks.workload import KEY, Row, read_manifest, request
 
 
@@ -31,14 +31,14 @@ def create(url: str, rows: list[Row]) -> list[tuple[str, str]]:
 
 def main() -> None:
     """Submit a manifest."""
-    given = options(__doc__)
+    given = parse_options(__doc__)
     begun = time.monotonic()
     rows = read_manifest(given.manifest, given.rows)
     with ThreadPoolExecutor(given.threads) as pool:
         shares = [rows[thread :: given.threads] for thread in range(given.threads)]
         ids = list(chain.from_iterable(pool.map(partial(create, given.url), shares)))
     write_ids(given.output, ids)
-    tell(len(ids), time.monotonic() - begun)
+    report(len(ids), time.monotonic() - begun)
 
 
 if __name__ == "__main__":

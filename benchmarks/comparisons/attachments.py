@@ -6,16 +6,16 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks.bench import Bench, Side
-from benchmarks.comparison import COUNTED, Comparison, Target, of, times
+from benchmarks.bench import BenchContext, Contender
+from benchmarks.comparison import REQUEST_COLUMNS, Comparison, Target, figure_of, ratio_of
 from benchmarks.processes import Server
-from benchmarks.statistics import Lines, Measured
+from benchmarks.statistics import Measurement, SeriesByName
 from benchmarks.workload import write_manifest
 
 ROWS = 10_000
 URIS = {"shared": "s3://shared/street/{number:08}.jpg", "scattered": "s3://scattered/{number:08}/500.jpg"}
-OURS, HEAD = "ours", "head"
-NAMES = {OURS: "labelflow", HEAD: "(e) head_object for each row"}
+PRODUCT, HEAD = "ours", "head"
+NAMES = {PRODUCT: "labelflow", HEAD: "(e) head_object for each row"}
 ACCESS = {
     "AWS_ACCESS_KEY_ID": "benchmark",
     "AWS_SECRET_ACCESS_KEY": "not-a-secret",
@@ -28,17 +28,17 @@ that hold a thousand. The server is a stub that makes its listings out of arithm
 both sides."""
 
 
-def sides(manifests: Path, rows: int, server: Server) -> dict[str, Side]:
+def contenders(manifests: Path, rows: int, server: Server) -> dict[str, Contender]:
     """Both, for both buckets."""
     environment = {**ACCESS, "AWS_ENDPOINT_URL": server.url}
-    found: dict[str, Side] = {}
+    found: dict[str, Contender] = {}
     for bucket, uri in URIS.items():
         manifest = write_manifest(manifests / f"{bucket}.jsonl", rows, uri)
         arguments: list[object] = ["--rows", rows, "--manifest", manifest]
-        for side, module in ((OURS, "product.attachments"), (HEAD, "baselines.head_each")):
-            given = arguments if side == OURS else [*arguments, "--url", server.url]
+        for side, module in ((PRODUCT, "product.attachments"), (HEAD, "baselines.head_each")):
+            given = arguments if side == PRODUCT else [*arguments, "--url", server.url]
             name = f"{NAMES[side]}, {bucket}"
-            found[f"{side} {bucket}"] = Side(name, rows, module, partial(_constant, given), environment)
+            found[f"{side} {bucket}"] = Contender(name, rows, module, partial(_constant, given), environment)
     return found
 
 
@@ -46,14 +46,14 @@ def _constant(arguments: list[object], _: Path) -> list[object]:
     return arguments
 
 
-def measure(bench: Bench) -> Lines:
+def measure(bench: BenchContext) -> SeriesByName:
     """All against one S3."""
     rows = bench.rows(ROWS)
-    with bench.s3(rows) as server, tempfile.TemporaryDirectory() as folder:
-        return bench.in_turn(sides(Path(folder), rows, server), server)
+    with bench.s3_stub(rows) as server, tempfile.TemporaryDirectory() as folder:
+        return bench.run_interleaved(contenders(Path(folder), rows, server), server)
 
 
-def requests_per_thousand(run: Measured) -> float:
+def requests_per_thousand(run: Measurement) -> float:
     """Requests for a thousand objects."""
     return 1000 * (run.requests or 0) / run.rows
 
@@ -62,20 +62,22 @@ COMPARISON = Comparison(
     title="Attachments in S3",
     about=ABOUT,
     measure=measure,
-    columns=COUNTED,
+    columns=REQUEST_COLUMNS,
     targets=(
         Target(
-            "requests for 1,000 objects in one folder: at most 2", of(f"{OURS} shared", requests_per_thousand), most=2
+            "requests for 1,000 objects in one folder: at most 2",
+            figure_of(f"{PRODUCT} shared", requests_per_thousand),
+            maximum=2,
         ),
         Target(
             "objects/s in one folder, times those of (e): at least 30",
-            times(f"{OURS} shared", f"{HEAD} shared"),
-            least=30,
+            ratio_of(f"{PRODUCT} shared", f"{HEAD} shared"),
+            minimum=30,
         ),
         Target(
             "objects/s in scattered folders, times those of (e): at least 1",
-            times(f"{OURS} scattered", f"{HEAD} scattered"),
-            least=1,
+            ratio_of(f"{PRODUCT} scattered", f"{HEAD} scattered"),
+            minimum=1,
         ),
     ),
 )

@@ -7,9 +7,9 @@ from pathlib import Path
 import yaml
 
 from benchmarks import prefect_env
-from benchmarks.bench import Bench, Side, Work
-from benchmarks.comparison import Comparison, Target, times
-from benchmarks.statistics import Lines
+from benchmarks.bench import BenchContext, Contender, Workload
+from benchmarks.comparison import Comparison, Target, ratio_of
+from benchmarks.statistics import SeriesByName
 
 ROWS = 8_000
 LATENCY = 50.0  # milliseconds
@@ -21,33 +21,33 @@ answer. `concurrency` is 16 for each worker, so one of them creates 320 tasks a 
 Nothing is pinned to a core. The time is that of the submission; the start of the cluster is told apart."""
 
 
-def submitting(work: Work, workers: int, api: str) -> Side:
+def dask_contender(workload: Workload, workers: int, api: str) -> Contender:
     """The command, with so many worker processes."""
 
     def prepare(folder: Path) -> None:
-        job = yaml.safe_load(work.config.read_text())
+        job = yaml.safe_load(workload.config.read_text())
         (folder / "job.yaml").write_text(yaml.safe_dump({**job, "runner": {"type": "dask", "workers": workers}}))
 
     def arguments(folder: Path) -> list[object]:
-        own = ["--rows", work.rows, "--submitted", folder / "out"]
+        own = ["--rows", workload.rows, "--submitted", folder / "out"]
         return [*own, "flows.label_dataset", folder / "job.yaml", "--output", folder / "out", "--no-wait"]
 
     name = f"labelflow, {workers} Dask worker{'s' if workers > 1 else ''}"
     environment = {"PREFECT_API_URL": api}
-    return Side(name, work.rows, "product.command", arguments, environment, prepare=prepare, pin=False)
+    return Contender(name, workload.rows, "product.command", arguments, environment, prepare=prepare, pin=False)
 
 
-def measure(bench: Bench) -> Lines:
+def measure(bench: BenchContext) -> SeriesByName:
     """Both against one stub, and one Prefect server."""
-    work = bench.work(bench.rows(ROWS))
-    with prefect_env.server(bench.environment) as api, bench.stub(latency=LATENCY) as server:
-        sides = {name: submitting(work, workers, api) for name, workers in WORKERS.items()}
-        return bench.in_turn(sides, server)
+    work = bench.workload(bench.rows(ROWS))
+    with prefect_env.running_server(bench.environment) as api, bench.api_stub(latency=LATENCY) as server:
+        sides = {name: dask_contender(work, workers, api) for name, workers in WORKERS.items()}
+        return bench.run_interleaved(sides, server)
 
 
 COMPARISON = Comparison(
     title="Many processes",
     about=ABOUT,
     measure=measure,
-    targets=(Target("rows/s of two workers, times those of one: at least 1.8", times(TWO, ONE), least=1.8),),
+    targets=(Target("rows/s of two workers, times those of one: at least 1.8", ratio_of(TWO, ONE), minimum=1.8),),
 )

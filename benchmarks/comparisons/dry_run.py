@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.bench import Bench, Side
-from benchmarks.comparison import Comparison, Target, of, times
-from benchmarks.statistics import Lines, peak, rate
+from benchmarks.bench import BenchContext, Contender
+from benchmarks.comparison import Comparison, Target, figure_of, ratio_of
+from benchmarks.statistics import SeriesByName, peak, rate
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (10_000, 1_000_000)
@@ -16,20 +16,20 @@ ABOUT = """\
 are those of the whole command, its imports among them."""
 
 
-def side(bench: Bench, rows: int) -> Side:
+def dry_run_contender(bench: BenchContext, rows: int) -> Contender:
     """A dry run of so many rows."""
-    work = bench.work(bench.rows(rows))
+    work = bench.workload(bench.rows(rows))
 
     def arguments(folder: Path) -> list[object]:
         return ["--rows", work.rows, "flows.label_dataset", work.config, "--output", folder / "out", "--dry-run"]
 
-    return Side("labelflow --dry-run", work.rows, "product.command", arguments, curve="labelflow --dry-run")
+    return Contender("labelflow --dry-run", work.rows, "product.command", arguments, curve="labelflow --dry-run")
 
 
-def measure(bench: Bench) -> Lines:
+def measure(bench: BenchContext) -> SeriesByName:
     """All sizes."""
     sizes = QUICK_SIZES if bench.quick else SIZES
-    return bench.in_turn({str(rows): side(bench, rows) for rows in sizes})
+    return bench.run_interleaved({str(rows): dry_run_contender(bench, rows) for rows in sizes})
 
 
 COMPARISON = Comparison(
@@ -37,8 +37,12 @@ COMPARISON = Comparison(
     about=ABOUT,
     measure=measure,
     targets=(
-        Target("rows/s at 1,000,000 rows: at least 20,000", of(LARGE, rate), least=20_000),
-        Target("peak memory at 1,000,000 rows: at most 500 MB", of(LARGE, peak), most=500),
-        Target("peak memory at 1,000,000 rows, times that at 10,000: at most 1.3", times(LARGE, SMALL, peak), most=1.3),
+        Target("rows/s at 1,000,000 rows: at least 20,000", figure_of(LARGE, rate), minimum=20_000),
+        Target("peak memory at 1,000,000 rows: at most 500 MB", figure_of(LARGE, peak), maximum=500),
+        Target(
+            "peak memory at 1,000,000 rows, times that at 10,000: at most 1.3",
+            ratio_of(LARGE, SMALL, peak),
+            maximum=1.3,
+        ),
     ),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from benchmarks.bench import Bench, Side
-from benchmarks.comparison import Column, Comparison, Target, of
-from benchmarks.statistics import Lines, Measured, told
+from benchmarks.bench import BenchContext, Contender
+from benchmarks.comparison import Column, Comparison, Target, figure_of
+from benchmarks.statistics import Measurement, SeriesByName, extra_figure
 
 ROWS = 1_000_000
 FILE_MEGABYTES = (128 << 20) / 1e6
@@ -17,20 +17,20 @@ ABOUT = """\
 reads for `select * … where row_id = …`. Shares are of 1."""
 
 
-def measure(bench: Bench) -> Lines:
+def measure(bench: BenchContext) -> SeriesByName:
     """The files of one job, which are looked at once or more."""
     rows = bench.rows(ROWS)
-    folder = bench.finished(rows) / "labels"
+    folder = bench.labeled_output(rows) / "labels"
 
     def arguments(_: Path) -> list[object]:
         return [folder]
 
-    return bench.in_turn({LABELS: Side("labels/ of labelflow", rows, "product.labels", arguments)})
+    return bench.run_interleaved({LABELS: Contender("labels/ of labelflow", rows, "product.labels", arguments)})
 
 
-def files_to_allowed(run: Measured) -> float:
+def files_per_allowed(run: Measurement) -> float:
     """The number of files, of those that so many bytes and rows may have."""
-    return run.more["files"] / max(math.ceil(run.more["megabytes"] / FILE_MEGABYTES), math.ceil(run.rows / 1e6))
+    return run.extra["files"] / max(math.ceil(run.extra["megabytes"] / FILE_MEGABYTES), math.ceil(run.rows / 1e6))
 
 
 COMPARISON = Comparison(
@@ -38,19 +38,25 @@ COMPARISON = Comparison(
     about=ABOUT,
     measure=measure,
     columns=(
-        Column("files", told("files")),
-        Column("MB", told("megabytes")),
-        Column("row groups", told("groups")),
-        Column("in order", told("order")),
-        Column("zstd", told("zstd")),
-        Column("dictionaries", told("dictionary")),
-        Column("read for one row", told("read")),
+        Column("files", extra_figure("files")),
+        Column("MB", extra_figure("megabytes")),
+        Column("row groups", extra_figure("groups")),
+        Column("in order", extra_figure("order")),
+        Column("zstd", extra_figure("zstd")),
+        Column("dictionaries", extra_figure("dictionary")),
+        Column("read for one row", extra_figure("read")),
     ),
     targets=(
-        Target("files, of one for 128 MiB or for a million rows: at most 1", of(LABELS, files_to_allowed), most=1),
-        Target("rows in manifest order: all, 1", of(LABELS, told("order")), least=1),
-        Target("column chunks compressed with zstd: all, 1", of(LABELS, told("zstd")), least=1),
-        Target("text columns dictionary-encoded: all, 1", of(LABELS, told("dictionary")), least=1),
-        Target("bytes that DuckDB reads for one row_id: at most 0.5", of(LABELS, told("read")), most=0.5),
+        Target(
+            "files, of one for 128 MiB or for a million rows: at most 1",
+            figure_of(LABELS, files_per_allowed),
+            maximum=1,
+        ),
+        Target("rows in manifest order: all, 1", figure_of(LABELS, extra_figure("order")), minimum=1),
+        Target("column chunks compressed with zstd: all, 1", figure_of(LABELS, extra_figure("zstd")), minimum=1),
+        Target("text columns dictionary-encoded: all, 1", figure_of(LABELS, extra_figure("dictionary")), minimum=1),
+        Target(
+            "bytes that DuckDB reads for one row_id: at most 0.5", figure_of(LABELS, extra_figure("read")), maximum=0.5
+        ),
     ),
 )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.bench import Bench
+from benchmarks.bench import BenchContext
 from benchmarks.certificate import server_certificate
-from benchmarks.comparison import Comparison, Target, times
-from benchmarks.statistics import Lines
-from benchmarks.submission_cases import CLIENT, OURS, SESSIONS, submitting
+from benchmarks.comparison import Comparison, Target, ratio_of
+from benchmarks.statistics import SeriesByName
+from benchmarks.submission_cases import CLIENT, PRODUCT, SESSIONS, submission_contender
 
 ROWS = 5_000
 LATENCY = 20.0  # milliseconds
-CLIENT_ALONE = "client, one root"
+CLIENT_ONE_ROOT = "client, one root"
 ABOUT = """\
 A manifest of 5,000 rows over TLS, with 20 ms added to each answer: 16 requests at once take 6.25 s at least. The
 server's certificate is its own; clients are told to trust it beside the roots that requests brings, as they would trust
@@ -20,20 +20,20 @@ a public server. (a) makes a new connection for each request, and requests reads
 told of this one certificate only, what is left is the handshake; on loopback that takes no round trips."""
 
 
-def measure(bench: Bench) -> Lines:
+def measure(bench: BenchContext) -> SeriesByName:
     """All sides against one stub."""
-    with bench.stub(tls=True, latency=LATENCY) as server:
-        sides = {side: submitting(bench, side, ROWS, server) for side in (OURS, CLIENT, SESSIONS)}
+    with bench.api_stub(tls=True, latency=LATENCY) as server:
+        sides = {side: submission_contender(bench, side, ROWS, server) for side in (PRODUCT, CLIENT, SESSIONS)}
         client = sides[CLIENT]
         assert server.certificate
         alone = {"REQUESTS_CA_BUNDLE": str(server_certificate(server.certificate))}
-        sides[CLIENT_ALONE] = replace(client, name=f"{client.name}, one root to read", environment=alone)
-        return bench.in_turn(sides, server)
+        sides[CLIENT_ONE_ROOT] = replace(client, name=f"{client.name}, one root to read", environment=alone)
+        return bench.run_interleaved(sides, server)
 
 
 COMPARISON = Comparison(
     title="Submission over TLS",
     about=ABOUT,
     measure=measure,
-    targets=(Target("rows/s, times those of (a): at least 3.5", times(OURS, CLIENT), least=3.5),),
+    targets=(Target("rows/s, times those of (a): at least 3.5", ratio_of(PRODUCT, CLIENT), minimum=3.5),),
 )

@@ -8,10 +8,10 @@ from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
 
 
-def given_job(description: str | None) -> Job:
+def load_job_argument(description: str | None) -> Job:
     """The job that is named."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG")
     parser.add_argument("--output", metavar="FOLDER")
-    given = parser.parse_args()
-    return load_job(given.config, output=given.output)
+    options = parser.parse_args()
+    return load_job(options.config, output=options.output)

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.process_metrics import tell
+from benchmarks.process_metrics import report
 from benchmarks.workload import THREADS, read_manifest
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.planning.plan import CHUNK_ROWS
@@ -36,7 +36,7 @@ def main() -> None:
     ):
         if any(map(any, at_once.map(checker.check, chunks))):
             sys.exit("an object was not found")
-    tell(len(wanted), time.monotonic() - begun)
+    report(len(wanted), time.monotonic() - begun)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
-from benchmarks.process_metrics import tell
-from benchmarks.product.arguments import given_job
+from benchmarks.process_metrics import report
+from benchmarks.product.arguments import load_job_argument
 from labelflow.cli import garbage
 from labelflow.operations.collect import collect_job
 from labelflow.operations.existing_job import ExistingJob
@@ -20,12 +20,12 @@ from labelflow.operations.existing_job import ExistingJob
 
 def main() -> None:
     """Visit, and tell."""
-    job = given_job(__doc__)
+    job = load_job_argument(__doc__)
     garbage.tune_garbage_collector()
     begun = time.monotonic()
     with closing(ExistingJob(job)) as opened:
         visited = collect_job(opened)
-    tell(visited.labeled, time.monotonic() - begun)
+    report(visited.labeled, time.monotonic() - begun)
 
 
 if __name__ == "__main__":

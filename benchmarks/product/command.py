@@ -15,10 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.process_metrics import tell
+from benchmarks.process_metrics import report
 
 
-def run(module: str, arguments: list[str]) -> float:
+def run_command(module: str, arguments: list[str]) -> float:
     """Run a command; gives its seconds. Exits where it fails."""
     sys.argv = [module, *arguments]
     begun = time.monotonic()
@@ -38,13 +38,13 @@ def main() -> None:
     parser.add_argument("module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     given = parser.parse_args()
-    seconds = run(given.module, given.arguments)
+    seconds = run_command(given.module, given.arguments)
     if given.submitted:
         summary = json.loads((given.submitted / "summary.json").read_text())
         if summary["created"] != given.rows:
             sys.exit(f"{summary['created']} tasks were created, not {given.rows}")
         seconds = summary["seconds"]["submit"]
-    tell(given.rows, seconds)
+    report(given.rows, seconds)
 
 
 if __name__ == "__main__":

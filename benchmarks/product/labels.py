@@ -18,9 +18,9 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from benchmarks.process_metrics import tell
+from benchmarks.process_metrics import report
 
-_COUNT = Path("/proc/self/io")
+_PROC_IO = Path("/proc/self/io")
 
 
 def row_numbers(files: list[Path]) -> list[int]:
@@ -29,19 +29,19 @@ def row_numbers(files: list[Path]) -> list[int]:
     return [int(str(row_id).removeprefix("r")) for row_id in chain.from_iterable(row_ids)]
 
 
-def chunks(file: Path) -> list[Any]:
+def column_chunks(file: Path) -> list[Any]:
     """How each column of each row group is written: pyarrow's ColumnChunkMetaData."""
     found = pq.read_metadata(file)
     groups = [found.row_group(number) for number in range(found.num_row_groups)]
     return [group.column(column) for group in groups for column in range(group.num_columns)]
 
 
-def share(found: list[bool]) -> float:
+def fraction(found: list[bool]) -> float:
     """How many of them are so."""
     return sum(found) / max(1, len(found))
 
 
-def query(folder: Path, row_id: str) -> float:
+def lookup_bytes(folder: Path, row_id: str) -> float:
     """Look one row up; gives the bytes that it took."""
     with duckdb.connect() as connection:
         before = _bytes_read()
@@ -52,9 +52,9 @@ def query(folder: Path, row_id: str) -> float:
 
 
 def _bytes_read() -> float:
-    if not _COUNT.exists():
+    if not _PROC_IO.exists():
         return float("nan")
-    lines = dict(line.split(": ") for line in _COUNT.read_text().splitlines())
+    lines = dict(line.split(": ") for line in _PROC_IO.read_text().splitlines())
     return float(lines["rchar"])
 
 
@@ -66,19 +66,19 @@ def main() -> None:
     files = sorted(folder.glob("*.parquet"))
     numbers = row_numbers(files)
     size = sum(file.stat().st_size for file in files)
-    columns = [column for file in files for column in chunks(file)]
+    columns = [column for file in files for column in column_chunks(file)]
     texts = [column for column in columns if column.physical_type == "BYTE_ARRAY"]
     begun = time.monotonic()
-    read = query(folder, f"r{len(numbers) // 2}")
-    tell(
+    read = lookup_bytes(folder, f"r{len(numbers) // 2}")
+    report(
         len(numbers),
         time.monotonic() - begun,
         files=len(files),
         megabytes=round(size / 1e6, 1),
         groups=sum(pq.read_metadata(file).num_row_groups for file in files),
-        order=share([one < other for one, other in pairwise(numbers)]),
-        zstd=share([column.compression == "ZSTD" for column in columns]),
-        dictionary=share([column.has_dictionary_page for column in texts]),
+        order=fraction([one < other for one, other in pairwise(numbers)]),
+        zstd=fraction([column.compression == "ZSTD" for column in columns]),
+        dictionary=fraction([column.has_dictionary_page for column in texts]),
         read=round(read / size, 4),
     )
 

@@ -11,8 +11,8 @@ import time
 from contextlib import closing
 from itertools import count
 
-from benchmarks.process_metrics import tell
-from benchmarks.product.arguments import given_job
+from benchmarks.process_metrics import report
+from benchmarks.product.arguments import load_job_argument
 from benchmarks.stub import created_at, task_id
 from labelflow.ledger import job_record
 from labelflow.planning.plan import Plan
@@ -38,7 +38,7 @@ def submission(row: PreparedRow, number: int) -> Submission:
 
 def main() -> None:
     """Go through the manifest, and record a task for each row."""
-    job = given_job(__doc__)
+    job = load_job_argument(__doc__)
     begun, numbers = time.monotonic(), count()
     with closing(Plan(job)) as plan:
         job_record.create(plan.folder, job, plan.builder.source_type)
@@ -46,7 +46,7 @@ def main() -> None:
         for chunk in plan.chunks():
             bound, _ = plan.check(chunk)
             plan.ledger.record([submission(row, next(numbers)) for row in bound])
-        tell(len(plan.ledger), time.monotonic() - begun)
+        report(len(plan.ledger), time.monotonic() - begun)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def make_samples(folder: Path) -> None:
     Messages have no files: their manifest holds them. Raises `SpeechUnavailable` where nothing can be spoken.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _make_whole(folder / "streets", streets.file_names(), streets.make)
-    _make_whole(folder / "calls", calls.file_names(), calls.make)
+    _make_atomically(folder / "streets", streets.file_names(), streets.make)
+    _make_atomically(folder / "calls", calls.file_names(), calls.make)
 
 
 def write_manifests(folder: Path, s3_uri: str, http_url: str | None = None) -> dict[str, Path]:
@@ -55,7 +55,7 @@ def write_manifests(folder: Path, s3_uri: str, http_url: str | None = None) -> d
     return paths
 
 
-def _make_whole(folder: Path, names: list[str], make: Callable[[Path], None]) -> None:
+def _make_atomically(folder: Path, names: list[str], make: Callable[[Path], None]) -> None:
     """Fill the folder by `make` unless all files are there; made elsewhere first, so never half full."""
     if all((folder / name).is_file() for name in names):
         return

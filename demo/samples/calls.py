@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from demo.samples.manifest import BadRow, DataSet, with_bad_rows
-from demo.samples.speech import Line, speak
+from demo.samples.speech import SpokenLine, speak
 
 COLUMNS = ("call_id", "recording", "agent", "language")
 AGENTS = ("priya", "tom", "ewa", "jonas")
@@ -69,7 +69,7 @@ def make(folder: Path) -> None:
     """Write all recordings into the folder. Raises `SpeechUnavailable` where nothing can be spoken."""
     speak(
         [
-            Line(str(folder / _file_name(number)), voice, pace, pitch, text)
+            SpokenLine(str(folder / _file_name(number)), voice, pace, pitch, text)
             for number, (voice, pace, pitch, text) in enumerate(SENTENCES)
         ]
     )

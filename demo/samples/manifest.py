@@ -15,7 +15,7 @@ class BadRow:
 
     index: int
     row_id: str | None
-    wrong: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

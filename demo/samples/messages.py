@@ -80,20 +80,20 @@ def _texts(random: Random) -> Iterator[tuple[str, str]]:
     for category, phrases in PHRASES.items():
         for phrase in phrases:
             for wording in (0, 1):
-                yield category, _dressed(_worded(phrase, wording), random)
+                yield category, _with_noise(_fill_in(phrase, wording), random)
 
 
-def _worded(phrase: str, wording: int) -> str:
+def _fill_in(phrase: str, wording: int) -> str:
     """The phrase with the first or the second of each pair of wordings."""
     return re.sub(r"\{([^|}]*)\|([^|}]*)\}", lambda pair: pair[1 + wording], phrase)
 
 
-def _dressed(text: str, random: Random) -> str:
+def _with_noise(text: str, random: Random) -> str:
     """The text with a greeting and a farewell, or without: some people are short."""
     if random.random() < 0.4:
         text = random.choice(OPENINGS) + text
     elif random.random() < 0.8:
         text = text[0].upper() + text[1:]
     if random.random() < 0.35:
-        text += _worded(random.choice(CLOSINGS), random.randint(0, 1))
+        text += _fill_in(random.choice(CLOSINGS), random.randint(0, 1))
     return text

@@ -18,7 +18,7 @@ SYNCHRONOUS = 2
 DO_NOT_EXIT = 0x8000
 UTF8 = 1
 PACE, PITCH = 1, 3
-DEADLINE = 120.0  # seconds
+TIMEOUT = 120.0  # seconds
 
 UNAVAILABLE = (
     "The sample recordings need speech synthesis, and it is not available here: {reason}. Install it with "
@@ -31,7 +31,7 @@ class SpeechUnavailable(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SpokenLine:
     """What is to be said, to which WAV file: `pace` in words a minute, `pitch` 0–100."""
 
     path: str
@@ -41,14 +41,14 @@ class Line:
     text: str
 
 
-def speak(lines: Sequence[Line]) -> None:
+def speak(lines: Sequence[SpokenLine]) -> None:
     """Write one WAV file a line (16 bit, mono). The same lines give the same bytes.
 
     Raises `SpeechUnavailable` where the library is missing.
     """
     script = json.dumps([asdict(line) for line in lines])
     command = [sys.executable, "-P", __file__]
-    done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    done = subprocess.run(command, input=script, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     if done.returncode != 0:
         raise SpeechUnavailable(done.stderr.strip())
 
@@ -68,7 +68,7 @@ def _load() -> tuple[ctypes.CDLL, int]:
     return library, rate
 
 
-def _say(library: ctypes.CDLL, line: Line) -> None:
+def _say(library: ctypes.CDLL, line: SpokenLine) -> None:
     if library.espeak_SetVoiceByName(line.voice.encode()) != 0:
         sys.exit(UNAVAILABLE.format(reason=f"it has no voice {line.voice}"))
     library.espeak_SetParameter(PACE, line.pace, 0)
@@ -83,7 +83,7 @@ def _main() -> None:
     samples = bytearray()
     callback = _collector(samples)
     library.espeak_SetSynthCallback(callback)
-    for line in (Line(**line) for line in json.load(sys.stdin)):
+    for line in (SpokenLine(**line) for line in json.load(sys.stdin)):
         samples.clear()
         _say(library, line)
         with wave.open(line.path, "wb") as file:

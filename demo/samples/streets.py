@@ -59,11 +59,11 @@ class Scene:
         """The picture's file name."""
         return f"{self.number:06}.jpg"
 
-    def picture(self) -> Image.Image:
+    def render(self) -> Image.Image:
         """Draw it: 640 × 400 pixels, the same every time."""
         canvas = Canvas(WIDTH, HEIGHT, self.light)
         self.draw(canvas, self.lane_count, Random(f"street {self.number}"))
-        return canvas.finished()
+        return canvas.to_image()
 
 
 def scenes() -> list[Scene]:
@@ -79,7 +79,7 @@ def file_names() -> list[str]:
 def make(folder: Path) -> None:
     """Draw all pictures into the folder, and put a web page beside them that calls itself a JPEG."""
     for scene in scenes():
-        scene.picture().save(folder / scene.name, "JPEG", quality=JPEG_QUALITY)
+        scene.render().save(folder / scene.name, "JPEG", quality=JPEG_QUALITY)
     (folder / PAGE_NAME).write_text(PAGE_HTML, encoding="utf-8", newline="\n")
 
 
@@ -88,7 +88,7 @@ def write_manifest(path: Path, base_uri: str, base_http: str | None = None) -> N
 
     The pictures lie under `base_uri`; every eighth one is named by its address under `base_http`, if given.
     """
-    good = [_row(scene, _home(scene.number, base_uri, base_http)) for scene in scenes()]
+    good = [_row(scene, _storage_uri(scene.number, base_uri, base_http)) for scene in scenes()]
     lines = [json.dumps(row) + "\n" for row in with_bad_rows(good, _bad_rows(good, base_uri.rstrip("/")))]
     path.write_text("".join(lines), encoding="utf-8", newline="\n")
 
@@ -109,7 +109,7 @@ def _scene(number: int) -> Scene:
     )
 
 
-def _home(number: int, base_uri: str, base_http: str | None) -> str:
+def _storage_uri(number: int, base_uri: str, base_http: str | None) -> str:
     home = base_http if base_http and number % HTTP_EVERY == HTTP_EVERY - 1 else base_uri
     return home.rstrip("/")
 

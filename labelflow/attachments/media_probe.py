@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO, cast
 
 from labelflow.attachments.attachment import MEASURED_TYPES, ProbeResult
-from labelflow.media import Media, measure
+from labelflow.media import Media, probe_file
 from labelflow.storage.ranged_file import RangedFile, ReadBudgetExceeded
 
 _UNKNOWN_SIZE = 1 << 40
@@ -30,7 +30,7 @@ def probe_media_prefix(head: bytes, content_type: str | None, attachment_type: s
 def _measure(file: RangedFile, content_type: str | None) -> Media | None:
     """None where that would take more than may be read. Raises what else kept the file from being read."""
     try:
-        media = measure(cast(BinaryIO, file), content_type)
+        media = probe_file(cast(BinaryIO, file), content_type)
     except Exception:  # a parser that meets bytes made by anyone may raise anything
         media = Media("unknown")
     if media.width is not None or media.seconds is not None or file.failure is None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from labelflow.errors import RunAborted
 from labelflow.redaction import strip_signatures
 from labelflow.scale.client import parse_json
-from labelflow.scale.errors import UnexpectedAnswer
+from labelflow.scale.errors import InvalidResponse
 from labelflow.scale.models import Task, TaskStatus
 from labelflow.storage.folder import Folder
 
@@ -73,7 +73,7 @@ def _with_task(doc: dict[str, Any]) -> Callback:
     response = inner["response"] if isinstance(inner, dict) and "response" in inner else doc.get("response")
     try:
         task = Task.parse({**inner, "response": response} if isinstance(inner, dict) else inner)
-    except UnexpectedAnswer as error:
+    except InvalidResponse as error:
         raise InvalidCallback(error.message) from None
     if doc.get("task_id", task.task_id) != task.task_id:
         raise InvalidCallback("`task_id` is not the id of `task`")

@@ -23,7 +23,7 @@ from labelflow.outputs.answer_files import AnswerFiles
 from labelflow.outputs.answer_tables import AnswerTables
 from labelflow.outputs.outcomes import ERRORS, LABELS, OutcomeIndex
 from labelflow.records import Outcome
-from labelflow.scale.client import Page, ScaleClient
+from labelflow.scale.client import ScaleClient, TaskPage
 from labelflow.scale.models import Task, TaskStatus, format_time
 from labelflow.storage.folder import Folder
 from labelflow.tables import compaction
@@ -184,9 +184,9 @@ class Collector:
                 break
         return total if is_whole else None
 
-    def _ingest_page(self, page: Page) -> _PageResult:
+    def _ingest_page(self, page: TaskPage) -> _PageResult:
         new, strange = self._ingest(page.tasks)
-        return _PageResult(new, complete=not page.unreadable and not any(map(self._is_unrecorded, strange)))
+        return _PageResult(new, complete=not page.parse_errors and not any(map(self._is_unrecorded, strange)))
 
     def _is_unrecorded(self, task: Task) -> bool:
         """Whether another process has created a task that the ledger does not know."""
@@ -206,7 +206,7 @@ class Collector:
                 self._files.add(answer)
         return known.count(MISSING), [task for task, place in zip(tasks, places, strict=True) if place == MISSING]
 
-    def _pages(self, status: TaskStatus, filters: Filters) -> Iterator[Page]:
+    def _pages(self, status: TaskStatus, filters: Filters) -> Iterator[TaskPage]:
         """Tasks of the job's type, other jobs' among them."""
         for page in self._client.list_pages(type=self._job.task_type, status=status.value, **filters):
             self._stop.check()

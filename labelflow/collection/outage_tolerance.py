@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from labelflow.accounting.progress import RunProgress
-from labelflow.scale.errors import TryAgain
+from labelflow.scale.errors import TransientError
 
 
 class OutageTolerance:
@@ -25,12 +25,12 @@ class OutageTolerance:
         begun_at = time.monotonic()
         try:
             yield
-        except TryAgain as error:
+        except TransientError as error:
             self._failed(error, begun_at)
         else:
             self._down_since = self._counts.outage = None
 
-    def _failed(self, error: TryAgain, begun_at: float) -> None:
+    def _failed(self, error: TransientError, begun_at: float) -> None:
         now = time.monotonic()
         if self._down_since is None:
             self._down_since = begun_at

@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import Cancelled, RunAborted, StorageError
-from labelflow.scale.retry import Pause
+from labelflow.scale.retry import Sleep
 from labelflow.storage.folder import Folder
 
 RUNS, COLLECTORS = "_ledger/runs/", "_ledger/collectors/"
@@ -106,7 +106,7 @@ class Lease:
             self._folder.delete(self._file(self._mine))
         return rival
 
-    def acquire(self, pause: Pause) -> None:
+    def acquire(self, pause: Sleep) -> None:
         """Take it, as soon as a holder that may be dead is known to be. Raises RunAborted where it is alive."""
         first: dict[str, int] = {}
         while rival := self.try_acquire():

@@ -73,7 +73,7 @@ def read_key(job: Job) -> str:
     if not key.isascii() or any(character.isspace() for character in key):
         raise UsageError("scale.key", f"{name} is no API key: it holds white space or odd characters", "copy it again")
     # A key that does not say that it is for tests is taken for one that costs money.
-    mode = Mode.of_key(key) or Mode.LIVE
+    mode = Mode.from_key(key) or Mode.LIVE
     if mode is not job.scale.mode:
         raise UsageError(
             "scale.mode",

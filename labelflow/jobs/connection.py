@@ -6,21 +6,21 @@ from labelflow.errors import RunAborted, UsageError
 from labelflow.jobs.job import Job
 from labelflow.redaction import strip_signatures
 from labelflow.scale.client import CONNECT_TIMEOUT, ScaleClient
-from labelflow.scale.errors import NotSent, RateLimited, ScaleError, ServerTrouble, Unauthorized
-from labelflow.scale.rate_limiter import Pace
-from labelflow.scale.retry import Pause, RetryPolicy
+from labelflow.scale.errors import ConnectError, RateLimited, ScaleError, ServerError, Unauthorized
+from labelflow.scale.rate_limiter import RateLimiter
+from labelflow.scale.retry import RetryPolicy, Sleep
 
 
-def open_client(job: Job, key: str, pause: Pause, pace: Pace | None = None) -> ScaleClient:
+def open_client(job: Job, key: str, pause: Sleep, pace: RateLimiter | None = None) -> ScaleClient:
     """A client for many threads. pause: how it waits. pace: of the creations."""
     return ScaleClient(
         key,
         job.scale.url,
         connections=job.submit.concurrency,
         timeout=(CONNECT_TIMEOUT, job.scale.timeout.total_seconds()),
-        pace=pace,
-        pause=pause,
-        clean=strip_signatures,
+        rate_limiter=pace,
+        sleep=pause,
+        redact=strip_signatures,
     )
 
 
@@ -29,16 +29,16 @@ def check_connection(job: Job, key: str) -> bool:
 
     Returns whether the server knows `unique_id`. Raises UsageError, or RunAborted where trying again may help.
     """
-    patience = RetryPolicy(attempts=3, longest_wait=5.0)
+    patience = RetryPolicy(attempts=3, max_retry_after=5.0)
     with ScaleClient(key, job.scale.url, connections=1, retry=patience, timeout=(5.0, 15.0)) as client:
         try:
             next(client.list_pages(limit=1))
-            return client.knows_unique_ids()
+            return client.supports_unique_id()
         except Unauthorized:
             raise UsageError("scale.key", f"{job.scale.url} does not take the key", "use a valid API key") from None
-        except NotSent as error:
+        except ConnectError as error:
             raise UsageError("scale.url", error.message, "check the URL, and that the server is up") from None
-        except (RateLimited, ServerTrouble) as error:
+        except (RateLimited, ServerError) as error:
             raise RunAborted(f"{job.scale.url}: {error.message}; try again later") from None
         except ScaleError as error:
             reason = f"{job.scale.url} does not answer like the Scale API ({error.message})"

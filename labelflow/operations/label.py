@@ -22,7 +22,7 @@ from labelflow.outputs import rejects
 from labelflow.planning.plan import Chunk, Plan
 from labelflow.planning.relabeling import Relabel
 from labelflow.records import ChunkReport
-from labelflow.scale.rate_limiter import Pace
+from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.submission import reconciliation
 from labelflow.submission.reconciliation import UnrecordedTasks, find_unrecorded_tasks
 from labelflow.submission.remote import WorkItem, check_distributed_allowed
@@ -60,7 +60,7 @@ class LabelRun:
         self._has_unknown_outcomes = False
         self._removed_rows: list[str] = []
         self._removed_rows_state: tuple[int, int, int] | None = None
-        self._client = open_client(job, key, self._pause, Pace(job.submit.rate, self._pause))
+        self._client = open_client(job, key, self._pause, RateLimiter(job.submit.rate, self._pause))
         self._collector = Collector(job, self._client, plan.ledger, plan.folder, plan.builder.source_type, stop)
         self._schedule = PollSchedule(job.collect, stop, self._collector.has_callbacks, resumed=len(plan.ledger) > 0)
         self._outage_tolerance = OutageTolerance(job.collect.outage_tolerance, plan.progress)

@@ -11,51 +11,51 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from labelflow.sandbox.api.routes import Api, json_response
-from labelflow.sandbox.components import Parts
+from labelflow.sandbox.components import Components
 from labelflow.sandbox.database.store import Store
-from labelflow.sandbox.errors import Refused
+from labelflow.sandbox.errors import ApiError
 from labelflow.sandbox.settings.options import Options
-from labelflow.sandbox.workers.attachment_fetcher import Attachments
-from labelflow.sandbox.workers.background_tasks import Crew
+from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher
+from labelflow.sandbox.workers.background_tasks import BackgroundTasks
 
 
-def create_app(store: Store, options: Options, parts: Parts) -> FastAPI:
+def create_app(store: Store, options: Options, components: Components) -> FastAPI:
     """The sandbox as an application, made of such parts."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        attachments = Attachments()
-        callbacks = parts.callbacks()
-        people = parts.people(attachments)
-        crew = Crew()
-        crew.start(people.work())
-        crew.start(callbacks.work())
+        attachment_fetcher = AttachmentFetcher()
+        callback_sender = components.callback_sender()
+        annotators = components.annotators(attachment_fetcher)
+        background_tasks = BackgroundTasks()
+        background_tasks.start(annotators.run())
+        background_tasks.start(callback_sender.run())
         yield
-        await crew.stop()
-        attachments.close()
-        callbacks.close()
+        await background_tasks.stop()
+        attachment_fetcher.close()
+        callback_sender.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
-    app.router.routes.extend(Api(store, options, parts.listing()).routes())
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(HTTPException, _no_such_endpoint)
-    app.add_exception_handler(Exception, _trouble)
-    parts.surround(app)
+    app.router.routes.extend(Api(store, options, components.listing()).routes())
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _not_found)
+    app.add_exception_handler(Exception, _internal_error)
+    components.wrap(app)
     return app
 
 
-def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return _error(error.status, error.message)
+def _api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return _error_response(error.status, error.message)
 
 
-def _no_such_endpoint(request: Request, _: Exception) -> Response:
-    return _error(404, f"There is no endpoint {request.method} {request.url.path}.")
+def _not_found(request: Request, _: Exception) -> Response:
+    return _error_response(404, f"There is no endpoint {request.method} {request.url.path}.")
 
 
-def _trouble(_: Request, error: Exception) -> Response:
-    return _error(500, f"Trouble on the sandbox's side: {type(error).__name__}.")
+def _internal_error(_: Request, error: Exception) -> Response:
+    return _error_response(500, f"Trouble on the sandbox's side: {type(error).__name__}.")
 
 
-def _error(status: int, message: str) -> Response:
+def _error_response(status: int, message: str) -> Response:
     return json_response({"status_code": status, "error": message}, status)

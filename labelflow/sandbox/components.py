@@ -9,12 +9,12 @@ from fastapi import FastAPI
 from labelflow.sandbox.api.listing import Listing
 from labelflow.sandbox.database.store import Store
 from labelflow.sandbox.settings.options import Options
-from labelflow.sandbox.workers.annotators import People
-from labelflow.sandbox.workers.attachment_fetcher import Attachments
-from labelflow.sandbox.workers.callback_sender import Callbacks
+from labelflow.sandbox.workers.annotators import Annotators
+from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher
+from labelflow.sandbox.workers.callback_sender import CallbackSender
 
 
-class Parts:
+class Components:
     """Makes the parts of a sandbox; a subclass may make others, such as `sandbox.faults` does.
 
     http: what uvicorn speaks HTTP with.
@@ -28,15 +28,15 @@ class Parts:
 
     def listing(self) -> Listing:
         """What answers `GET /tasks`."""
-        return Listing(self._store, self._options.dialect)
+        return Listing(self._store, self._options.api_version)
 
-    def people(self, attachments: Attachments) -> People:
+    def annotators(self, attachment_fetcher: AttachmentFetcher) -> Annotators:
         """Who answers."""
-        return People(self._store, attachments, self._options.dialect)
+        return Annotators(self._store, attachment_fetcher, self._options.api_version)
 
-    def callbacks(self) -> Callbacks:
+    def callback_sender(self) -> CallbackSender:
         """What tells of answers."""
-        return Callbacks(self._store, self._options)
+        return CallbackSender(self._store, self._options)
 
-    def surround(self, app: FastAPI) -> None:
+    def wrap(self, app: FastAPI) -> None:
         """Put between the application and its clients what is to stand there: nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """A request is refused, with an HTTP status and a sentence. Source: contract A "Errors"."""
 
     def __init__(self, status: int, message: str) -> None:

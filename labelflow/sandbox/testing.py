@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]  # where `python -m labelflow.sandbox` finds the package
-SECONDS_TO_START = 60.0
-SECONDS_TO_STOP = 10.0
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 10.0
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def start(*, log: Path | None = None, **options: object) -> subprocess.Popen[str
 def listening_url(process: subprocess.Popen[str]) -> str:
     """Wait until a sandbox listens, and read its URL. Raises RuntimeError where it ends before."""
     assert process.stdout is not None
-    deadline = threading.Timer(SECONDS_TO_START, process.kill)
+    deadline = threading.Timer(START_TIMEOUT, process.kill)
     deadline.start()
     line = process.stdout.readline()
     deadline.cancel()
@@ -62,7 +62,7 @@ def stop(process: subprocess.Popen[str]) -> None:
     """End a sandbox, at once where it does not end by itself."""
     process.terminate()
     try:
-        process.wait(SECONDS_TO_STOP)
+        process.wait(STOP_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

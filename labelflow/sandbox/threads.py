@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Threads:
+class AsyncThreadPool:
     """So many threads that work for an event loop; one that still waits for a slow server holds up no exit.
 
     (The standard library's pool would be waited for at the end of the process.)
@@ -21,7 +21,7 @@ class Threads:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._count = count
         for _ in range(count):
-            threading.Thread(target=self._work, daemon=True).start()
+            threading.Thread(target=self._run_jobs, daemon=True).start()
 
     def close(self) -> None:
         """Let each thread end once it is through with what it does."""
@@ -33,7 +33,7 @@ class Threads:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
-        def settle(result: T | None, error: Exception | None) -> None:
+        def resolve(result: T | None, error: Exception | None) -> None:
             if future.done():  # nobody waits for it any more
                 return
             if error is not None:
@@ -47,11 +47,11 @@ class Threads:
             except Exception as error:  # whatever it is, it is the caller's
                 outcome = (None, error)
             if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, *outcome)
+                loop.call_soon_threadsafe(resolve, *outcome)
 
         self._jobs.put(job)
         return await future
 
-    def _work(self) -> None:
+    def _run_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()

@@ -19,18 +19,25 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from labelflow.scale.errors import AnswerLost, InvalidRequest, NotSent, RateLimited, UnexpectedAnswer, error_for
+from labelflow.scale.errors import (
+    ConnectError,
+    InvalidRequest,
+    InvalidResponse,
+    RateLimited,
+    ResponseLost,
+    error_for_status,
+)
 from labelflow.scale.models import LIVE_URL, PAGE_LIMIT, Task, TaskStatus
-from labelflow.scale.rate_limiter import Pace
-from labelflow.scale.retry import Pause, RetryPolicy, retry_after_seconds, retrying
+from labelflow.scale.rate_limiter import RateLimiter
+from labelflow.scale.retry import RetryPolicy, Sleep, call_with_retries, retry_after_seconds
 
 CONNECT_TIMEOUT = 10.0  # seconds
-ANSWER_TIMEOUT = 20.0  # seconds without a byte from the server
-_NEVER = urllib3.Retry(False, redirect=False)  # `retrying` does
+READ_TIMEOUT = 20.0  # seconds without a byte from the server
+_NO_RETRIES = urllib3.Retry(False, redirect=False)  # `retrying` does
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TaskPage:
     """One page of tasks, newest first, and how many tasks match in all (0 where the server does not say).
 
     unreadable: why each of the other things in it is no task.
@@ -38,7 +45,7 @@ class Page:
 
     tasks: list[Task]
     total: int
-    unreadable: tuple[UnexpectedAnswer, ...] = ()
+    parse_errors: tuple[InvalidResponse, ...] = ()
 
 
 class ScaleClient:
@@ -58,21 +65,21 @@ class ScaleClient:
         url: str = LIVE_URL,
         *,
         connections: int = 16,
-        timeout: tuple[float, float] = (CONNECT_TIMEOUT, ANSWER_TIMEOUT),
+        timeout: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
         retry: RetryPolicy | None = None,
-        pace: Pace | None = None,
-        pause: Pause = time.sleep,
-        clean: Callable[[str], str] = str,
+        rate_limiter: RateLimiter | None = None,
+        sleep: Sleep = time.sleep,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._url = url.rstrip("/")
         self._timeout = urllib3.Timeout(*timeout)
         self._retry = retry or RetryPolicy()
-        self._rate_limiter = pace
-        self._pause = pause
-        self._clean = clean
+        self._rate_limiter = rate_limiter
+        self._sleep = sleep
+        self._redact = redact
         self._key = key
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
-        self._pool, self._target = _way_to(self._url, self._adapter)
+        self._pool, self._base_path = _connection_pool(self._url, self._adapter)
         self._headers = {
             "Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode(),
             "Accept": "application/json",
@@ -95,7 +102,7 @@ class ScaleClient:
         self._adapter.close()
 
     def create_task(
-        self, task_type: str, body: Mapping[str, Any], settle: Callable[[], Task | None] | None = None
+        self, task_type: str, body: Mapping[str, Any], recover: Callable[[], Task | None] | None = None
     ) -> Task:
         """`POST /task/{type}`: create a task. Source: contract A "Creating".
 
@@ -112,10 +119,10 @@ class ScaleClient:
                 return Task.parse(self._send("POST", path, payload))
             except RateLimited as error:
                 if self._rate_limiter:
-                    self._rate_limiter.slow_down(error.retry_after)
+                    self._rate_limiter.back_off(error.retry_after)
                 raise
 
-        return retrying(create, self._retry, self._pause, settle)
+        return call_with_retries(create, self._retry, self._sleep, recover)
 
     def get_task(self, task_id: str) -> Task:
         """`GET /task/{task_id}`. Raises NotFound. Source: contract A "Task endpoints"."""
@@ -130,20 +137,22 @@ class ScaleClient:
         query = "?clear_unique_id=true" if clear_unique_id else ""
         path = f"/task/{quote(task_id, safe='')}/cancel{query}"
 
-        def decided() -> Task | None:
+        def get_if_not_pending() -> Task | None:
             task = self.get_task(task_id)
             return None if task.status == TaskStatus.PENDING else task
 
         try:
             # A completed one is a 500 in contract A, which also stands for passing trouble: `decided` tells.
-            return retrying(lambda: Task.parse(self._send("POST", path, b"{}")), self._retry, self._pause, decided)
+            return call_with_retries(
+                lambda: Task.parse(self._send("POST", path, b"{}")), self._retry, self._sleep, get_if_not_pending
+            )
         except InvalidRequest:
-            task = decided()
+            task = get_if_not_pending()
             if task is None:
                 raise
             return task
 
-    def list_pages(self, **filters: Any) -> Iterator[Page]:
+    def list_pages(self, **filters: Any) -> Iterator[TaskPage]:
         """`GET /tasks`, page after page, newest first. Source: contract A "Task endpoints", contract B.
 
         Follows `next_token` where the server gives one, else `offset`. A filter may be a list.
@@ -151,20 +160,20 @@ class ScaleClient:
         """
         query: dict[str, Any] = {"limit": PAGE_LIMIT, **filters}
         offset = 0
-        begun_with: set[str] = set()  # the first task of each page
+        seen_first_ids: set[str] = set()  # the first task of each page
         while True:
             doc = self._call("GET", "/tasks?" + urlencode(query, doseq=True))
             page = _parse_page(doc)
             yield page
-            offset += len(page.tasks) + len(page.unreadable)
+            offset += len(page.tasks) + len(page.parse_errors)
             if not doc.get("has_more", offset < page.total):
                 return
             if not doc["docs"]:
-                raise UnexpectedAnswer("the server says that there are more tasks, and gives none")
+                raise InvalidResponse("the server says that there are more tasks, and gives none")
             first = page.tasks[0].task_id if page.tasks else ""
-            if first in begun_with:
-                raise UnexpectedAnswer("the server gives the same page of tasks again and again")
-            begun_with.add(first)
+            if first in seen_first_ids:
+                raise InvalidResponse("the server gives the same page of tasks again and again")
+            seen_first_ids.add(first)
             if doc.get("next_token"):
                 query["next_token"] = doc["next_token"]
             else:
@@ -174,10 +183,10 @@ class ScaleClient:
         """The tasks of all pages, one by one; see `list_pages`. Raises UnexpectedAnswer for what is no task."""
         for page in self.list_pages(**filters):
             yield from page.tasks
-            if page.unreadable:
-                raise page.unreadable[0]
+            if page.parse_errors:
+                raise page.parse_errors[0]
 
-    def knows_unique_ids(self) -> bool:
+    def supports_unique_id(self) -> bool:
         """Whether the server speaks contract B: there a parameter that it does not know is refused with a 400."""
         try:
             self._call("GET", "/tasks?" + urlencode({"limit": 1, "contract": "B"}))
@@ -196,7 +205,7 @@ class ScaleClient:
         return [task for task in self.list_tasks(unique_id=list(unique_ids)) if task.unique_id in wanted]
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        return retrying(lambda: self._send(method, path, body), self._retry, self._pause)
+        return call_with_retries(lambda: self._send(method, path, body), self._retry, self._sleep)
 
     def _send(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         """One exchange with the server, no retry."""
@@ -204,51 +213,51 @@ class ScaleClient:
         try:
             response = self._pool.urlopen(
                 method,
-                self._target + path,
+                self._base_path + path,
                 body,
                 headers,
-                retries=_NEVER,
+                retries=_NO_RETRIES,
                 redirect=False,
                 assert_same_host=False,  # a proxy is another one
                 timeout=self._timeout,
             )
         except HTTPError as error:
-            raise self._broken(error) from None
+            raise self._connection_error(error) from None
         if response.status == 200:
             return self._parse_object(response.data)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        raise error_for(response.status, self._without_secrets(_error_text(response)), retry_after)
+        raise error_for_status(response.status, self._strip_secrets(_error_text(response)), retry_after)
 
     def _parse_object(self, content: bytes) -> dict[str, Any]:
         try:
             doc = parse_json(content)
         except (ValueError, RecursionError):
-            raise AnswerLost(f"the answer is no JSON: {self._head_of(content)}") from None
+            raise ResponseLost(f"the answer is no JSON: {self._excerpt(content)}") from None
         if not isinstance(doc, dict):
-            raise UnexpectedAnswer(f"the answer is no JSON object: {self._head_of(content)}")
+            raise InvalidResponse(f"the answer is no JSON object: {self._excerpt(content)}")
         return doc
 
-    def _head_of(self, content: bytes) -> str:
-        return self._without_secrets(repr(content[:400]))[:80]
+    def _excerpt(self, content: bytes) -> str:
+        return self._strip_secrets(repr(content[:400]))[:80]
 
-    def _without_secrets(self, text: str) -> str:
+    def _strip_secrets(self, text: str) -> str:
         for secret in (self._key, self._headers["Authorization"].removeprefix("Basic ")):
             text = text.replace(secret, "***")
-        return self._clean(text)
+        return self._redact(text)
 
-    def _broken(self, error: HTTPError) -> NotSent | AnswerLost:
+    def _connection_error(self, error: HTTPError) -> ConnectError | ResponseLost:
         """Refused before anything was sent, or broken after: only the first is sure not to have been done."""
-        refused = isinstance(error, NewConnectionError | ConnectTimeoutError)
-        if refused or isinstance(error.args[0] if error.args else None, SSLCertVerificationError):
-            return NotSent(f"no connection to {self._host()}: {_short(error)}")
-        return AnswerLost(f"the connection to {self._host()} broke: {_short(error)}")
+        not_connected = isinstance(error, NewConnectionError | ConnectTimeoutError)
+        if not_connected or isinstance(error.args[0] if error.args else None, SSLCertVerificationError):
+            return ConnectError(f"no connection to {self._host()}: {_summarize(error)}")
+        return ResponseLost(f"the connection to {self._host()} broke: {_summarize(error)}")
 
     def _host(self) -> str:
         parts = urlsplit(self._url)
         return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
 
-def _way_to(url: str, adapter: HTTPAdapter) -> tuple[urllib3.HTTPConnectionPool, str]:
+def _connection_pool(url: str, adapter: HTTPAdapter) -> tuple[urllib3.HTTPConnectionPool, str]:
     """The connections to a server, and what its paths begin with: proxies and certificates as requests finds them.
 
     Found once: a Session looks both up for each request anew, and takes twice the time for it.
@@ -270,19 +279,19 @@ def parse_json(content: bytes) -> Any:
         return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
-def _parse_page(doc: dict[str, Any]) -> Page:
+def _parse_page(doc: dict[str, Any]) -> TaskPage:
     docs = doc.get("docs")
     if not isinstance(docs, list):
-        raise UnexpectedAnswer("the answer to GET /tasks has no `docs`")
+        raise InvalidResponse("the answer to GET /tasks has no `docs`")
     tasks: list[Task] = []
-    unreadable: list[UnexpectedAnswer] = []
+    parse_errors: list[InvalidResponse] = []
     for task in docs:
         try:
             tasks.append(Task.parse(task))
-        except UnexpectedAnswer as error:
-            unreadable.append(error)
+        except InvalidResponse as error:
+            parse_errors.append(error)
     total = doc.get("total")
-    return Page(tasks, total if isinstance(total, int) else 0, tuple(unreadable))
+    return TaskPage(tasks, total if isinstance(total, int) else 0, tuple(parse_errors))
 
 
 def _error_text(response: urllib3.BaseHTTPResponse) -> str:
@@ -294,6 +303,6 @@ def _error_text(response: urllib3.BaseHTTPResponse) -> str:
     return str(error) if error else f"HTTP {response.status} {response.reason or ''}".strip()
 
 
-def _short(error: object) -> str:
+def _summarize(error: object) -> str:
     """The gist of a nested network error, on one line: the part after its last object address."""
     return " ".join(str(error).rsplit(">: ", 1)[-1].split())[:160] or type(error).__name__

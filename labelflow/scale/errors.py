@@ -23,8 +23,8 @@ from __future__ import annotations
 class ScaleError(Exception):
     """The Scale API did not do what was asked."""
 
-    retriable = False
-    maybe_done = False
+    retryable = False
+    outcome_unknown = False
 
     def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -53,36 +53,36 @@ class Duplicate(ScaleError):
     """409: another task holds this unique_id."""
 
 
-class TryAgain(ScaleError):
+class TransientError(ScaleError):
     """Passing trouble: the same request may be answered later."""
 
-    retriable = True
+    retryable = True
 
 
-class RateLimited(TryAgain):
+class RateLimited(TransientError):
     """429: too many requests."""
 
 
-class ServerTrouble(TryAgain):
+class ServerError(TransientError):
     """408 or 5xx: what was asked may have been done or not."""
 
-    maybe_done = True
+    outcome_unknown = True
 
 
-class NotSent(TryAgain):
+class ConnectError(TransientError):
     """No connection could be made: nothing was asked."""
 
 
-class AnswerLost(TryAgain):
+class ResponseLost(TransientError):
     """The connection broke, or no answer came in time: what was asked may have been done or not."""
 
-    maybe_done = True
+    outcome_unknown = True
 
 
-class UnexpectedAnswer(ScaleError):
+class InvalidResponse(ScaleError):
     """An answer that is not what the contract promises."""
 
-    maybe_done = True
+    outcome_unknown = True
 
 
 _BY_STATUS: dict[int, type[ScaleError]] = {
@@ -91,15 +91,15 @@ _BY_STATUS: dict[int, type[ScaleError]] = {
     402: Forbidden,
     403: Forbidden,
     404: NotFound,
-    408: ServerTrouble,
+    408: ServerError,
     409: Duplicate,
     429: RateLimited,
 }
 
 
-def error_for(status: int, message: str, retry_after: float | None = None) -> ScaleError:
+def error_for_status(status: int, message: str, retry_after: float | None = None) -> ScaleError:
     """The error that an HTTP status other than 200 stands for."""
     if 300 <= status < 400:
         return ScaleError(f"the URL leads elsewhere (HTTP {status})", status)
-    others = ServerTrouble if status >= 500 else InvalidRequest if status >= 400 else UnexpectedAnswer
-    return _BY_STATUS.get(status, others)(message, status, retry_after)
+    default_class = ServerError if status >= 500 else InvalidRequest if status >= 400 else InvalidResponse
+    return _BY_STATUS.get(status, default_class)(message, status, retry_after)

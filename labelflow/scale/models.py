@@ -6,7 +6,7 @@ from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from labelflow.scale.errors import UnexpectedAnswer
+from labelflow.scale.errors import InvalidResponse
 
 LIVE_URL = "https://api.scale.com/v1"
 PAGE_LIMIT = 100  # tasks in one page of GET /tasks, at most
@@ -38,7 +38,7 @@ class Mode(StrEnum):
     LIVE = "live"  # people do the task, and it costs money
 
     @classmethod
-    def of_key(cls, key: str) -> Mode | None:
+    def from_key(cls, key: str) -> Mode | None:
         """The mode that a key is for, None where the key does not say."""
         if key.startswith("test_") or key.endswith("|test"):
             return cls.TEST
@@ -69,10 +69,10 @@ class Task(NamedTuple):
         """Read a task object. Raises UnexpectedAnswer where it has no id or no status."""
         task_id = doc.get("task_id") if isinstance(doc, dict) else None
         if not isinstance(task_id, str) or not task_id:
-            raise UnexpectedAnswer("the answer holds no task: `task_id` is missing")
+            raise InvalidResponse("the answer holds no task: `task_id` is missing")
         status, metadata, response = doc.get("status"), doc.get("metadata"), doc.get("response")
         if not isinstance(status, str):
-            raise UnexpectedAnswer(f"task {task_id} has no `status`")
+            raise InvalidResponse(f"task {task_id} has no `status`")
         unique_id = doc.get("unique_id")
         return cls(
             task_id=task_id,
@@ -97,13 +97,13 @@ def parse_time(text: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        zoned = moment if moment.tzinfo is UTC else _in_utc(moment)
+        zoned = moment if moment.tzinfo is UTC else _to_utc(moment)
     except (ValueError, OverflowError):
         return None
     return zoned if MINYEAR < zoned.year < MAXYEAR else None
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _to_utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

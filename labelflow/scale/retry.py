@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from labelflow.scale.errors import ScaleError, TryAgain
+from labelflow.scale.errors import ScaleError, TransientError
 
 T = TypeVar("T")
-Pause = Callable[[float], None]
+Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +20,22 @@ class RetryPolicy:
     """How often to try, and how long to wait in between, in seconds. Pauses double, with jitter."""
 
     attempts: int = 8
-    first_pause: float = 0.25
-    longest_pause: float = 20.0
-    longest_wait: float = 300.0  # of what a server may ask for in `Retry-After`
+    initial_delay: float = 0.25
+    max_delay: float = 20.0
+    max_retry_after: float = 300.0  # of what a server may ask for in `Retry-After`
 
-    def pause_after(self, failures: int, error: ScaleError) -> float:
+    def delay_after(self, failures: int, error: ScaleError) -> float:
         """Seconds to wait after so many failures; at least what the server asked for in `Retry-After`."""
-        backoff = min(self.longest_pause, self.first_pause * 2.0 ** (failures - 1))
+        backoff = min(self.max_delay, self.initial_delay * 2.0 ** (failures - 1))
         jittered = backoff * random.uniform(0.5, 1.0)
-        return max(jittered, min(error.retry_after or 0.0, self.longest_wait))
+        return max(jittered, min(error.retry_after or 0.0, self.max_retry_after))
 
 
-def retrying(
+def call_with_retries(
     call: Callable[[], T],
     policy: RetryPolicy,
-    pause: Pause,
-    settle: Callable[[], T | None] | None = None,
+    sleep: Sleep,
+    recover: Callable[[], T | None] | None = None,
 ) -> T:
     """Call until it succeeds, fails for good, or the attempts are used up; then raise the last error.
 
@@ -46,14 +46,14 @@ def retrying(
     while True:
         try:
             return call()
-        except TryAgain as error:
+        except TransientError as error:
             failures += 1
             if failures >= policy.attempts:
                 raise
-            pause(policy.pause_after(failures, error))
-            settled = settle() if settle and error.maybe_done else None
-            if settled is not None:
-                return settled
+            sleep(policy.delay_after(failures, error))
+            recovered = recover() if recover and error.outcome_unknown else None
+            if recovered is not None:
+                return recovered
 
 
 def retry_after_seconds(header: str | None) -> float | None:

@@ -16,7 +16,7 @@ from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
 from labelflow.records import PreparedRow
 from labelflow.scale.client import ScaleClient
-from labelflow.scale.errors import UnexpectedAnswer
+from labelflow.scale.errors import InvalidResponse
 from labelflow.scale.models import Task, format_time
 
 CLOCK_SKEW = timedelta(minutes=10)  # how far the server's clock may be from ours
@@ -106,11 +106,11 @@ def list_all_tasks(client: ScaleClient, check: Callable[[], None], **filters: st
     for page in client.list_pages(**filters):
         check()
         yield from page.tasks
-        if page.unreadable:
-            raise page.unreadable[0]
+        if page.parse_errors:
+            raise page.parse_errors[0]
         seen, total = seen + len(page.tasks), total or page.total
     if seen < total:
-        raise UnexpectedAnswer(f"the server says that there are {total} tasks, and gives {seen}")
+        raise InvalidResponse(f"the server says that there are {total} tasks, and gives {seen}")
 
 
 def find_unrecorded_tasks(

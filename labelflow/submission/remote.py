@@ -26,7 +26,7 @@ from labelflow.planning.plan import Chunk, Plan
 from labelflow.planning.row_check import validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.records import ChunkReport, Submission
-from labelflow.scale.rate_limiter import Pace
+from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.storage.folder import open_output
 from labelflow.submission.reconciliation import UnrecordedTasks
 from labelflow.submission.submitter import Submitter, TaskBudget
@@ -83,7 +83,7 @@ class ChunkWorker:
         self._folder = open_output(job.output)
         self._source_type = errand.source_type
         self._lease_watcher = LeaseWatcher(self._folder, errand.lease)
-        self._rate_limiter = Pace(errand.rate, self._pause)
+        self._rate_limiter = RateLimiter(errand.rate, self._pause)
         self._progress = RunProgress()
         self._unrecorded: UnrecordedTasks = {}
         self._builder = TaskRequestBuilder(job, errand.schema, errand.source_type)
@@ -96,7 +96,7 @@ class ChunkWorker:
     def execute(self, errand: WorkItem) -> ChunkReport:
         """Check the rows, and create their tasks. What was created is recorded even if this raises."""
         self._lease_watcher.check()
-        self._rate_limiter.limit(errand.rate)
+        self._rate_limiter.set_rate(errand.rate)
         self._unrecorded.update(errand.unrecorded)
         bound, rejected = validate_rows(self._builder, self._checker, errand.chunk.rows)
         allowance = TaskBudget(errand.tasks)

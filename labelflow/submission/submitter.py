@@ -24,7 +24,7 @@ from labelflow.problems import Problem
 from labelflow.records import ChunkReport, PreparedRow, RejectedRow, Submission
 from labelflow.redaction import strip_signatures
 from labelflow.scale.client import ScaleClient
-from labelflow.scale.errors import Duplicate, InvalidRequest, NotFound, UnexpectedAnswer
+from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse, NotFound
 from labelflow.scale.models import Task
 from labelflow.storage import s3
 from labelflow.submission.reconciliation import TaskReconciler, UnrecordedTasks, belongs_to_row
@@ -199,7 +199,7 @@ class Submitter:
             return RejectedRow(
                 row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "correct it")
             )
-        except UnexpectedAnswer as error:
+        except InvalidResponse as error:
             self._progress.first_invalid_response = self._progress.first_invalid_response or error.message
             self._has_unknown_outcomes = True
             return NotSubmitted.OUTCOME_UNKNOWN
@@ -211,7 +211,7 @@ class Submitter:
         self._reconciler.supports_unique_id = True
         try:
             task = self._find_existing(row, error)
-        except UnexpectedAnswer as odd:
+        except InvalidResponse as odd:
             self._progress.first_invalid_response = self._progress.first_invalid_response or odd.message
             task = None
         if task is None:

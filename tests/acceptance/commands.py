@@ -14,7 +14,7 @@ from pathlib import Path
 from labelflow.scale.client import ScaleClient
 
 ROOT = Path(__file__).parent.parent.parent
-SERVER = "prefect.server.api.server"
+PREFECT_SERVER_MODULE = "prefect.server.api.server"
 COMMAND = [sys.executable, "-m", "flows.label_dataset"]
 
 
@@ -24,7 +24,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "PREFECT_HOME": str(home), "SCALE_API_KEY": "test_command", **more}
 
 
-def start(*arguments: object, home: Path, command: list[str] = COMMAND, **more: str) -> subprocess.Popen[str]:
+def start_command(*arguments: object, home: Path, command: list[str] = COMMAND, **more: str) -> subprocess.Popen[str]:
     """Begin the command."""
     return subprocess.Popen(
         [*command, *map(str, arguments)],
@@ -37,11 +37,11 @@ def start(*arguments: object, home: Path, command: list[str] = COMMAND, **more: 
 
 
 @contextmanager
-def started(
+def running_command(
     *arguments: object, home: Path, command: list[str] = COMMAND, **more: str
 ) -> Iterator[subprocess.Popen[str]]:
     """The command, which does not outlive the test."""
-    with start(*arguments, home=home, command=command, **more) as process:
+    with start_command(*arguments, home=home, command=command, **more) as process:
         try:
             yield process
         finally:
@@ -52,14 +52,16 @@ def started(
                 process.kill()
 
 
-def run(*arguments: object, home: Path, command: list[str] = COMMAND, **more: str) -> subprocess.CompletedProcess[str]:
+def run_command(
+    *arguments: object, home: Path, command: list[str] = COMMAND, **more: str
+) -> subprocess.CompletedProcess[str]:
     """The command from its beginning to its end."""
-    with started(*arguments, home=home, command=command, **more) as process:
+    with running_command(*arguments, home=home, command=command, **more) as process:
         output, errors = process.communicate(timeout=150)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def until(check: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(check: Callable[[], object], seconds: float = 60) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not check():
@@ -73,18 +75,18 @@ def write_manifest(folder: Path, count: int) -> None:
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def made(url: str, key: str = "test_command") -> list[str]:
+def created_rows(url: str, key: str = "test_command") -> list[str]:
     """The rows of all tasks of an account, one for each task."""
     with ScaleClient(key, url) as client:
         return [str(task.metadata["row_id"]) for task in client.list_tasks()]
 
 
-def prefect_servers(home: Path) -> list[int]:
+def prefect_server_pids(home: Path) -> list[int]:
     """The processes of Prefect's servers whose home that is."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            is_server = SERVER in (folder / "cmdline").read_text()
+            is_server = PREFECT_SERVER_MODULE in (folder / "cmdline").read_text()
             if is_server and f"PREFECT_HOME={home}\0" in (folder / "environ").read_text():
                 found.append(int(folder.name))
         except (OSError, UnicodeDecodeError):

@@ -23,3 +23,8 @@ def demo_s3() -> Iterator[dict[str, str]]:
     with s3_server() as url:
         upload(url)
         yield s3_access(url)
+
+
+@pytest.fixture
+def no_listing_lag() -> None:
+    """The lag is real in these tests."""

@@ -6,8 +6,8 @@ import runpy
 
 from labelflow.scale.retry import RetryPolicy
 
-SHORT = 0.05  # seconds
+RETRY_PAUSE = 0.05  # seconds
 
 if __name__ == "__main__":
-    RetryPolicy.pause_after = lambda *_: SHORT  # type: ignore[method-assign]
+    RetryPolicy.delay_after = lambda *_: RETRY_PAUSE  # type: ignore[method-assign]
     runpy.run_module("flows.label_dataset", run_name="__main__")

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LEFT_OUT = (".git", ".venv", "out", "docs", "benchmarks", "__pycache__", ".*_cache", "*.egg-info")
+EXCLUDED = (".git", ".venv", "out", "docs", "benchmarks", "__pycache__", ".*_cache", "*.egg-info")
 EVIDENCE = re.compile(
     r"(WRONG: .*|FAILED .*|(duplicates|rows lost|files unreadable|rows seen twice) +[1-9].*)", re.MULTILINE
 )
-FAILED = 1  # the exit status of pytest, and of the chaos, where a promise was broken; other trouble has others
-LONGEST = 1200.0  # seconds that a proof may take
+EXIT_FAILED = 1  # the exit status of pytest, and of the chaos, where a promise was broken; other trouble has others
+PROOF_TIMEOUT = 1200.0  # seconds that a proof may take
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Mutation:
     proofs: tuple[tuple[str, ...], ...]
 
 
-def chaos(kills: int, dialect: str = "today", seed: int = 20_261_124) -> tuple[str, ...]:
+def chaos_proof(kills: int, api_version: str = "current", seed: int = 20_261_124) -> tuple[str, ...]:
     """A storm of so many kills."""
-    options = ["--kills", str(kills), "--command-kills", "0", "--dialect", dialect, "--store", "disk"]
+    options = ["--kills", str(kills), "--command-kills", "0", "--api", api_version, "--store", "disk"]
     return ("tests.acceptance.chaos", *options, "--seed", str(seed))
 
 
-VANISHING = (
+OUTAGE_PROOF = (
     "pytest",
     "-x",
-    "tests/acceptance/test_outages.py::test_a_server_that_vanishes_during_submission_ends_the_run_and_the_next_goes_on",
+    "tests/acceptance/test_outages.py::test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes",
 )
 
 MUTATIONS = (
@@ -55,7 +55,7 @@ MUTATIONS = (
                 'return {**params, **row.common, "metadata": metadata}'
             )
         },
-        (chaos(8),),
+        (chaos_proof(8),),
     ),
     Mutation(
         "the ledger is written before the POST",
@@ -67,13 +67,13 @@ MUTATIONS = (
                 "            task = self._client.create_task(self._job.task_type, self._body(row), find)\n"
             )
         },
-        (VANISHING, chaos(3)),
+        (OUTAGE_PROOF, chaos_proof(3)),
     ),
     Mutation(
         "no fingerprint",
         "labelflow/submission/submitter.py",
         {'if is_ours and task.metadata.get("fingerprint") == row.fingerprint:': "if is_ours:"},
-        (chaos(3), chaos(3, "2017")),
+        (chaos_proof(3), chaos_proof(3, "2017")),
     ),
     Mutation(
         "a plain write instead of a rename",
@@ -83,7 +83,7 @@ MUTATIONS = (
             'with temporary.open("xb") as file:': 'with temporary.open("wb") as file:',
             "                temporary.replace(target)\n": "",
         },
-        (chaos(30),),
+        (chaos_proof(30),),
     ),
 )
 
@@ -97,29 +97,28 @@ def main() -> int:
     for one in chosen:
         mutated(one)  # before the first run: a string that is gone is told at once
     proofs = dict.fromkeys(proof for one in chosen for proof in one.proofs)
-    sound = [passes(proof) for proof in proofs]
-    noticed = [notices(one, proof) for one in chosen for proof in one.proofs]
-    return 0 if all(sound) and all(noticed) else 1
+    passed = [passes(proof) for proof in proofs]
+    detected = [detects(one, proof) for one in chosen for proof in one.proofs]
+    return 0 if all(passed) and all(detected) else 1
 
 
 def passes(proof: tuple[str, ...]) -> bool:
     """Whether a proof holds for the product as it is."""
-    status, said = run(proof, {})
-    print(
-        f"{'sound' if status == 0 else 'FAILS'}: {shown(proof)}: {evidence(said) if status else 'nothing wrong'}",
-        flush=True,
-    )
+    status, said = run_proof(proof, {})
+    found = evidence(said) if status else "nothing wrong"
+    print(f"{'sound' if status == 0 else 'FAILS'}: {format_proof(proof)}: {found}", flush=True)
     return status == 0
 
 
-def notices(mutation: Mutation, proof: tuple[str, ...]) -> bool:
+def detects(mutation: Mutation, proof: tuple[str, ...]) -> bool:
     """Whether a proof fails for the product with a mutation."""
-    status, said = run(proof, {mutation.file: mutated(mutation)})
-    is_noticed = status == FAILED and EVIDENCE.search(said) is not None
+    status, said = run_proof(proof, {mutation.file: mutated(mutation)})
+    is_detected = status == EXIT_FAILED and EVIDENCE.search(said) is not None
     print(
-        f"{'noticed' if is_noticed else 'UNNOTICED'}: {mutation.name}, by {shown(proof)}: {evidence(said)}", flush=True
+        f"{'noticed' if is_detected else 'UNNOTICED'}: {mutation.name}, by {format_proof(proof)}: {evidence(said)}",
+        flush=True,
     )
-    return is_noticed
+    return is_detected
 
 
 def mutated(mutation: Mutation) -> str:
@@ -132,27 +131,27 @@ def mutated(mutation: Mutation) -> str:
     return content
 
 
-def run(proof: tuple[str, ...], files: dict[str, str]) -> tuple[int, str]:
+def run_proof(proof: tuple[str, ...], files: dict[str, str]) -> tuple[int, str]:
     """The exit status of a proof in a copy of the tree with other files, and all that it said."""
-    with tempfile.TemporaryDirectory(prefix="mutation-") as made:
-        tree = Path(made) / "tree"
-        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    with tempfile.TemporaryDirectory(prefix="mutation-") as temporary:
+        copy = Path(temporary) / "tree"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*EXCLUDED))
         for name, content in files.items():
-            (tree / name).write_text(content)
-        environment = {**os.environ, "PYTHONPATH": str(tree)}
-        done = subprocess.run(
+            (copy / name).write_text(content)
+        environment = {**os.environ, "PYTHONPATH": str(copy)}
+        completed = subprocess.run(
             [sys.executable, "-m", *proof],
-            cwd=tree,
+            cwd=copy,
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=LONGEST,
+            timeout=PROOF_TIMEOUT,
         )
-    return done.returncode, done.stdout
+    return completed.returncode, completed.stdout
 
 
-def shown(proof: tuple[str, ...]) -> str:
+def format_proof(proof: tuple[str, ...]) -> str:
     """A proof, for people."""
     return " ".join(proof).removesuffix(" --seed 20261124")
 

@@ -16,7 +16,7 @@ from tests.acceptance.commands import ROOT, environment
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[str]:
+def running_prefect_server(home: Path) -> Iterator[str]:
     """Run one, and give the URL of its API."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -11,8 +11,8 @@ import pytest
 
 from labelflow.sandbox.testing import running
 from tests.acceptance.chaos.stores import open_store
-from tests.acceptance.commands import ROOT, environment, made, run, write_manifest
-from tests.acceptance.prefect_server import prefect_server
+from tests.acceptance.commands import ROOT, created_rows, environment, run_command, write_manifest
+from tests.acceptance.prefect_server import running_prefect_server
 from tests.support.jobs import write_config
 
 SAVE = """
@@ -30,11 +30,11 @@ AwsCredentials(
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as url:
+    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as url:
         yield url
 
 
-def test_a_job_runs_with_keys_that_only_blocks_hold(tmp_path: Path, api: str) -> None:
+def test_job_runs_with_keys_stored_only_in_prefect_blocks(tmp_path: Path, api: str) -> None:
     home = tmp_path / "home"
     write_manifest(tmp_path, 20)
     with running() as url, open_store("s3", tmp_path / "store") as store:
@@ -48,12 +48,12 @@ def test_a_job_runs_with_keys_that_only_blocks_hold(tmp_path: Path, api: str) ->
             "output": store.output("job"),
         }
         config = write_config(tmp_path, **job)
-        outcome = run(config, home=home, PREFECT_API_URL=api, SCALE_API_KEY="")
+        outcome = run_command(config, home=home, PREFECT_API_URL=api, SCALE_API_KEY="")
         assert outcome.returncode == 0, outcome.stderr
-        assert len(made(url)) == 20
+        assert len(created_rows(url)) == 20
         secret = keys[1]
         assert secret not in outcome.stdout + outcome.stderr
         missing = write_config(tmp_path, **{**job, "scale": {"url": url, "key": "block:nowhere"}})
-        refused = run(missing, home=home, PREFECT_API_URL=api, SCALE_API_KEY="")
+        refused = run_command(missing, home=home, PREFECT_API_URL=api, SCALE_API_KEY="")
         assert refused.returncode == 2
         assert "block:nowhere: the Prefect server has no Secret block of that name; create it" in refused.stderr

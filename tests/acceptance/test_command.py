@@ -17,8 +17,8 @@ import pytest
 
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
-from tests.acceptance.commands import COMMAND, ROOT, made, run, started, until
-from tests.acceptance.prefect_server import prefect_server
+from tests.acceptance.commands import COMMAND, ROOT, created_rows, run_command, running_command, wait_until
+from tests.acceptance.prefect_server import running_prefect_server
 from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 
@@ -40,41 +40,41 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of Prefect's that several commands use."""
-    with prefect_server(tmp_path_factory.mktemp("server")) as url:
+    with running_prefect_server(tmp_path_factory.mktemp("server")) as url:
         yield url
 
 
-def write_manifest(folder: Path, count: int) -> None:
+def write_manifest_with_invalid_row(folder: Path, count: int) -> None:
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(count)]
     rows[1]["text"] = " "
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_a_run_labels_and_says_so_in_numbers(tmp_path: Path, api: str, home: Path) -> None:
-    write_manifest(tmp_path, 1500)
+def test_run_labels_rows_and_prints_the_counts(tmp_path: Path, api: str, home: Path) -> None:
+    write_manifest_with_invalid_row(tmp_path, 1500)
     config = write_config(tmp_path, max_unlabeled="1%", scale={"url": api}, submit={"price_per_task": 0.5})
-    outcome = run(config, home=home)
+    outcome = run_command(config, home=home)
     assert outcome.returncode == 0, outcome.stderr
     assert "1,499 tasks created; 749.50 for the job so far" in outcome.stdout
     assert "rejected: row 2 (r1): attachment: is empty; give it a text" in outcome.stdout
     assert outcome.stderr == ""
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 1499
 
-    again = run(config, home=home)
+    again = run_command(config, home=home)
     assert again.returncode == 0, again.stderr
     assert "nothing to create" in again.stdout
 
     strict = write_config(tmp_path, max_unlabeled=0, scale={"url": api})
-    assert run(strict, home=home).returncode == 1
+    assert run_command(strict, home=home).returncode == 1
 
 
-def test_ctrl_c_records_what_was_created_and_says_how_to_go_on(tmp_path: Path, api: str, home: Path) -> None:
-    write_manifest(tmp_path, 2500)
+def test_ctrl_c_records_created_tasks_and_prints_how_to_resume(tmp_path: Path, api: str, home: Path) -> None:
+    write_manifest_with_invalid_row(tmp_path, 2500)
     scale = {"url": api}
     config = write_config(tmp_path, name="stopped", max_unlabeled="1%", scale=scale, submit={"rate": "300/s"})
-    with started(config, home=home) as process:
+    with running_command(config, home=home) as process:
         with ScaleClient("test_command", api) as client:
-            until(lambda: any(task.metadata["job"] == "stopped" for task in client.list_tasks()))
+            wait_until(lambda: any(task.metadata["job"] == "stopped" for task in client.list_tasks()))
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=25)
     assert process.returncode == 130
@@ -85,7 +85,7 @@ def test_ctrl_c_records_what_was_created_and_says_how_to_go_on(tmp_path: Path, a
         created = [task for task in client.list_tasks() if task.metadata["job"] == "stopped"]
         assert 0 < len(created) < 2499
         assert {task.task_id for task in created} == set(recorded["task_id"])
-        assert run(config, home=home).returncode == 0
+        assert run_command(config, home=home).returncode == 0
         assert sum(task.metadata["job"] == "stopped" for task in client.list_tasks()) == 2499
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 2499
 
@@ -96,12 +96,12 @@ def read_rows(folder: Path, name: str) -> list[str]:
     return sorted(pd.read_parquet(path)["row_id"]) if path.exists() and list(path.glob("*.parquet")) else []
 
 
-def test_jobs_that_were_left_are_collected_by_their_config_and_by_the_folder_of_their_outputs(
+def test_detached_jobs_are_collected_by_config_and_by_output_folder(
     tmp_path: Path, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "live_collected"
     monkeypatch.setenv("SCALE_API_KEY", key)
-    write_manifest(tmp_path, 20)
+    write_manifest_with_invalid_row(tmp_path, 20)
     outputs = {name: tmp_path / "outputs" / name for name in ("one", "two")}
     environment = {"PREFECT_API_URL": prefect, "SCALE_API_KEY": key}
     with running(turnaround=2) as url:
@@ -109,45 +109,43 @@ def test_jobs_that_were_left_are_collected_by_their_config_and_by_the_folder_of_
         for name, output in outputs.items():
             label(make_job(tmp_path, name=name, output=str(output), scale=scale), wait=False)
         with ScaleClient(key, url) as client:
-            until(lambda: all(task.status == "completed" for task in client.list_tasks()))
+            wait_until(lambda: all(task.status == "completed" for task in client.list_tasks()))
         config = write_config(tmp_path, name="one", output=str(outputs["one"]), scale=scale)
-        by_config = run(config, home=home, command=COLLECT, **environment)
+        by_config = run_command(config, home=home, command=COLLECT, **environment)
         assert by_config.returncode == 0, by_config.stderr
         assert [len(read_rows(output, "labels")) for output in outputs.values()] == [19, 0]
-        by_folder = run(tmp_path / "outputs", home=home, command=COLLECT, **environment)
+        by_folder = run_command(tmp_path / "outputs", home=home, command=COLLECT, **environment)
         assert by_folder.returncode == 0, by_folder.stderr
     assert [len(read_rows(output, "labels")) for output in outputs.values()] == [19, 19]
     summaries = [json.loads((output / "summary.json").read_text()) for output in outputs.values()]
     assert [(numbers["labeled"], numbers["rejected"], numbers["pending"]) for numbers in summaries] == [(19, 1, 0)] * 2
 
 
-def test_a_folder_without_a_job_is_said_in_one_line(tmp_path: Path) -> None:
+def test_folder_without_a_job_is_reported_in_one_line(tmp_path: Path) -> None:
     for command in (COLLECT, CANCEL):
-        outcome = run(tmp_path, home=tmp_path / "prefect", command=command)
+        outcome = run_command(tmp_path, home=tmp_path / "prefect", command=command)
         assert outcome.returncode == 2
         assert str(tmp_path) in outcome.stderr
         assert len(outcome.stderr.splitlines()) == 1
         assert not (tmp_path / "prefect").exists(), "Prefect was not imported"
 
 
-def test_some_rows_are_canceled_and_then_all(
-    tmp_path: Path, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancel_some_rows_then_all(tmp_path: Path, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     key = "live_canceled"
     monkeypatch.setenv("SCALE_API_KEY", key)
-    write_manifest(tmp_path, 20)
+    write_manifest_with_invalid_row(tmp_path, 20)
     (tmp_path / "withdrawn.txt").write_text("r3\nr4\nnowhere\n")
     environment = {"PREFECT_API_URL": prefect, "SCALE_API_KEY": key}
     with running(turnaround=3600) as url, ScaleClient(key, url) as client:
         config = write_config(tmp_path, scale={"url": url, "mode": "live"})
         label(make_job(tmp_path, scale={"url": url, "mode": "live"}), wait=False)
         rows = ["--rows", tmp_path / "withdrawn.txt"]
-        some = run(config, *rows, "--yes", home=home, command=CANCEL, **environment)
+        some = run_command(config, *rows, "--yes", home=home, command=CANCEL, **environment)
         assert some.returncode == 0, some.stderr
         assert "2 tasks canceled" in some.stdout
         assert "without a task: nowhere" in some.stdout
         assert read_rows(tmp_path / "out", "errors") == ["r3", "r4"]
-        rest = run(tmp_path / "out", "--yes", home=home, command=CANCEL, **environment)
+        rest = run_command(tmp_path / "out", "--yes", home=home, command=CANCEL, **environment)
         assert rest.returncode == 0, rest.stderr
         assert "17 tasks canceled, 2 had come back before" in rest.stdout
         assert {task.status for task in client.list_tasks()} == {"canceled"}
@@ -155,35 +153,35 @@ def test_some_rows_are_canceled_and_then_all(
     assert (numbers["canceled"], numbers["rejected"], numbers["pending"]) == (19, 1, 0)
 
 
-def test_changed_rows_are_labeled_anew_where_the_command_is_told_to(
+def test_changed_rows_are_relabeled_with_the_relabel_option(
     tmp_path: Path, api: str, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "test_relabeled"
     monkeypatch.setenv("SCALE_API_KEY", key)
-    write_manifest(tmp_path, 20)
+    write_manifest_with_invalid_row(tmp_path, 20)
     label(make_job(tmp_path, scale={"url": api}))
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text(manifest.read_text().replace('"text 5"', '"another text"'))
     config = write_config(tmp_path, scale={"url": api})
     relabel = [config, "--relabel", "changed"]
-    preview = run(*relabel, "--dry-run", home=home, SCALE_API_KEY=key)
+    preview = run_command(*relabel, "--dry-run", home=home, SCALE_API_KEY=key)
     assert "have a task" in preview.stdout
-    assert len(made(api, key)) == 19
-    outcome = run(*relabel, home=home, PREFECT_API_URL=prefect, SCALE_API_KEY=key)
+    assert len(created_rows(api, key)) == 19
+    outcome = run_command(*relabel, home=home, PREFECT_API_URL=prefect, SCALE_API_KEY=key)
     assert outcome.returncode == 0, outcome.stderr
     assert "1 tasks created" in outcome.stdout
-    assert Counter(made(api, key))["r5"] == 2
+    assert Counter(created_rows(api, key))["r5"] == 2
     labels = pd.read_parquet(tmp_path / "out" / "labels").set_index("row_id")
     assert len(labels) == 19
     assert labels.loc["r5", "unique_id"] == "job/r5#1"
     assert labels.loc["r5", "attachment"] == "another text"
 
 
-def test_a_dry_run_sends_nothing_and_needs_no_key_and_no_server(tmp_path: Path) -> None:
-    write_manifest(tmp_path, 20)
+def test_dry_run_sends_nothing_and_needs_no_key_or_server(tmp_path: Path) -> None:
+    write_manifest_with_invalid_row(tmp_path, 20)
     scale = {"url": "http://127.0.0.1:9"}
     config = write_config(tmp_path, submit={"price_per_task": 0.5}, scale=scale, max_unlabeled=0)
-    outcome = run(config, "--dry-run", home=tmp_path / "prefect", SCALE_API_KEY="")
+    outcome = run_command(config, "--dry-run", home=tmp_path / "prefect", SCALE_API_KEY="")
     assert outcome.returncode == 1, "a row would be rejected, and max_unlabeled is 0"
     assert "cost: 9.50" in outcome.stdout
     assert not (tmp_path / "out").exists()
@@ -202,13 +200,13 @@ def test_a_dry_run_sends_nothing_and_needs_no_key_and_no_server(tmp_path: Path) 
         ({"manifest__uri": "s3://nowhere/m.csv"}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://nowhere/m.csv"),
     ],
 )
-def test_bad_input_is_one_message_and_status_2(
+def test_invalid_input_gives_one_message_and_exit_status_2(
     tmp_path: Path, api: str, changes: dict[str, object], environment: dict[str, str], words: str
 ) -> None:
-    write_manifest(tmp_path, 3)
+    write_manifest_with_invalid_row(tmp_path, 3)
     aws = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
     config = write_config(tmp_path, **{"scale__url": api, **changes})
-    outcome = run(config, home=tmp_path / "prefect", command=COMMAND, **{**aws, **environment})
+    outcome = run_command(config, home=tmp_path / "prefect", command=COMMAND, **{**aws, **environment})
     assert outcome.returncode == 2
     assert words in outcome.stderr
     assert "Traceback" not in outcome.stderr
@@ -217,8 +215,8 @@ def test_bad_input_is_one_message_and_status_2(
     assert not (tmp_path / "prefect").exists(), "Prefect was not imported"
 
 
-def test_help_answers_without_prefect(tmp_path: Path) -> None:
-    outcome = run("--help", home=tmp_path / "prefect")
+def test_help_works_without_prefect(tmp_path: Path) -> None:
+    outcome = run_command("--help", home=tmp_path / "prefect")
     assert outcome.returncode == 0
     for option in ("--manifest", "--output", "--limit", "--dry-run", "--no-wait"):
         assert option in outcome.stdout
@@ -232,9 +230,11 @@ def test_help_answers_without_prefect(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "asked"), [("n", True), ("", True), ("y", True), (None, False)])
-def test_a_live_key_needs_a_yes_on_a_terminal(tmp_path: Path, api: str, answer: str | None, asked: bool) -> None:
+def test_live_key_requires_confirmation_on_a_terminal(
+    tmp_path: Path, api: str, answer: str | None, asked: bool
+) -> None:
     """Asked before anything is sent, so a dead server shows how far it came; None stands for --yes."""
-    write_manifest(tmp_path, 3)
+    write_manifest_with_invalid_row(tmp_path, 3)
     config = write_config(tmp_path, scale={"url": "http://127.0.0.1:9", "mode": "live"}, submit={"max_tasks": 7})
     terminal, user = pty.openpty()
     os.write(terminal, f"{answer}\n".encode() if answer is not None else b"")

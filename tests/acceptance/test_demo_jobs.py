@@ -17,12 +17,12 @@ from labelflow.sandbox.testing import running
 from labelflow.storage.folder import Folder, open_folder
 from tests.support.run_job import label
 
-SETS = dict(zip(JOBS, ["streets", "calls", "messages"], strict=True))
-WRITTEN = ["labels/", "rejects/", "errors/", "_ledger/", "_ledger/submissions/"]
-TYPED = {"street-boxes": "annotations", "call-transcripts": "transcript", "message-categories": "category"}
+DATA_SET_BY_JOB = dict(zip(JOBS, ["streets", "calls", "messages"], strict=True))
+OUTPUT_ROWS = ["labels/", "rejects/", "errors/", "_ledger/", "_ledger/submissions/"]
+TYPED_COLUMNS = {"street-boxes": "annotations", "call-transcripts": "transcript", "message-categories": "category"}
 
 
-def fetch(folder: Folder, below: str, to: Path) -> Path:
+def download(folder: Folder, below: str, to: Path) -> Path:
     """Copy the files below a prefix to disk, for readers that know no local S3."""
     for file in folder.list(below):
         content = folder.read(file.name)
@@ -32,28 +32,28 @@ def fetch(folder: Folder, below: str, to: Path) -> Path:
     return to / below
 
 
-@pytest.mark.parametrize("dialect", ["today", "2017"])
+@pytest.mark.parametrize("api_version", ["current", "2017"])
 @pytest.mark.parametrize("where", ["disk", "s3"])
 @pytest.mark.parametrize("name", JOBS)
-def test_every_row_of_the_manifest_is_accounted_for(
-    name: str, where: str, dialect: str, tmp_path: Path, demo_s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_every_manifest_row_is_accounted_for(
+    name: str, where: str, api_version: str, tmp_path: Path, demo_s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "test_demo")
     for key, value in demo_s3.items():
         monkeypatch.setenv(key, value)
-    output = str(tmp_path / "out") if where == "disk" else f"s3://{BUCKET}/out/{dialect}/{name}"
-    with running(dialect=dialect) as url:
+    output = str(tmp_path / "out") if where == "disk" else f"s3://{BUCKET}/out/{api_version}/{name}"
+    with running(api=api_version) as url:
         monkeypatch.setenv("SCALE_API_URL", url)
         job = load_job(f"configs/{name}.yaml", output=output)
         summary = label(job)
         assert label(job).created == 0
 
-    data_set = DATA_SETS[SETS[name]]
+    data_set = DATA_SETS[DATA_SET_BY_JOB[name]]
     assert summary.rows == data_set.rows
     assert (summary.rejected, summary.labeled) == (len(data_set.bad_rows), data_set.rows - len(data_set.bad_rows))
 
     folder = open_folder(output)
-    labels, rejects = fetch(folder, "labels/", tmp_path / "read"), fetch(folder, "rejects/", tmp_path / "read")
+    labels, rejects = download(folder, "labels/", tmp_path / "read"), download(folder, "rejects/", tmp_path / "read")
     manifest = [row.values.get(job.manifest.row_id) for row in open_manifest(job.manifest.uri).rows]
     by_pandas = pd.read_parquet(labels)
     rejected = pd.read_parquet(rejects)
@@ -61,10 +61,10 @@ def test_every_row_of_the_manifest_is_accounted_for(
     assert len(by_pandas) + len(rejected) == len(manifest)
     assert {*by_pandas["row_id"], *rejected[job.manifest.row_id].dropna()} == {key for key in manifest if key}
     assert {bad.index + 1 for bad in data_set.bad_rows} == set(rejected["reject_row"])
-    assert by_pandas[TYPED[name]].notna().all()
+    assert by_pandas[TYPED_COLUMNS[name]].notna().all()
     assert not by_pandas["attachment"].str.contains("X-Amz-").any()
 
-    written = [folder.read(file.name) or b"" for below in WRITTEN for file in folder.list(below)]
+    written = [folder.read(file.name) or b"" for below in OUTPUT_ROWS for file in folder.list(below)]
     assert len(written) >= 4
     secrets = [b"X-Amz-Signature", b"X-Amz-Credential", b"test_demo", demo_s3["AWS_SECRET_ACCESS_KEY"].encode()]
     assert not [secret for secret in secrets if any(secret in content for content in written)]

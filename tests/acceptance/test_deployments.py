@@ -26,14 +26,14 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.schema_tools import validate
 
 from labelflow.sandbox.testing import running
-from tests.acceptance.commands import ROOT, environment, made, until
-from tests.acceptance.prefect_server import prefect_server
+from tests.acceptance.commands import ROOT, created_rows, environment, wait_until
+from tests.acceptance.prefect_server import running_prefect_server
 
 KEY = "live_deployments"
-PACKAGES = ("flows", "tasks", "labelflow", "prefect.yaml")
+CHECKOUT_FILES = ("flows", "tasks", "labelflow", "prefect.yaml")
 
 
-class Installation:
+class PrefectInstallation:
     """A Prefect server, with the deployments of a checkout of ours."""
 
     def __init__(self, folder: Path, api: str) -> None:
@@ -61,24 +61,24 @@ class Installation:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def ask(self, path: str, **body: Any) -> Any:
+    def post(self, path: str, **body: Any) -> Any:
         """What the server's API answers to a POST."""
         answer = requests.post(f"{self.api}{path}", json=body, timeout=20)
         answer.raise_for_status()
         return answer.json()
 
-    def trigger(self, deployment: str, **parameters: Any) -> None:
+    def run_deployment(self, deployment: str, **parameters: Any) -> None:
         """Have a deployment run now."""
         given = [word for name, value in parameters.items() for word in ("--param", f"{name}={json.dumps(value)}")]
         self.prefect("deployment", "run", deployment, *given)
 
-    def states(self, flow: str) -> Counter[str]:
+    def flow_run_states(self, flow: str) -> Counter[str]:
         """How the runs of a flow stand."""
-        runs = self.ask("/flow_runs/filter", flows={"name": {"any_": [flow]}})
+        runs = self.post("/flow_runs/filter", flows={"name": {"any_": [flow]}})
         return Counter(run["state"]["type"] for run in runs)
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+    def running_worker(self) -> Iterator[subprocess.Popen[bytes]]:
         """A worker, in a working folder of its own that is empty."""
         home = self.folder / f"worker-{time.monotonic_ns()}"
         home.mkdir()
@@ -90,10 +90,10 @@ class Installation:
         try:
             yield process
         finally:
-            end_group(process)
+            kill_process_group(process)
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
+def kill_process_group(process: subprocess.Popen[bytes]) -> None:
     """Kill a process and those that it started, as a machine that dies does."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -101,12 +101,12 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectInstallation]:
     folder = tmp_path_factory.mktemp("installation")
-    with prefect_server(folder / "prefect") as api:
-        there = Installation(folder, api)
+    with running_prefect_server(folder / "prefect") as api:
+        there = PrefectInstallation(folder, api)
         there.checkout.mkdir()
-        for name in PACKAGES:
+        for name in CHECKOUT_FILES:
             source = ROOT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, there.checkout / name)
@@ -115,7 +115,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         yield there
 
 
-def job(folder: Path, name: str, url: str, output: Path, rows: int, **changes: Any) -> dict[str, Any]:
+def job_parameters(folder: Path, name: str, url: str, output: Path, rows: int, **changes: Any) -> dict[str, Any]:
     """A job as the form of the deployment takes it; its first row cannot be submitted."""
     manifest = folder / f"{name}.jsonl"
     lines = [{"id": f"r{number}", "text": f"text {number}" if number else " "} for number in range(rows)]
@@ -133,90 +133,92 @@ def job(folder: Path, name: str, url: str, output: Path, rows: int, **changes: A
     }
 
 
-def summary(output: Path, name: str) -> dict[str, Any]:
+def read_summary(output: Path, name: str) -> dict[str, Any]:
     path = output / name / "summary.json"
     return dict(json.loads(path.read_text())) if path.exists() else {"pending": None}
 
 
-def test_a_job_is_labeled_by_a_worker_and_finished_by_the_scheduled_collector(
-    prefect: Installation, tmp_path: Path
+def test_worker_submits_a_job_and_the_scheduled_collector_completes_it(
+    prefect: PrefectInstallation, tmp_path: Path
 ) -> None:
     output = prefect.checkout / "out"
-    with running(turnaround=4) as url, prefect.worker():
-        prefect.trigger("label-dataset/label", job=job(tmp_path, "scheduled", url, output, 120))
+    with running(turnaround=4) as url, prefect.running_worker():
+        prefect.run_deployment("label-dataset/label", job=job_parameters(tmp_path, "scheduled", url, output, 120))
         prefect.prefect("deployment", "schedule", "create", "collect-responses/collect", "--interval", "8", "--active")
-        until(lambda: summary(output, "scheduled")["pending"] == 0, 150)
-        until(lambda: prefect.states("label-dataset")["COMPLETED"] == 1, 30)
-        until(lambda: prefect.states("collect-responses")["COMPLETED"] >= 1, 30)
+        wait_until(lambda: read_summary(output, "scheduled")["pending"] == 0, 150)
+        wait_until(lambda: prefect.flow_run_states("label-dataset")["COMPLETED"] == 1, 30)
+        wait_until(lambda: prefect.flow_run_states("collect-responses")["COMPLETED"] >= 1, 30)
     labels = pd.read_parquet(output / "scheduled" / "labels")
     assert sorted(labels["row_id"]) == sorted(f"r{number}" for number in range(1, 120))
-    keys = {artifact["key"] for artifact in prefect.ask("/artifacts/filter")}
+    keys = {artifact["key"] for artifact in prefect.post("/artifacts/filter")}
     assert {f"label-scheduled-{name}" for name in ("progress", "counts", "unlabeled", "files")} <= keys
     filters = {"event": {"prefix": ["labelflow."]}, "occurred": {"since": "2020-01-01T00:00:00Z"}}
-    until(lambda: {"labelflow.labels.written", "labelflow.job.completed"} <= seen_events(prefect, filters), 30)
-    names = {run["name"] for run in prefect.ask("/flow_runs/filter")}
+    wait_until(lambda: {"labelflow.labels.written", "labelflow.job.completed"} <= find_events(prefect, filters), 30)
+    names = {run["name"] for run in prefect.post("/flow_runs/filter")}
     assert "label-scheduled" in names
 
 
-def seen_events(prefect: Installation, filters: dict[str, Any]) -> set[str]:
-    return {str(event["event"]) for event in prefect.ask("/events/filter", filter=filters)["events"]}
+def find_events(prefect: PrefectInstallation, filters: dict[str, Any]) -> set[str]:
+    return {str(event["event"]) for event in prefect.post("/events/filter", filter=filters)["events"]}
 
 
-def test_a_worker_is_killed_in_the_middle_and_another_one_goes_on(prefect: Installation, tmp_path: Path) -> None:
+def test_another_worker_resumes_after_a_worker_is_killed(prefect: PrefectInstallation, tmp_path: Path) -> None:
     output, rows = tmp_path / "out", 300
     with running(turnaround=1) as url:
-        given = job(tmp_path, "killed", url, output, rows, submit={"rate": "30/s"})
-        with prefect.worker() as worker:
-            prefect.trigger("label-dataset/label", job=given)
-            until(lambda: len(made(url, KEY)) > 40, 90)
-            end_group(worker)
-        before = len(made(url, KEY))
+        given = job_parameters(tmp_path, "killed", url, output, rows, submit={"rate": "30/s"})
+        with prefect.running_worker() as worker:
+            prefect.run_deployment("label-dataset/label", job=given)
+            wait_until(lambda: len(created_rows(url, KEY)) > 40, 90)
+            kill_process_group(worker)
+        before = len(created_rows(url, KEY))
         assert 40 < before < rows - 1, "killed in the middle"
-        with prefect.worker():
-            prefect.trigger("label-dataset/label", job=given, wait=True)
-            until(lambda: summary(output, "killed")["pending"] == 0, 120)
-        tasks = Counter(made(url, KEY))
+        with prefect.running_worker():
+            prefect.run_deployment("label-dataset/label", job=given, wait=True)
+            wait_until(lambda: read_summary(output, "killed")["pending"] == 0, 120)
+        tasks = Counter(created_rows(url, KEY))
     assert tasks == Counter(f"r{number}" for number in range(1, rows))
     assert len(pd.read_parquet(output / "killed" / "labels")) == rows - 1
 
 
-def test_a_run_is_canceled_in_prefect_and_then_its_tasks_are(prefect: Installation, tmp_path: Path) -> None:
+def test_run_canceled_in_prefect_then_its_tasks_are_canceled(prefect: PrefectInstallation, tmp_path: Path) -> None:
     output, rows = tmp_path / "out", 1500
-    with running(turnaround=3600) as url, prefect.worker():
-        prefect.trigger(
-            "label-dataset/label", job=job(tmp_path, "withdrawn", url, output, rows, submit={"rate": "30/s"})
+    with running(turnaround=3600) as url, prefect.running_worker():
+        prefect.run_deployment(
+            "label-dataset/label", job=job_parameters(tmp_path, "withdrawn", url, output, rows, submit={"rate": "30/s"})
         )
-        until(lambda: len(made(url, KEY)) > 40, 90)
-        (run,) = prefect.ask("/flow_runs/filter", flow_runs={"name": {"any_": ["label-withdrawn"]}})
+        wait_until(lambda: len(created_rows(url, KEY)) > 40, 90)
+        (run,) = prefect.post("/flow_runs/filter", flow_runs={"name": {"any_": ["label-withdrawn"]}})
         prefect.prefect("flow-run", "cancel", run["id"])
-        until(lambda: prefect.states("label-dataset")["CANCELLED"] == 1, 90)
+        wait_until(lambda: prefect.flow_run_states("label-dataset")["CANCELLED"] == 1, 90)
         marks = output / "withdrawn" / "_ledger" / "runs"
-        until(lambda: all(json.loads(mark.read_text())["released"] for mark in marks.glob("*.json")), 30)
-        created = made(url, KEY)
+        wait_until(lambda: all(json.loads(mark.read_text())["released"] for mark in marks.glob("*.json")), 30)
+        created = created_rows(url, KEY)
         assert 40 < len(created) < rows - 1, "canceled in the middle"
         recorded = pd.read_parquet(output / "withdrawn" / "_ledger" / "submissions")["row_id"]
         assert sorted(created) == sorted(recorded)
-        prefect.trigger("cancel-dataset/cancel", output=str(output / "withdrawn"))
-        until(lambda: prefect.states("cancel-dataset")["COMPLETED"] == 1, 90)
-        assert len(made(url, KEY)) == len(created)
+        prefect.run_deployment("cancel-dataset/cancel", output=str(output / "withdrawn"))
+        wait_until(lambda: prefect.flow_run_states("cancel-dataset")["COMPLETED"] == 1, 90)
+        assert len(created_rows(url, KEY)) == len(created)
     errors = pd.read_parquet(output / "withdrawn" / "errors")
     assert sorted(errors["row_id"]) == sorted(created)
 
 
-def test_a_job_that_passes_its_limits_is_failed_with_the_reason(prefect: Installation, tmp_path: Path) -> None:
-    with running(turnaround=0) as url, prefect.worker():
-        given = job(tmp_path, "limited", url, tmp_path / "out", 20, max_unlabeled=0)
-        before = prefect.states("label-dataset")["FAILED"]
-        prefect.trigger("label-dataset/label", job=given, wait=True)
-        until(lambda: prefect.states("label-dataset")["FAILED"] == before + 1, 90)
-    runs = prefect.ask("/flow_runs/filter", flow_runs={"name": {"any_": ["label-limited"]}})
+def test_job_exceeding_its_limits_fails_with_the_reason(prefect: PrefectInstallation, tmp_path: Path) -> None:
+    with running(turnaround=0) as url, prefect.running_worker():
+        given = job_parameters(tmp_path, "limited", url, tmp_path / "out", 20, max_unlabeled=0)
+        before = prefect.flow_run_states("label-dataset")["FAILED"]
+        prefect.run_deployment("label-dataset/label", job=given, wait=True)
+        wait_until(lambda: prefect.flow_run_states("label-dataset")["FAILED"] == before + 1, 90)
+    runs = prefect.post("/flow_runs/filter", flow_runs={"name": {"any_": ["label-limited"]}})
     assert "1 of 20 rows ended without a label, and max_unlabeled allows 0" in runs[0]["state"]["message"]
 
 
-def test_a_bad_job_is_refused_by_the_form(prefect: Installation, tmp_path: Path) -> None:
-    given = job(tmp_path, "bad", "http://127.0.0.1:9/v1", tmp_path / "out", 3, collect={"poll_interval": "soon"})
+def test_invalid_job_is_rejected_by_the_deployment_form(prefect: PrefectInstallation, tmp_path: Path) -> None:
+    given = job_parameters(
+        tmp_path, "bad", "http://127.0.0.1:9/v1", tmp_path / "out", 3, collect={"poll_interval": "soon"}
+    )
     with pytest.raises(AssertionError, match=r"Validation failed for field 'job\.collect\.poll_interval'"):
-        prefect.trigger("label-dataset/label", job=given)
+        prefect.run_deployment("label-dataset/label", job=given)
 
 
 @pytest.fixture(scope="module")
@@ -226,12 +228,12 @@ def deployments() -> dict[str, dict[str, Any]]:
     return {str(deployment["name"]): deployment for deployment in document["deployments"]}
 
 
-def flow_of(deployment: dict[str, Any]) -> Any:
+def load_flow(deployment: dict[str, Any]) -> Any:
     module, _, name = deployment["entrypoint"].rpartition(".")
     return getattr(importlib.import_module(module), name)
 
 
-def test_prefect_yaml_says_nothing_that_prefect_ignores() -> None:
+def test_prefect_yaml_has_no_settings_that_prefect_ignores() -> None:
     """Unknown keys are silently ignored by Prefect: what its own model has taken in must be all that is there."""
     document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     del document["definitions"]  # for YAML's anchors only
@@ -239,10 +241,10 @@ def test_prefect_yaml_says_nothing_that_prefect_ignores() -> None:
     assert understood.model_dump(by_alias=True, exclude_unset=True) == document
 
 
-def test_prefect_yaml_has_values_that_prefect_takes(deployments: dict[str, dict[str, Any]]) -> None:
+def test_prefect_yaml_has_values_that_prefect_accepts(deployments: dict[str, dict[str, Any]]) -> None:
     assert set(deployments) == {"label", "collect", "cancel"}
     for deployment in deployments.values():
-        flow = flow_of(deployment)
+        flow = load_flow(deployment)
         assert deployment["description"]
         assert deployment["work_pool"] == {"name": "local-process"}
         assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
@@ -254,7 +256,7 @@ def test_prefect_yaml_has_values_that_prefect_takes(deployments: dict[str, dict[
             assert described.get("description"), f"{flow.name}({parameter}) has no description in the form"
 
 
-def test_the_collector_comes_every_quarter_of_an_hour_and_never_twice_at_once(
+def test_collector_is_scheduled_every_15_minutes_without_overlap(
     deployments: dict[str, dict[str, Any]],
 ) -> None:
     (schedule,) = deployments["collect"]["schedules"]

@@ -20,7 +20,7 @@ from labelflow.jobs.job import Job
 from labelflow.sandbox.testing import running
 from tests.acceptance.callbacks.service import free_port
 from tests.acceptance.commands import ROOT, environment
-from tests.acceptance.prefect_server import prefect_server
+from tests.acceptance.prefect_server import running_prefect_server
 from tests.support.jobs import TEXT_TASK
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,7 +28,7 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:python -m|make|prefect) [^`\n]+)`")
 COMMAND = re.compile(r"(?:[A-Z_]+=\S+ +)*(python|make|prefect|curl|export)\b")
 DOCS_PORT = "4020"  # of the sandbox, as the pages have it
-NOT_RUN = {  # by how a command begins: why it is not run here
+SKIPPED_COMMANDS = {  # by how a command begins: why it is not run here
     "make ": "its targets are what CI and people run; here they are held against the Makefile",
     "prefect server start": "run by test_deployments.py, on a port of its own",
     "prefect work-pool create local-process": "run by test_deployments.py",
@@ -44,11 +44,11 @@ NOT_RUN = {  # by how a command begins: why it is not run here
 
 
 @dataclass
-class World:
+class DocsEnvironment:
     """A folder with a small job, a sandbox and a Prefect server: what the pages take for granted."""
 
     folder: Path
-    port: str  # of the sandbox
+    sandbox_port: str  # of the sandbox
     environment: dict[str, str]
 
     def run(self, command: list[str], exported: dict[str, str]) -> str:
@@ -60,27 +60,27 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def docs_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocsEnvironment]:
     folder = tmp_path_factory.mktemp("docs")
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(30)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     job = {"name": "street-boxes", "manifest": {"uri": "manifest.jsonl", "row_id": "id"}, "task": TEXT_TASK}
     (folder / "my-job.yaml").write_text(yaml.safe_dump({**job, "output": "out/street-boxes"}))
     (folder / "docs").symlink_to(ROOT / "docs")
-    with running() as url, prefect_server(folder / "prefect") as prefect:
+    with running() as url, running_prefect_server(folder / "prefect") as prefect:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         named = {"PREFECT_API_URL": prefect, "SCALE_API_URL": url, "PYTHONPATH": str(ROOT), "PATH": path}
         port = url.rpartition(":")[2].partition("/")[0]
-        yield World(folder, port, environment(folder / "prefect", **named))
+        yield DocsEnvironment(folder, port, environment(folder / "prefect", **named))
 
 
-def statements(block: str) -> list[str]:
+def commands_in(block: str) -> list[str]:
     """The commands of a block, each in one line, without comments; those of one that shows something else are none."""
     joined = re.sub(r"\s*\\\n\s*|\n\s+", " ", block)
     return [line.partition("    #")[0].strip() for line in joined.splitlines() if COMMAND.match(line)]
 
 
-def options_of(module: str) -> str:
+def help_text(module: str) -> str:
     """What a module's --help says."""
     command = [sys.executable, "-m", module, "--help"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -88,12 +88,12 @@ def options_of(module: str) -> str:
 
 def check_synopsis(words: list[str]) -> None:
     """`python -m flows.x CONFIG... [--option]`: the options are there."""
-    known = options_of(words[2])
+    known = help_text(words[2])
     for option in [word.strip("[]") for word in words[3:] if word.strip("[]").startswith("--")]:
         assert option in known, words
 
 
-def check_target(words: list[str]) -> None:
+def check_make_target(words: list[str]) -> None:
     """`make target NAME=value`: the target is there, and knows the name."""
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
@@ -101,11 +101,11 @@ def check_target(words: list[str]) -> None:
         assert f"$({word.partition('=')[0]})" in makefile, words
 
 
-def start_sandbox(command: str, world: World) -> None:
+def start_sandbox(command: str, docs_environment: DocsEnvironment) -> None:
     """It listens, on a port that is free."""
     words = shlex.split(command.replace(DOCS_PORT, str(free_port())))
-    there = world.environment
-    with subprocess.Popen(words, cwd=world.folder, env=there, stdout=subprocess.PIPE, text=True) as process:
+    there = docs_environment.environment
+    with subprocess.Popen(words, cwd=docs_environment.folder, env=there, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             assert process.stdout.readline().startswith("Sandbox listening on http://127.0.0.1:")
@@ -113,22 +113,22 @@ def start_sandbox(command: str, world: World) -> None:
             process.terminate()
 
 
-def carry_out(command: str, world: World, exported: dict[str, str]) -> None:
+def execute(command: str, docs_environment: DocsEnvironment, exported: dict[str, str]) -> None:
     """Run a command, or check as much of it as can be."""
     words = shlex.split(command)
     if words[0] == "make":
-        check_target(words)
+        check_make_target(words)
     elif words[0] == "export":
-        exported |= dict(word.replace(DOCS_PORT, world.port).split("=", 1) for word in words[1:])
-    elif any(command.startswith(beginning) for beginning in NOT_RUN):
+        exported |= dict(word.replace(DOCS_PORT, docs_environment.sandbox_port).split("=", 1) for word in words[1:])
+    elif any(command.startswith(beginning) for beginning in SKIPPED_COMMANDS):
         return
     elif "CONFIG" in command:
         check_synopsis(words)
     elif words[:3] == ["python", "-m", "labelflow.sandbox"]:
-        start_sandbox(command, world)
+        start_sandbox(command, docs_environment)
     else:
         assert words[0] in ("python", "curl", "prefect"), f"{command}: neither run here, nor said why not"
-        world.run(["bash", "-c", command.replace(DOCS_PORT, world.port)], exported)
+        docs_environment.run(["bash", "-c", command.replace(DOCS_PORT, docs_environment.sandbox_port)], exported)
 
 
 def check_yaml(block: str) -> None:
@@ -143,31 +143,31 @@ def check_yaml(block: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_blocks_of_a_page_run(page: Path, world: World) -> None:
+def test_code_blocks_of_a_page_run(page: Path, docs_environment: DocsEnvironment) -> None:
     """In the order of the page: its Python reads what its commands made."""
     text = page.read_text()
     for language, block in FENCED.findall(text):
         if language == "python":
-            code = "import duckdb, pandas, polars, scaleapi\n" + block.replace(DOCS_PORT, world.port)
-            world.run([sys.executable, "-c", code], {})
+            code = "import duckdb, pandas, polars, scaleapi\n" + block.replace(DOCS_PORT, docs_environment.sandbox_port)
+            docs_environment.run([sys.executable, "-c", code], {})
         elif language in ("", "bash", "sh"):
             exported: dict[str, str] = {}
-            for command in statements(block):
-                carry_out(command, world, exported)
+            for command in commands_in(block):
+                execute(command, docs_environment, exported)
         elif language == "yaml":
             check_yaml(block)
     for command in INLINE.findall(FENCED.sub("", text)):
         words = command.split()
         if words[0] == "make":
-            check_target(words)
+            check_make_target(words)
         elif "CONFIG" in command:
             check_synopsis(words)
         else:
-            assert any(command.startswith(beginning) for beginning in NOT_RUN), command
+            assert any(command.startswith(beginning) for beginning in SKIPPED_COMMANDS), command
 
 
-def test_a_block_is_read_as_a_shell_does() -> None:
-    assert statements("$ no\npython -m a \\\n  -b c    # why\nX=1 make d\n    --e\n<out>/ python\n") == [
+def test_code_block_is_parsed_like_a_shell_does() -> None:
+    assert commands_in("$ no\npython -m a \\\n  -b c    # why\nX=1 make d\n    --e\n<out>/ python\n") == [
         "python -m a -b c",
         "X=1 make d --e",
     ]

@@ -22,15 +22,15 @@ import requests
 import yaml
 
 from demo.__main__ import BUCKET
-from labelflow.sandbox.settings.fault_spec import KNOWN
+from labelflow.sandbox.settings.fault_spec import KINDS_BY_NAME
 from labelflow.sandbox.testing import running
 from labelflow.storage.folder import open_folder
 from tests.acceptance.callbacks.service import free_port
-from tests.acceptance.commands import COMMAND, ROOT, started, until
-from tests.conftest import Scripted
-from tests.support.jobs import document
+from tests.acceptance.commands import COMMAND, ROOT, running_command, wait_until
+from tests.conftest import StubServer
+from tests.support.jobs import job_document
 from tests.support.media_server import MediaServer, picture
-from tests.support.media_server import file as served
+from tests.support.media_server import file_response as served
 
 KEY = "test_5e3c7e71ab0d4b8f"
 LIVE_KEY = "live_5e3c7e71cf20ad97"
@@ -41,9 +41,9 @@ SIGNATURES = re.compile(rb"X-Amz-(Signature|Credential|Security-Token)(=|%3D)[^&
 LEDGER = [
     f"_ledger/{name}" for name in ("", "submissions/", "runs/", "collectors/", "callbacks/", "callbacks-set-aside/")
 ]
-WRITTEN = ["", "labels/", "rejects/", "errors/", *LEDGER]
+WRITTEN_FILES = ["", "labels/", "rejects/", "errors/", *LEDGER]
 RATES = {"requests": "1.2%", "tasks": "6%", "callbacks": "8%"}
-CRASH = """
+CRASH_SCRIPT = """
 import runpy, sys
 from labelflow.storage import s3
 from labelflow.ledger.ledger import Ledger
@@ -55,20 +55,20 @@ runpy.run_module("flows.label_dataset", run_name="__main__")
 """
 
 
-def every_fault() -> str:
+def all_faults() -> str:
     """All that the sandbox can do wrong, each now and then."""
-    takes_time = {name: f":{min(kind.seconds, 0.5)}s" if kind.seconds else "" for name, kind in KNOWN.items()}
-    rated = [f"{name}={RATES[kind.target]}{takes_time[name]}" for name, kind in KNOWN.items() if kind.has_rate]
-    return ", ".join(["seed=7", *rated, *(f"{name}=0.5s" for name, kind in KNOWN.items() if not kind.has_rate)])
+    takes_time = {name: f":{min(kind.seconds, 0.5)}s" if kind.seconds else "" for name, kind in KINDS_BY_NAME.items()}
+    rated = [f"{name}={RATES[kind.target]}{takes_time[name]}" for name, kind in KINDS_BY_NAME.items() if kind.has_rate]
+    return ", ".join(["seed=7", *rated, *(f"{name}=0.5s" for name, kind in KINDS_BY_NAME.items() if not kind.has_rate)])
 
 
 @dataclass
-class World:
+class SecretsEnvironment:
     """Where the commands run, and all that they said."""
 
     folder: Path
     environment: dict[str, str]
-    said: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
     command_lines: set[bytes] = field(default_factory=set)
 
     @property
@@ -78,13 +78,16 @@ class World:
     def run(self, name: str, *arguments: object, stop: bool = False, command: list[str] = COMMAND, **more: str) -> int:
         """Run the command, with Prefect's log at its loudest; stop: press Ctrl-C once tasks are made."""
         environment = {**self.environment, **more}
-        with started(*arguments, home=self.home, command=command, **environment) as process, self._watched():
+        with (
+            running_command(*arguments, home=self.home, command=command, **environment) as process,
+            self._watching_processes(),
+        ):
             if stop:
-                until(lambda: list((self.folder / name / "_ledger" / "runs").glob("*")))
-                until(lambda: "Beginning flow run" in self._prefect_log() or process.poll() is not None, 40)
+                wait_until(lambda: list((self.folder / name / "_ledger" / "runs").glob("*")))
+                wait_until(lambda: "Beginning flow run" in self._prefect_log() or process.poll() is not None, 40)
                 process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=120)
-        self.said[name] = output + errors
+        self.outputs[name] = output + errors
         return process.returncode
 
     def _prefect_log(self) -> str:
@@ -95,10 +98,10 @@ class World:
             return ""
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _watching_processes(self) -> Iterator[None]:
         """Look at the command lines of all processes meanwhile."""
         ended = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(ended,))
+        watcher = threading.Thread(target=self._record_command_lines, args=(ended,))
         watcher.start()
         try:
             yield
@@ -106,7 +109,7 @@ class World:
             ended.set()
             watcher.join()
 
-    def _watch(self, ended: threading.Event) -> None:
+    def _record_command_lines(self, ended: threading.Event) -> None:
         while not ended.wait(0.2):
             for file in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
@@ -115,7 +118,7 @@ class World:
                     continue
 
 
-def decoded(name: str, content: bytes) -> list[bytes]:
+def readable_forms(name: str, content: bytes) -> list[bytes]:
     """A file as it is, and as its readers see it."""
     if name.endswith(".zst"):
         return [pa.input_stream(pa.py_buffer(content), compression="zstd").read()]
@@ -125,13 +128,13 @@ def decoded(name: str, content: bytes) -> list[bytes]:
     return [content, str(table.to_pylist()).encode(), str(table.schema.metadata).encode()]
 
 
-def dumped(database: Path) -> bytes:
+def dump_database(database: Path) -> bytes:
     """All that a database holds: in the file a long text lies in pieces."""
     with closing(sqlite3.connect(database)) as connection:
         return "\n".join(connection.iterdump()).encode()
 
 
-def leaks(where: dict[str, bytes]) -> list[str]:
+def find_leaks(where: dict[str, bytes]) -> list[str]:
     """Where which secret stands."""
     secrets: dict[str, Any] = {
         "the key": re.compile(f"{KEY}|{LIVE_KEY}".encode()),
@@ -152,10 +155,10 @@ def in_base64(key: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, demo_s3: dict[str, str]) -> World:
+def secrets_environment(tmp_path_factory: pytest.TempPathFactory, demo_s3: dict[str, str]) -> SecretsEnvironment:
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "temporary").mkdir()
-    return World(
+    return SecretsEnvironment(
         folder,
         {
             **demo_s3,
@@ -170,17 +173,19 @@ def world(tmp_path_factory: pytest.TempPathFactory, demo_s3: dict[str, str]) -> 
     )
 
 
-def config_for(world: World, name: str, url: str, **changes: Any) -> Path:
+def write_job(secrets_environment: SecretsEnvironment, name: str, url: str, **changes: Any) -> Path:
     """The demo's job of images in S3, with an output of its own."""
     made = yaml.safe_load((ROOT / "configs" / "street-boxes.yaml").read_text())
-    made |= {"name": name, "output": str(world.folder / name), "max_unlabeled": 1.0, **changes}
+    made |= {"name": name, "output": str(secrets_environment.folder / name), "max_unlabeled": 1.0, **changes}
     made["scale"] = {**made.get("scale", {}), "url": url, "mode": "test", "timeout": "2s"}
-    path = world.folder / f"{name}.yaml"
+    path = secrets_environment.folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(made))
     return path
 
 
-def signed_config_for(world: World, name: str, url: str, media: MediaServer, inputs: Path, port: int) -> Path:
+def write_signed_job(
+    secrets_environment: SecretsEnvironment, name: str, url: str, media: MediaServer, inputs: Path, port: int
+) -> Path:
     """A live job of images behind signed URLs, some of which are gone, and some no URLs at all.
 
     inputs: a folder that is not searched, for what people write themselves.
@@ -191,12 +196,12 @@ def signed_config_for(world: World, name: str, url: str, media: MediaServer, inp
     rows = [{"id": f"r{number}", "picture": f"{place}?v=1&{signature}"} for number, place in enumerate(places)]
     (inputs / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = {"type": "categorization", "instruction": "Which is it?", "categories": ["a", "b"]}
-    made = document(
+    made = job_document(
         inputs,
         name=name,
         task={**task, "attachment_type": "image", "attachment": "{picture}"},
         metadata=["picture"],
-        output=str(world.folder / name),
+        output=str(secrets_environment.folder / name),
         collect={"callback_url": f"http://127.0.0.1:{port}/callback"},
         scale={"url": url, "mode": "live", "timeout": "2s"},
         max_unlabeled=1.0,
@@ -206,22 +211,29 @@ def signed_config_for(world: World, name: str, url: str, media: MediaServer, inp
     return path
 
 
-def serve_collect_and_cancel(world: World, config: Path, port: int) -> dict[str, bytes]:
+def serve_collect_and_cancel(secrets_environment: SecretsEnvironment, config: Path, port: int) -> dict[str, bytes]:
     """The way of a job whose answers are sent to the service. Gives the callbacks as they lay in the output."""
     command = [sys.executable, "-m", "flows.receive_callbacks"]
-    live = {**world.environment, "SCALE_API_KEY": LIVE_KEY}
-    with started(config, "--port", port, home=world.home, command=command, **live) as service:
-        until(lambda: is_up(port))
-        assert world.run("served", config, "--no-wait", SCALE_API_KEY=LIVE_KEY) == 0, world.said["served"]
-        until(lambda: 'job="served",result="stored"' in metrics(port))
+    live = {**secrets_environment.environment, "SCALE_API_KEY": LIVE_KEY}
+    with running_command(config, "--port", port, home=secrets_environment.home, command=command, **live) as service:
+        wait_until(lambda: is_listening(port))
+        assert secrets_environment.run("served", config, "--no-wait", SCALE_API_KEY=LIVE_KEY) == 0, (
+            secrets_environment.outputs["served"]
+        )
+        wait_until(lambda: 'job="served",result="stored"' in metrics(port))
         service.send_signal(signal.SIGTERM)
         output, errors = service.communicate(timeout=30)
-    world.said["the service"] = output + errors
-    kept = {path.name: path.read_bytes() for path in (world.folder / "served" / "_ledger" / "callbacks").iterdir()}
+    secrets_environment.outputs["the service"] = output + errors
+    kept = {
+        path.name: path.read_bytes()
+        for path in (secrets_environment.folder / "served" / "_ledger" / "callbacks").iterdir()
+    }
     for name in ("collect_responses", "cancel_dataset"):
         options = ["--yes"] if name == "cancel_dataset" else []
         command = [sys.executable, "-m", f"flows.{name}"]
-        assert world.run(name, config, *options, command=command, SCALE_API_KEY=LIVE_KEY) == 0, world.said[name]
+        assert secrets_environment.run(name, config, *options, command=command, SCALE_API_KEY=LIVE_KEY) == 0, (
+            secrets_environment.outputs[name]
+        )
     return kept
 
 
@@ -229,118 +241,129 @@ def metrics(port: int) -> str:
     return requests.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
 
 
-def is_up(port: int) -> bool:
+def is_listening(port: int) -> bool:
     try:
         return bool(metrics(port))
     except requests.ConnectionError:
         return False
 
 
-def echo_server(scripted: Scripted) -> None:
+def echo_responses(stub_server: StubServer) -> None:
     """Takes the key while it is greeted, then says each request back, and its key, in what it says is wrong."""
 
     def answer(method: str, path: str, body: bytes) -> Any:
         if method == "GET":
             return 200, {"docs": [], "total": 0, "has_more": False}, {}
-        said = scripted.requests[-1][3].get("Authorization", "")
+        said = stub_server.requests[-1][3].get("Authorization", "")
         return 401, {"error": f"no such key {KEY} ({said}) for {body.decode()}"}, {}
 
-    scripted.answer = answer
+    stub_server.respond = answer
 
 
-def all_places(world: World, *outputs: str) -> dict[str, bytes]:
+def collect_outputs(secrets_environment: SecretsEnvironment, *outputs: str) -> dict[str, bytes]:
     """All that was said and written since the world began; outputs: those in S3."""
-    places = {f"what {name} said": text.encode() for name, text in world.said.items()}
-    places["the process list"] = b"\n".join(world.command_lines)
-    for file in (file for file in world.folder.rglob("*") if file.is_file()):
-        for index, content in enumerate(decoded(file.name, file.read_bytes())):
-            places[f"{file.relative_to(world.folder)} ({index})"] = content
-    places["Prefect's database"] = dumped(world.home / "prefect.db")
+    places = {f"what {name} said": text.encode() for name, text in secrets_environment.outputs.items()}
+    places["the process list"] = b"\n".join(secrets_environment.command_lines)
+    for file in (file for file in secrets_environment.folder.rglob("*") if file.is_file()):
+        for index, content in enumerate(readable_forms(file.name, file.read_bytes())):
+            places[f"{file.relative_to(secrets_environment.folder)} ({index})"] = content
+    places["Prefect's database"] = dump_database(secrets_environment.home / "prefect.db")
     assert len(places["Prefect's database"]) > 100_000
     for output in outputs:
         folder = open_folder(output)
-        written = [file.name for below in WRITTEN for file in folder.list(below)]
+        written = [file.name for below in WRITTEN_FILES for file in folder.list(below)]
         assert {"labels", "_ledger"} <= {name.split("/")[0] for name in written}
         for name in written:
-            for index, content in enumerate(decoded(name, folder.read(name) or b"")):
+            for index, content in enumerate(readable_forms(name, folder.read(name) or b"")):
                 places[f"{output}/{name} ({index})"] = content
     return places
 
 
-def check_faults(url: str) -> None:
+def check_all_faults_occurred(url: str) -> None:
     """Requests, tasks and callbacks met faults: with so few of them not each fault is met."""
     met = requests.get(url.replace("/v1", "/sandbox/faults"), timeout=10).json()
-    assert set(met) == set(KNOWN)
-    assert {str(KNOWN[name].target) for name, count in met.items() if count} >= set(RATES), met
+    assert set(met) == set(KINDS_BY_NAME)
+    assert {str(KINDS_BY_NAME[name].target) for name, count in met.items() if count} >= set(RATES), met
 
 
-def test_no_secret_gets_out_of_labeling(
-    world: World, demo_s3: dict[str, str], scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+def test_labeling_leaks_no_secret(
+    secrets_environment: SecretsEnvironment,
+    demo_s3: dict[str, str],
+    stub_server: StubServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", CALLBACK_KEY)
     for name, value in demo_s3.items():
         monkeypatch.setenv(name, value)
     output, port = f"s3://{BUCKET}/secrets/full", free_port()
-    with running(faults=every_fault(), callback_day=60, log=world.folder / "sandbox.log") as url:
+    with running(faults=all_faults(), callback_day=60, log=secrets_environment.folder / "sandbox.log") as url:
         called = {
             "wait": "callback",
             "callback_url": f"http://127.0.0.1:{port}/callback",
             "port": port,
             "poll_interval": "1s",
         }
-        full = config_for(world, "full", url, collect=called)
-        assert world.run("full", full, "--output", output) == 0, world.said["full"]
-        slow = config_for(world, "stopped", url, submit={"rate": "5/s"})
-        assert world.run("stopped", slow, stop=True) == 130, world.said["stopped"]
-        crashed = [sys.executable, "-c", CRASH]
-        assert world.run("crashed", config_for(world, "crashed", url), command=crashed) == 1, world.said["crashed"]
-        check_faults(url)
-    echo_server(scripted)
-    assert world.run("refused", config_for(world, "refused", scripted.url)) == 1, world.said["refused"]
+        full = write_job(secrets_environment, "full", url, collect=called)
+        assert secrets_environment.run("full", full, "--output", output) == 0, secrets_environment.outputs["full"]
+        slow = write_job(secrets_environment, "stopped", url, submit={"rate": "5/s"})
+        assert secrets_environment.run("stopped", slow, stop=True) == 130, secrets_environment.outputs["stopped"]
+        crashed = [sys.executable, "-c", CRASH_SCRIPT]
+        assert (
+            secrets_environment.run("crashed", write_job(secrets_environment, "crashed", url), command=crashed) == 1
+        ), secrets_environment.outputs["crashed"]
+        check_all_faults_occurred(url)
+    echo_responses(stub_server)
+    assert secrets_environment.run("refused", write_job(secrets_environment, "refused", stub_server.url)) == 1, (
+        secrets_environment.outputs["refused"]
+    )
 
     # The search would be for nothing if these secrets had not been in use.
-    asked = [body for method, _, body, _ in scripted.requests if method == "POST"]
+    asked = [body for method, _, body, _ in stub_server.requests if method == "POST"]
     assert SIGNATURES.search(b"".join(asked))
-    assert "no such key" in world.said["refused"]
-    assert "A mistake of ours" in world.said["crashed"]
-    nets = list((world.folder / "temporary").rglob("labelflow-*.txt"))
+    assert "no such key" in secrets_environment.outputs["refused"]
+    assert "A mistake of ours" in secrets_environment.outputs["crashed"]
+    nets = list((secrets_environment.folder / "temporary").rglob("labelflow-*.txt"))
     assert any("a bug, met with" in net.read_text() for net in nets)
 
-    places = all_places(world, output)
+    places = collect_outputs(secrets_environment, output)
     assert b"label-full" in places["Prefect's database"]
-    assert leaks(places) == []
+    assert find_leaks(places) == []
 
 
-def test_no_secret_gets_out_of_the_service_and_what_comes_after_it(
-    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_receiver_and_later_commands_leak_no_secret(
+    secrets_environment: SecretsEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With URLs in the manifest that are signed already."""
     monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", CALLBACK_KEY)
     media, port = MediaServer(), free_port()
-    with running(faults=every_fault(), turnaround="0.2-60", callback_day=60, log=world.folder / "live.log") as url:
+    with running(
+        faults=all_faults(), turnaround="0.2-60", callback_day=60, log=secrets_environment.folder / "live.log"
+    ) as url:
         callbacks = serve_collect_and_cancel(
-            world, signed_config_for(world, "served", url, media, tmp_path, port), port
+            secrets_environment, write_signed_job(secrets_environment, "served", url, media, tmp_path, port), port
         )
-        check_faults(url)
+        check_all_faults_occurred(url)
     media.close()
     assert callbacks, "which the service has stored for the key that they came with"
     assert any(SIGNATURE in path for _, path, _ in media.requests)
-    assert {"labels", "rejects", "errors"} <= {path.name for path in (world.folder / "served").iterdir()}
+    assert {"labels", "rejects", "errors"} <= {path.name for path in (secrets_environment.folder / "served").iterdir()}
 
-    places = all_places(world)
-    places |= {f"the callback {name}": b"".join(decoded(name, content)) for name, content in callbacks.items()}
+    places = collect_outputs(secrets_environment)
+    places |= {f"the callback {name}": b"".join(readable_forms(name, content)) for name, content in callbacks.items()}
     assert b"cancel-" in places["Prefect's database"]
-    assert leaks(places) == []
+    assert find_leaks(places) == []
 
 
-def test_the_search_finds_what_it_looks_for() -> None:
+def test_leak_search_detects_every_secret() -> None:
     basic = base64.b64encode(f"{LIVE_KEY}:".encode())
     url = b"http://x/y?X-Amz-Credential=AKIA%2F2026&X-Amz-Signature=0a1b"
-    assert len(leaks({"all": b" ".join([KEY.encode(), basic, CALLBACK_KEY.encode(), AWS_SECRET.encode(), url])})) == 5
-    assert leaks({"none": b"http://x/y?X-Amz-Signature= and X-Amz-Credential"}) == []
+    assert (
+        len(find_leaks({"all": b" ".join([KEY.encode(), basic, CALLBACK_KEY.encode(), AWS_SECRET.encode(), url])})) == 5
+    )
+    assert find_leaks({"none": b"http://x/y?X-Amz-Signature= and X-Amz-Credential"}) == []
     table = pa.table({"attachment": [url.decode()]})
     packed = pa.compress(url, codec="zstd", asbytes=True)
-    assert len(leaks({"all": b"".join(decoded("a.jsonl.zst", packed))})) == 1
+    assert len(find_leaks({"all": b"".join(readable_forms("a.jsonl.zst", packed))})) == 1
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    assert leaks(dict(enumerate(decoded("a.parquet", sink.getvalue().to_pybytes())))) != []  # type: ignore[arg-type]
+    assert find_leaks(dict(enumerate(readable_forms("a.parquet", sink.getvalue().to_pybytes())))) != []  # type: ignore[arg-type]

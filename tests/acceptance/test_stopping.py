@@ -20,17 +20,17 @@ from labelflow.sandbox.testing import running
 from tests.acceptance.commands import (
     COMMAND,
     ROOT,
+    created_rows,
     environment,
-    made,
-    prefect_servers,
-    started,
-    until,
+    prefect_server_pids,
+    running_command,
+    wait_until,
     write_manifest,
 )
 from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 
-SECONDS_TO_STOP = 25
+STOP_TIMEOUT = 25
 ROWS = 1200
 
 
@@ -45,51 +45,51 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("prefect")
 
 
-def recorded(folder: Path) -> list[str]:
+def recorded_rows(folder: Path) -> list[str]:
     parts = folder / "out" / "_ledger" / "submissions"
     return sorted(pd.read_parquet(parts)["row_id"]) if parts.exists() else []
 
 
-def key_of(folder: Path, mode: str = "test") -> str:
+def make_key(folder: Path, mode: str = "test") -> str:
     """An account of the test's own."""
     return f"{mode}_{folder.name}"
 
 
-def config_of(folder: Path, url: str, **scale: str) -> Path:
+def write_job_config(folder: Path, url: str, **scale: str) -> Path:
     return write_config(folder, scale={"url": url, **scale}, submit={"rate": "200/s"}, collect={"poll_interval": "1s"})
 
 
-def test_sigterm_during_submission_records_what_was_created(tmp_path: Path, api: str, home: Path) -> None:
+def test_sigterm_during_submission_records_created_tasks(tmp_path: Path, api: str, home: Path) -> None:
     write_manifest(tmp_path, ROWS)
-    config, key = config_of(tmp_path, api), key_of(tmp_path)
-    with started(config, home=home, SCALE_API_KEY=key) as process:
-        until(lambda: made(api, key))
+    config, key = write_job_config(tmp_path, api), make_key(tmp_path)
+    with running_command(config, home=home, SCALE_API_KEY=key) as process:
+        wait_until(lambda: created_rows(api, key))
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=SECONDS_TO_STOP)
+        _, errors = process.communicate(timeout=STOP_TIMEOUT)
     assert process.returncode == 143
     assert errors == f"Stopped. What was created is recorded; go on with: python -m flows.label_dataset {config}\n"
-    assert not prefect_servers(home)
-    rows = made(api, key)
+    assert not prefect_server_pids(home)
+    rows = created_rows(api, key)
     assert 0 < len(rows) < ROWS
-    assert sorted(rows) == recorded(tmp_path)
+    assert sorted(rows) == recorded_rows(tmp_path)
 
 
-def test_a_signal_while_prefect_starts_ends_it_at_once(tmp_path: Path, api: str, home: Path) -> None:
+def test_signal_during_prefect_startup_ends_it_immediately(tmp_path: Path, api: str, home: Path) -> None:
     write_manifest(tmp_path, 5)
-    with started(config_of(tmp_path, api), home=home, SCALE_API_KEY=key_of(tmp_path)) as process:
-        until(lambda: prefect_servers(home))
+    with running_command(write_job_config(tmp_path, api), home=home, SCALE_API_KEY=make_key(tmp_path)) as process:
+        wait_until(lambda: prefect_server_pids(home))
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=3)
     assert process.returncode == 143
     assert errors.startswith("Stopped before the first task; go on with: python -m flows.label_dataset")
-    assert not prefect_servers(home)
-    assert made(api, key_of(tmp_path)) == []
+    assert not prefect_server_pids(home)
+    assert created_rows(api, make_key(tmp_path)) == []
 
 
-def test_ctrl_c_on_a_terminal_while_people_are_waited_for(tmp_path: Path, api: str, home: Path) -> None:
+def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str, home: Path) -> None:
     """The terminal sends it to the whole process group, Prefect's server among them."""
     write_manifest(tmp_path, 20)
-    config, key = config_of(tmp_path, api, mode="live"), key_of(tmp_path, "live")
+    config, key = write_job_config(tmp_path, api, mode="live"), make_key(tmp_path, "live")
     terminal, user = pty.openpty()
     script = [
         sys.executable,
@@ -100,13 +100,13 @@ def test_ctrl_c_on_a_terminal_while_people_are_waited_for(tmp_path: Path, api: s
     os.close(user)
     shown = bytearray()
     try:
-        until(lambda: read(terminal, shown) and recorded(tmp_path))
+        wait_until(lambda: drain_terminal(terminal, shown) and recorded_rows(tmp_path))
         time.sleep(1)
         os.write(terminal, b"\x03")
         pressed = time.monotonic()
-        until(lambda: read(terminal, shown) and process.poll() is not None, SECONDS_TO_STOP)
+        wait_until(lambda: drain_terminal(terminal, shown) and process.poll() is not None, STOP_TIMEOUT)
         assert time.monotonic() - pressed < 10, "nothing was in the air"
-        read(terminal, shown)
+        drain_terminal(terminal, shown)
     finally:
         process.kill()
         process.wait()
@@ -114,16 +114,16 @@ def test_ctrl_c_on_a_terminal_while_people_are_waited_for(tmp_path: Path, api: s
     assert process.returncode == 130
     assert b"Stopped. What was created is recorded; go on with: " in shown
     assert b"Traceback" not in shown
-    assert not prefect_servers(home)
+    assert not prefect_server_pids(home)
 
 
-def hit(url: str, fault: str) -> int:
+def fault_count(url: str, fault: str) -> int:
     """How many requests have met a fault of a sandbox: asked where it has no faults."""
     counted: dict[str, int] = requests.get(f"{url.removesuffix('/v1')}/sandbox/faults", timeout=5).json()
     return counted[fault]
 
 
-def read(terminal: int, shown: bytearray) -> bool:
+def drain_terminal(terminal: int, shown: bytearray) -> bool:
     """Take in what is shown; a terminal that nobody reads stops its writers."""
     while select.select([terminal], [], [], 0)[0]:
         try:
@@ -133,14 +133,14 @@ def read(terminal: int, shown: bytearray) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("presses", "seconds"), [(1, SECONDS_TO_STOP), (2, 4)])
-def test_answers_that_never_come_hold_up_no_stop(tmp_path: Path, home: Path, presses: int, seconds: float) -> None:
+@pytest.mark.parametrize(("presses", "seconds"), [(1, STOP_TIMEOUT), (2, 4)])
+def test_hanging_responses_do_not_delay_a_stop(tmp_path: Path, home: Path, presses: int, seconds: float) -> None:
     """All threads hang in the end, and the job bears that for minutes; what other rows got is recorded."""
     write_manifest(tmp_path, ROWS)
     with running(faults="seed=1, never=10%") as url:
-        config = config_of(tmp_path, url, timeout="5m")
-        with started(config, home=home) as process:
-            until(lambda: hit(url, "never") >= 5)
+        config = write_job_config(tmp_path, url, timeout="5m")
+        with running_command(config, home=home) as process:
+            wait_until(lambda: fault_count(url, "never") >= 5)
             process.send_signal(signal.SIGINT)
             if presses == 2:
                 time.sleep(1)
@@ -149,19 +149,19 @@ def test_answers_that_never_come_hold_up_no_stop(tmp_path: Path, home: Path, pre
         assert process.returncode == 130
         assert errors.startswith("Stopped" if presses == 1 else "Stopped at once. The next run finds what was created")
         assert len(errors.splitlines()) == 1
-        assert not prefect_servers(home)
-        assert bool(recorded(tmp_path)) is (presses == 1)
+        assert not prefect_server_pids(home)
+        assert bool(recorded_rows(tmp_path)) is (presses == 1)
         assert list((tmp_path / "out" / "_ledger" / "runs").iterdir()), (
             "the next run looks for the tasks whose answers did not come"
         )
 
 
 @pytest.mark.parametrize("flow", ["collect_responses", "cancel_dataset"])
-def test_sigterm_while_a_job_is_looked_after(
+def test_sigterm_during_collection_or_cancellation(
     tmp_path: Path, home: Path, flow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer takes seconds by then; what came of those that were asked for is taken over by the next look."""
-    key, database = key_of(tmp_path, "live"), tmp_path / "tasks.db"
+    key, database = make_key(tmp_path, "live"), tmp_path / "tasks.db"
     monkeypatch.setenv("SCALE_API_KEY", key)
     write_manifest(tmp_path, 250)
     with running(db=database, turnaround=3600) as url:
@@ -170,59 +170,59 @@ def test_sigterm_while_a_job_is_looked_after(
     command = [sys.executable, "-m", f"flows.{flow}", str(tmp_path / "out")]
     with running(db=database, turnaround=3600, faults="slow=100%:2s") as url:
         there = {"SCALE_API_KEY": key, "SCALE_API_URL": url}
-        with started(home=home, command=command, **there) as process:
-            until(lambda: hit(url, "slow") >= 1)
+        with running_command(home=home, command=command, **there) as process:
+            wait_until(lambda: fault_count(url, "slow") >= 1)
             process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=SECONDS_TO_STOP)
+            _, errors = process.communicate(timeout=STOP_TIMEOUT)
     assert process.returncode == 143, errors
     assert errors.startswith("Stopped.")
     assert errors.endswith(f"go on with: python -m flows.{flow} {tmp_path / 'out'}\n")
     assert len(errors.splitlines()) == 1
-    assert not prefect_servers(home)
+    assert not prefect_server_pids(home)
     with running(db=database, turnaround=3600) as url:
-        rows = made(url, key)
+        rows = created_rows(url, key)
         summary = label(make_job(tmp_path, scale={"url": url, "mode": "live"}), wait=False)
-    assert sorted(rows) == recorded(tmp_path)
+    assert sorted(rows) == recorded_rows(tmp_path)
     assert summary.canceled + summary.pending == summary.rows == 250
     assert summary.canceled < 50, "nothing more was asked for"
     assert (summary.canceled > 0) is (flow == "cancel_dataset")
 
 
-def test_a_signal_while_the_summary_is_written(tmp_path: Path, api: str, home: Path) -> None:
+def test_signal_while_the_summary_is_written(tmp_path: Path, api: str, home: Path) -> None:
     write_manifest(tmp_path, 50)
-    config = config_of(tmp_path, api)
+    config = write_job_config(tmp_path, api)
     script = (
         "import os, runpy, signal, sys\nfrom labelflow.accounting.summary import Summary\nwrite = Summary.write\n"
         "def written(self, folder):\n    os.kill(os.getpid(), signal.SIGTERM)\n    write(self, folder)\n"
         f"Summary.write = written\nsys.argv = ['label_dataset', {str(config)!r}]\n"
         "runpy.run_module('flows.label_dataset', run_name='__main__')"
     )
-    with started(home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=key_of(tmp_path)) as process:
+    with running_command(
+        home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=make_key(tmp_path)
+    ) as process:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors
     assert errors.startswith("Stopped. What was created is recorded")
     assert "50 tasks created" in output
     assert (tmp_path / "out" / "summary.json").exists()
-    assert not prefect_servers(home)
+    assert not prefect_server_pids(home)
 
 
-def test_a_worker_that_cancels_the_flow_finds_what_was_in_the_air_recorded(
-    tmp_path: Path, api: str, home: Path
-) -> None:
+def test_in_flight_tasks_are_recorded_when_a_worker_cancels_the_flow(tmp_path: Path, api: str, home: Path) -> None:
     """Its process was not started by our command: Prefect turns SIGTERM into an exception in the main thread."""
     write_manifest(tmp_path, ROWS)
-    config, key = config_of(tmp_path, api), key_of(tmp_path)
+    config, key = write_job_config(tmp_path, api), make_key(tmp_path)
     script = (
         "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
         "from labelflow.jobs.config import load_job\nfrom flows.label_dataset import label_dataset\n"
         f"label_dataset(load_job({str(config)!r}))"
     )
-    with started(home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=key) as process:
-        until(lambda: made(api, key))
+    with running_command(home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=key) as process:
+        wait_until(lambda: created_rows(api, key))
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=SECONDS_TO_STOP)
+        process.communicate(timeout=STOP_TIMEOUT)
     assert process.returncode == 143
-    rows = made(api, key)
+    rows = created_rows(api, key)
     assert 0 < len(rows) < ROWS
-    assert sorted(rows) == recorded(tmp_path)
-    assert not prefect_servers(home)
+    assert sorted(rows) == recorded_rows(tmp_path)
+    assert not prefect_server_pids(home)

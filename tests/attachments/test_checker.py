@@ -12,7 +12,7 @@ from labelflow.attachments.limits import validate
 from labelflow.attachments.schemes import open_schemes
 from labelflow.media import Media
 from labelflow.problems import Problem
-from tests.support.media_server import MediaServer, file, picture
+from tests.support.media_server import MediaServer, file_response, picture
 
 JPEG, WEBP, MP4, OGG, MP3 = b"\xff\xd8\xff\xe0", b"RIFF....WEBPVP8 ", b"\0\0\0\x20ftypisom", b"OggS\0", b"ID3\4"
 
@@ -23,12 +23,12 @@ def offline() -> Iterator[AttachmentChecker]:
         yield checker
 
 
-def only(checker: AttachmentChecker, uri: str, kind: str = "image") -> Problem | None:
+def check_one(checker: AttachmentChecker, uri: str, kind: str = "image") -> Problem | None:
     (problem,) = checker.check([Attachment("attachment", uri, kind)])
     return problem
 
 
-def test_every_scheme_is_found() -> None:
+def test_every_scheme_is_registered() -> None:
     class Nobody:
         def submit(self) -> None: ...
 
@@ -36,8 +36,8 @@ def test_every_scheme_is_found() -> None:
 
 
 @pytest.mark.parametrize("uri", ["http://host/a", "HTTPS://host/a", "s3://bucket/key", "http://127.0.0.1:1/x"])
-def test_off_looks_at_the_form_only(offline: AttachmentChecker, uri: str) -> None:
-    assert only(offline, uri) is None
+def test_level_off_checks_only_the_syntax(offline: AttachmentChecker, uri: str) -> None:
+    assert check_one(offline, uri) is None
 
 
 @pytest.mark.parametrize(
@@ -54,24 +54,24 @@ def test_off_looks_at_the_form_only(offline: AttachmentChecker, uri: str) -> Non
         ("s3:///key", "'s3:///key' is no S3 URI"),
     ],
 )
-def test_a_form_that_cannot_be_right(offline: AttachmentChecker, uri: str, reason: str) -> None:
-    problem = only(offline, uri)
+def test_invalid_uri_syntax_is_rejected(offline: AttachmentChecker, uri: str, reason: str) -> None:
+    problem = check_one(offline, uri)
     assert problem
     assert problem.reason == reason
     assert problem.fix
     assert "SECRET" not in str(problem)
 
 
-def test_of_a_text_only_emptiness_is_wrong() -> None:
+def test_text_is_rejected_only_when_empty() -> None:
     with AttachmentChecker(CheckLevel.CONTENT) as checker:
-        assert only(checker, "Is this http://x a review?", "text") is None
-        problem = only(checker, " \n", "text")
+        assert check_one(checker, "Is this http://x a review?", "text") is None
+        problem = check_one(checker, " \n", "text")
     assert problem
     assert (problem.field, problem.reason) == ("attachment", "is empty")
 
 
-def test_answers_keep_their_order_and_the_same_uri_is_looked_at_once(media: MediaServer) -> None:
-    good = media.serve("/good.png", file(picture(), "image/png"))
+def test_results_keep_their_order_and_each_uri_is_probed_once(media: MediaServer) -> None:
+    good = media.serve("/good.png", file_response(picture(), "image/png"))
     bad = f"{media.url}/bad"
     uris = [good, bad, "ftp://x", good, bad, good]
     with AttachmentChecker(CheckLevel.AUTO) as checker:
@@ -87,11 +87,11 @@ def test_answers_keep_their_order_and_the_same_uri_is_looked_at_once(media: Medi
     assert media.count("/good.png") == media.count("/bad") == 1
 
 
-def test_nothing_to_check_is_fine(offline: AttachmentChecker) -> None:
+def test_empty_batch_is_accepted(offline: AttachmentChecker) -> None:
     assert offline.check([]) == []
 
 
-def said(kind: str, seen: ProbeResult) -> str | None:
+def reason_for(kind: str, seen: ProbeResult) -> str | None:
     refused = validate(kind, seen)
     return refused.reason if refused else None
 
@@ -117,8 +117,8 @@ def said(kind: str, seen: ProbeResult) -> str | None:
         ("lidar", "application/json", b"{}"),
     ],
 )
-def test_what_fits_is_taken(kind: str, content_type: str | None, head: bytes) -> None:
-    assert said(kind, ProbeResult(100, content_type, head)) is None
+def test_matching_media_is_accepted(kind: str, content_type: str | None, head: bytes) -> None:
+    assert reason_for(kind, ProbeResult(100, content_type, head)) is None
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ def test_what_fits_is_taken(kind: str, content_type: str | None, head: bytes) ->
         ("website", "image/jpeg", JPEG, "is an image (image/jpeg), not a web page"),
     ],
 )
-def test_what_does_not_fit_is_refused(kind: str, content_type: str | None, head: bytes, reason: str) -> None:
-    assert said(kind, ProbeResult(100, content_type, head)) == reason
+def test_mismatched_media_is_rejected(kind: str, content_type: str | None, head: bytes, reason: str) -> None:
+    assert reason_for(kind, ProbeResult(100, content_type, head)) == reason
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_what_does_not_fit_is_refused(kind: str, content_type: str | None, head:
         (None, None),
     ],
 )
-def test_the_limits_of_images(media: Media | None, reason: str | None) -> None:
-    assert said("image", ProbeResult(100, "image/jpeg", JPEG, media)) == reason
+def test_image_limits(media: Media | None, reason: str | None) -> None:
+    assert reason_for("image", ProbeResult(100, "image/jpeg", JPEG, media)) == reason
 
 
 @pytest.mark.parametrize(
@@ -170,10 +170,10 @@ def test_the_limits_of_images(media: Media | None, reason: str | None) -> None:
         (1860.0, "is 31.0 minutes long"),
     ],
 )
-def test_the_limits_of_audio(seconds: float | None, reason: str | None) -> None:
-    assert said("audio", ProbeResult(100, "audio/mpeg", MP3, Media("audio", seconds=seconds))) == reason
+def test_audio_limits(seconds: float | None, reason: str | None) -> None:
+    assert reason_for("audio", ProbeResult(100, "audio/mpeg", MP3, Media("audio", seconds=seconds))) == reason
 
 
-def test_an_empty_file_is_refused_whatever_it_is() -> None:
-    assert said("lidar", ProbeResult(0, None)) == "is empty (0 bytes)"
-    assert said("image", ProbeResult(0, "image/jpeg")) == "is empty (0 bytes)"
+def test_empty_file_is_rejected_for_every_kind() -> None:
+    assert reason_for("lidar", ProbeResult(0, None)) == "is empty (0 bytes)"
+    assert reason_for("image", ProbeResult(0, "image/jpeg")) == "is empty (0 bytes)"

@@ -28,17 +28,17 @@ from tests.support.media_server import (
     PAGE,
     Handler,
     MediaServer,
-    broken_off,
     chunked,
     dripping,
     endless,
-    file,
-    in_turn,
-    late_tiff,
+    file_response,
     picture,
     redirect,
+    sequence,
     silent,
-    status,
+    status_response,
+    tiff_with_late_header,
+    truncated,
     wav,
 )
 from tests.support.s3_servers import StrictS3
@@ -53,22 +53,22 @@ def checker() -> Iterator[AttachmentChecker]:
         yield checker
 
 
-def look(checker: AttachmentChecker, uri: str, kind: str = "image") -> Problem | None:
+def probe_one(checker: AttachmentChecker, uri: str, kind: str = "image") -> Problem | None:
     (problem,) = checker.check([Attachment("attachment", uri, kind)])
     return problem
 
 
-def reason(checker: AttachmentChecker, uri: str, kind: str = "image") -> str:
-    problem = look(checker, uri, kind)
+def probe_reason(checker: AttachmentChecker, uri: str, kind: str = "image") -> str:
+    problem = probe_one(checker, uri, kind)
     assert problem, "nothing was found to be wrong"
     assert problem.field == "attachment"
     assert problem.fix
     return problem.reason
 
 
-def test_a_good_file_costs_one_get_of_its_head(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_valid_file_costs_one_get_of_its_prefix(media: MediaServer, checker: AttachmentChecker) -> None:
     content = picture() + bytes(200_000)
-    assert look(checker, media.serve("/a.png", file(content, "image/png"))) is None
+    assert probe_one(checker, media.serve("/a.png", file_response(content, "image/png"))) is None
     ((method, _, headers),) = media.requests
     assert method == "GET"
     assert headers["Range"] == "bytes=0-65535"
@@ -76,32 +76,32 @@ def test_a_good_file_costs_one_get_of_its_head(media: MediaServer, checker: Atta
     assert media.sent == HEAD
 
 
-def test_exists_reads_one_byte_and_trusts_the_declared_type(media: MediaServer) -> None:
-    media.serve("/a.png", file(picture(20_000, 1), "image/png"))
-    media.serve("/empty.png", file(b"", "image/png"))
+def test_level_exists_reads_one_byte_and_trusts_the_content_type(media: MediaServer) -> None:
+    media.serve("/a.png", file_response(picture(20_000, 1), "image/png"))
+    media.serve("/empty.png", file_response(b"", "image/png"))
     with AttachmentChecker(CheckLevel.EXISTS) as checker:
-        assert look(checker, f"{media.url}/a.png") is None
+        assert probe_one(checker, f"{media.url}/a.png") is None
         assert media.sent == 1
-        assert reason(checker, f"{media.url}/a.png", "audio") == "is an image (image/png), not audio"
-        assert reason(checker, f"{media.url}/empty.png") == "is empty (0 bytes)"
-        assert reason(checker, f"{media.url}/missing") == "answered 404 (Not Found)"
+        assert probe_reason(checker, f"{media.url}/a.png", "audio") == "is an image (image/png), not audio"
+        assert probe_reason(checker, f"{media.url}/empty.png") == "is empty (0 bytes)"
+        assert probe_reason(checker, f"{media.url}/missing") == "answered 404 (Not Found)"
 
 
-def test_off_sends_nothing(media: MediaServer) -> None:
+def test_level_off_sends_no_request(media: MediaServer) -> None:
     with AttachmentChecker(CheckLevel.OFF) as checker:
-        assert look(checker, f"{media.url}/missing") is None
+        assert probe_one(checker, f"{media.url}/missing") is None
     assert media.requests == []
 
 
 @pytest.mark.parametrize("code", [204, 400, 401, 403, 404, 405, 410, 451])
-def test_an_answer_other_than_200_is_told_at_once(media: MediaServer, checker: AttachmentChecker, code: int) -> None:
-    assert reason(checker, media.serve("/a", status(code))).startswith(f"answered {code} (")
+def test_permanent_status_is_reported_without_retry(media: MediaServer, checker: AttachmentChecker, code: int) -> None:
+    assert probe_reason(checker, media.serve("/a", status_response(code))).startswith(f"answered {code} (")
     assert media.count("/a") == 1
 
 
-def test_passing_trouble_is_tried_again_and_then_told(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_transient_failure_is_retried_then_reported(media: MediaServer, checker: AttachmentChecker) -> None:
     codes = [408, 429, 500, 503, 529]
-    urls = [media.serve(f"/{code}", status(code)) for code in codes]
+    urls = [media.serve(f"/{code}", status_response(code)) for code in codes]
     problems = checker.check([Attachment("attachment", url, "image") for url in urls])
     for code, problem in zip(codes, problems, strict=True):
         assert problem
@@ -109,148 +109,154 @@ def test_passing_trouble_is_tried_again_and_then_told(media: MediaServer, checke
         assert media.count(f"/{code}") == 3
 
 
-def test_trouble_that_passes_is_no_problem(media: MediaServer, checker: AttachmentChecker) -> None:
-    route = in_turn(status(503), silent(0), file(picture(), "image/png"))
-    assert look(checker, media.serve("/a", route)) is None
+def test_transient_failure_that_recovers_is_accepted(media: MediaServer, checker: AttachmentChecker) -> None:
+    route = sequence(status_response(503), silent(0), file_response(picture(), "image/png"))
+    assert probe_one(checker, media.serve("/a", route)) is None
     assert media.count("/a") == 3
 
 
-def test_a_longer_pause_than_there_is_time_is_not_waited_for(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_retry_after_beyond_the_deadline_is_not_waited_for(media: MediaServer, checker: AttachmentChecker) -> None:
     started = time.monotonic()
-    assert reason(checker, media.serve("/a", status(429, {"Retry-After": "3600"}))).startswith("answered 429")
+    assert probe_reason(checker, media.serve("/a", status_response(429, {"Retry-After": "3600"}))).startswith(
+        "answered 429"
+    )
     assert media.count("/a") == 1
     assert time.monotonic() - started < 2
 
 
-def test_a_short_pause_is_honoured(media: MediaServer, checker: AttachmentChecker) -> None:
-    route = in_turn(status(429, {"Retry-After": "1"}), file(picture(), "image/png"))
+def test_short_retry_after_is_honored(media: MediaServer, checker: AttachmentChecker) -> None:
+    route = sequence(status_response(429, {"Retry-After": "1"}), file_response(picture(), "image/png"))
     started = time.monotonic()
-    assert look(checker, media.serve("/a", route)) is None
+    assert probe_one(checker, media.serve("/a", route)) is None
     assert time.monotonic() - started >= 1
 
 
-def test_a_page_where_an_image_should_be(media: MediaServer, checker: AttachmentChecker) -> None:
-    url = media.serve("/cat", file(PAGE, "text/html; charset=utf-8"))
-    problem = look(checker, url)
+def test_html_page_instead_of_an_image(media: MediaServer, checker: AttachmentChecker) -> None:
+    url = media.serve("/cat", file_response(PAGE, "text/html; charset=utf-8"))
+    problem = probe_one(checker, url)
     assert problem == Problem(
         "attachment",
         "is a web page (text/html), not an image",
         "use the URL of the file itself, not of a page that shows it",
     )
-    assert look(checker, url, "website") is None
+    assert probe_one(checker, url, "website") is None
 
 
-def test_content_decides_over_a_wrong_declaration(media: MediaServer, checker: AttachmentChecker) -> None:
-    assert look(checker, media.serve("/a", file(picture(), "text/plain"))) is None
-    lying = media.serve("/b", file(PAGE, "image/jpeg"))
-    assert reason(checker, lying) == "is a web page (declared as image/jpeg), not an image"
+def test_content_overrides_a_wrong_content_type(media: MediaServer, checker: AttachmentChecker) -> None:
+    assert probe_one(checker, media.serve("/a", file_response(picture(), "text/plain"))) is None
+    lying = media.serve("/b", file_response(PAGE, "image/jpeg"))
+    assert probe_reason(checker, lying) == "is a web page (declared as image/jpeg), not an image"
 
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_an_empty_file(media: MediaServer, checker: AttachmentChecker, ranges: bool) -> None:
     """With ranges it answers 416 first: an empty file has no first byte."""
-    assert reason(checker, media.serve("/a", file(b"", "image/png", ranges=ranges))) == "is empty (0 bytes)"
+    assert (
+        probe_reason(checker, media.serve("/a", file_response(b"", "image/png", ranges=ranges))) == "is empty (0 bytes)"
+    )
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF"])
-def test_the_formats_that_are_taken(media: MediaServer, checker: AttachmentChecker, kind: str) -> None:
-    assert look(checker, media.serve("/a", file(picture(300, 200, kind)))) is None
+def test_supported_image_formats(media: MediaServer, checker: AttachmentChecker, kind: str) -> None:
+    assert probe_one(checker, media.serve("/a", file_response(picture(300, 200, kind)))) is None
 
 
-def test_a_format_that_is_not_taken(media: MediaServer, checker: AttachmentChecker) -> None:
-    url = media.serve("/a", file(picture(300, 200, "WEBP"), "image/webp"))
-    assert reason(checker, url) == "is image/webp in a format that is not taken"
+def test_unsupported_image_format(media: MediaServer, checker: AttachmentChecker) -> None:
+    url = media.serve("/a", file_response(picture(300, 200, "WEBP"), "image/webp"))
+    assert probe_reason(checker, url) == "is image/webp in a format that is not taken"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF"])
-def test_an_image_that_is_too_large(media: MediaServer, checker: AttachmentChecker, kind: str) -> None:
-    assert reason(checker, media.serve("/a", file(picture(12_000, 80, kind)))) == "is 12000 × 80 pixels"
+def test_image_too_large(media: MediaServer, checker: AttachmentChecker, kind: str) -> None:
+    assert probe_reason(checker, media.serve("/a", file_response(picture(12_000, 80, kind)))) == "is 12000 × 80 pixels"
 
 
-def test_pixels_behind_the_head_are_found(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_dimensions_beyond_the_prefix_are_found(media: MediaServer, checker: AttachmentChecker) -> None:
     """The rest is not downloaded."""
-    url = media.serve("/a.tif", file(late_tiff(12_000, 800, 9_600_000), "image/tiff"))
-    assert reason(checker, url) == "is 12000 × 800 pixels"
+    url = media.serve("/a.tif", file_response(tiff_with_late_header(12_000, 800, 9_600_000), "image/tiff"))
+    assert probe_reason(checker, url) == "is 12000 × 800 pixels"
     assert media.count("/a.tif") == 2
     assert media.sent <= 2 * HEAD
 
 
-def test_pixels_too_far_behind_the_head_where_ranges_are_ignored(
+def test_dimensions_too_far_beyond_the_prefix_without_range_support(
     media: MediaServer, checker: AttachmentChecker
 ) -> None:
-    content = late_tiff(12_000, 800, 9_600_000)
-    assert look(checker, media.serve("/a.tif", file(content, "image/tiff", ranges=False))) is None
+    content = tiff_with_late_header(12_000, 800, 9_600_000)
+    assert probe_one(checker, media.serve("/a.tif", file_response(content, "image/tiff", ranges=False))) is None
     assert media.count("/a.tif") == 1
 
 
-def test_pixels_behind_the_head_where_ranges_are_ignored(media: MediaServer, checker: AttachmentChecker) -> None:
-    content = late_tiff(12_000, 80, 960_000)
-    url = media.serve("/a.tif", file(content, "image/tiff", ranges=False))
-    assert reason(checker, url) == "is 12000 × 80 pixels"
+def test_dimensions_beyond_the_prefix_without_range_support(media: MediaServer, checker: AttachmentChecker) -> None:
+    content = tiff_with_late_header(12_000, 80, 960_000)
+    url = media.serve("/a.tif", file_response(content, "image/tiff", ranges=False))
+    assert probe_reason(checker, url) == "is 12000 × 80 pixels"
 
 
-def test_a_server_that_ignores_ranges_is_not_downloaded_from(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_server_ignoring_ranges_does_not_cause_a_full_download(media: MediaServer, checker: AttachmentChecker) -> None:
     content = picture() + bytes(50_000_000)
-    assert look(checker, media.serve("/a.png", file(content, "image/png", ranges=False))) is None
+    assert probe_one(checker, media.serve("/a.png", file_response(content, "image/png", ranges=False))) is None
     assert media.count("/a.png") == 1
 
 
 @pytest.mark.parametrize("kind", ["image", "audio", "video", "pdf", "website"])
-def test_a_body_without_end_is_left(media: MediaServer, checker: AttachmentChecker, kind: str) -> None:
+def test_endless_body_is_abandoned(media: MediaServer, checker: AttachmentChecker, kind: str) -> None:
     started = time.monotonic()
-    problem = look(checker, media.serve("/a", endless(picture(), "image/png")), kind)
+    problem = probe_one(checker, media.serve("/a", endless(picture(), "image/png")), kind)
     assert (problem is None) is (kind == "image")
     assert time.monotonic() - started < 2
     assert media.count("/a") == 1
 
 
-def test_a_hostile_image_is_not_downloaded_whole(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_hostile_image_is_not_fully_downloaded(media: MediaServer, checker: AttachmentChecker) -> None:
     """A JPEG of nothing but application segments, 30 MB of them."""
     segment = b"\xff\xe1" + struct.pack(">H", 65_535) + bytes(65_533)
-    url = media.serve("/a.jpg", file(b"\xff\xd8" + segment * 500, "image/jpeg"))
-    assert look(checker, url) is None
+    url = media.serve("/a.jpg", file_response(b"\xff\xd8" + segment * 500, "image/jpeg"))
+    assert probe_one(checker, url) is None
     assert media.sent <= HEAD + BUDGET
 
 
-def test_a_damaged_image(media: MediaServer, checker: AttachmentChecker) -> None:
-    url = media.serve("/a.png", file(picture()[:20], "image/png"))
-    assert reason(checker, url) == "is a damaged image: its size cannot be read"
+def test_corrupt_image(media: MediaServer, checker: AttachmentChecker) -> None:
+    url = media.serve("/a.png", file_response(picture()[:20], "image/png"))
+    assert probe_reason(checker, url) == "is a damaged image: its size cannot be read"
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_recording_that_is_too_long(media: MediaServer, checker: AttachmentChecker, ranges: bool) -> None:
-    long = media.serve("/long.wav", file(wav(31 * 60), "audio/wav", ranges=ranges))
-    short = media.serve("/short.wav", file(wav(29 * 60), "audio/wav", ranges=ranges))
-    assert reason(checker, long, "audio") == "is 31.0 minutes long"
-    assert look(checker, short, "audio") is None
+def test_recording_too_long(media: MediaServer, checker: AttachmentChecker, ranges: bool) -> None:
+    long = media.serve("/long.wav", file_response(wav(31 * 60), "audio/wav", ranges=ranges))
+    short = media.serve("/short.wav", file_response(wav(29 * 60), "audio/wav", ranges=ranges))
+    assert probe_reason(checker, long, "audio") == "is 31.0 minutes long"
+    assert probe_one(checker, short, "audio") is None
 
 
-def test_a_size_that_is_not_told(media: MediaServer, checker: AttachmentChecker) -> None:
-    assert look(checker, media.serve("/a", chunked(picture(), "image/png"))) is None
-    assert reason(checker, media.serve("/b", chunked(b"", "image/png"))) == "is empty (0 bytes)"
-    assert reason(checker, media.serve("/c", chunked(picture(12_000, 800, "BMP"), ""))) == "is 12000 × 800 pixels"
+def test_unknown_size(media: MediaServer, checker: AttachmentChecker) -> None:
+    assert probe_one(checker, media.serve("/a", chunked(picture(), "image/png"))) is None
+    assert probe_reason(checker, media.serve("/b", chunked(b"", "image/png"))) == "is empty (0 bytes)"
+    assert probe_reason(checker, media.serve("/c", chunked(picture(12_000, 800, "BMP"), ""))) == "is 12000 × 800 pixels"
     # The directory of this one is behind the head, where it cannot be addressed: nothing speaks against it.
-    assert look(checker, media.serve("/d", chunked(late_tiff(12_000, 80, 960_000), "image/tiff"))) is None
-    assert look(checker, media.serve("/e", chunked(wav(29 * 60), "audio/wav")), "audio") is None
+    assert (
+        probe_one(checker, media.serve("/d", chunked(tiff_with_late_header(12_000, 80, 960_000), "image/tiff"))) is None
+    )
+    assert probe_one(checker, media.serve("/e", chunked(wav(29 * 60), "audio/wav")), "audio") is None
 
 
 @pytest.mark.parametrize("pixels", [960_000, 9_600_000])
-def test_a_range_that_does_not_tell_the_whole_size(media: MediaServer, checker: AttachmentChecker, pixels: int) -> None:
-    content = late_tiff(12_000, 80, pixels)
-    assert look(checker, media.serve("/a.tif", file(content, "image/tiff", total=False))) is None
+def test_content_range_without_total_size(media: MediaServer, checker: AttachmentChecker, pixels: int) -> None:
+    content = tiff_with_late_header(12_000, 80, pixels)
+    assert probe_one(checker, media.serve("/a.tif", file_response(content, "image/tiff", total=False))) is None
     assert media.sent == HEAD
 
 
-def test_a_body_that_is_compressed_although_it_should_not_be(media: MediaServer, checker: AttachmentChecker) -> None:
-    page = media.serve("/page", file(gzip.compress(PAGE), "text/html", encoding="gzip"))
-    assert reason(checker, page) == "is a web page (text/html), not an image"
-    image = media.serve("/a", file(gzip.compress(picture(12_000, 800)), "image/png", encoding="gzip"))
-    assert reason(checker, image) == "is 12000 × 800 pixels"
+def test_unrequested_content_encoding(media: MediaServer, checker: AttachmentChecker) -> None:
+    page = media.serve("/page", file_response(gzip.compress(PAGE), "text/html", encoding="gzip"))
+    assert probe_reason(checker, page) == "is a web page (text/html), not an image"
+    image = media.serve("/a", file_response(gzip.compress(picture(12_000, 800)), "image/png", encoding="gzip"))
+    assert probe_reason(checker, image) == "is 12000 × 800 pixels"
     bomb = gzip.compress(picture() + bytes(100_000_000))
-    assert look(checker, media.serve("/b", file(bomb, "image/png", encoding="gzip"))) is None
+    assert probe_one(checker, media.serve("/b", file_response(bomb, "image/png", encoding="gzip"))) is None
 
 
-SENSELESS = [
+INVALID_HEADERS = [
     {"Location": "http://[broken"},
     {"Location": "//"},
     {"Retry-After": "Wed, 21 Oct 2015 07:28:00 -0000"},
@@ -261,11 +267,11 @@ SENSELESS = [
 ]
 
 
-def test_headers_that_make_no_sense(media: MediaServer, checker: AttachmentChecker) -> None:
-    routes = [status(code, headers) for code in (200, 302, 503) for headers in SENSELESS]
+def test_invalid_headers(media: MediaServer, checker: AttachmentChecker) -> None:
+    routes = [status_response(code, headers) for code in (200, 302, 503) for headers in INVALID_HEADERS]
     urls = [media.serve(f"/{number}", route) for number, route in enumerate(routes)]
     problems = checker.check([Attachment("attachment", url, "image") for url in urls])
-    assert all(problems[len(SENSELESS) :])
+    assert all(problems[len(INVALID_HEADERS) :])
     assert all(len(str(problem)) < 300 for problem in problems)
 
 
@@ -289,36 +295,36 @@ def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.Monkey
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server = MediaServer(context)
-    url = server.serve("/a.png", file(picture()))
+    url = server.serve("/a.png", file_response(picture()))
     with AttachmentChecker(CheckLevel.AUTO) as stranger:
-        assert reason(stranger, url) == "is on a server whose certificate is not accepted"
+        assert probe_reason(stranger, url) == "is on a server whose certificate is not accepted"
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with AttachmentChecker(CheckLevel.AUTO) as acquainted:
-        assert look(acquainted, url) is None
+        assert probe_one(acquainted, url) is None
     server.close()
 
 
 def test_redirects_are_followed(media: MediaServer, checker: AttachmentChecker) -> None:
-    media.serve("/folder/a.png", file(picture(), "image/png"))
+    media.serve("/folder/a.png", file_response(picture(), "image/png"))
     media.serve("/4", redirect("folder/a.png"))
     for step in range(4):
         media.serve(f"/{step}", redirect(f"{media.url}/{step + 1}"))
-    assert look(checker, f"{media.url}/0") is None
+    assert probe_one(checker, f"{media.url}/0") is None
     assert media.connections == 1, "a redirect costs no connection of its own"
 
 
-def test_redirects_that_lead_nowhere(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_invalid_redirects(media: MediaServer, checker: AttachmentChecker) -> None:
     media.serve("/a", redirect("/b"))
     media.serve("/b", redirect("/a"))
     for step in range(7):
         media.serve(f"/{step}", redirect(f"/{step + 1}"))
     media.serve("/ftp", redirect("ftp://elsewhere/?sig=SECRET"))
-    assert reason(checker, f"{media.url}/a") == "is redirected in a circle"
-    assert reason(checker, f"{media.url}/0") == "is redirected more than 5 times"
-    assert reason(checker, f"{media.url}/ftp") == "is redirected to what is no http:// or https:// URL"
+    assert probe_reason(checker, f"{media.url}/a") == "is redirected in a circle"
+    assert probe_reason(checker, f"{media.url}/0") == "is redirected more than 5 times"
+    assert probe_reason(checker, f"{media.url}/ftp") == "is redirected to what is no http:// or https:// URL"
 
 
-def test_a_redirect_with_an_endless_body(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_redirect_with_an_endless_body(media: MediaServer, checker: AttachmentChecker) -> None:
     def route(handler) -> None:  # type: ignore[no-untyped-def]
         handler.close_connection = True
         handler.start(302, {"Location": "/a.png"})
@@ -326,37 +332,37 @@ def test_a_redirect_with_an_endless_body(media: MediaServer, checker: Attachment
         while time.monotonic() < until:
             handler.send(bytes(1 << 14))
 
-    media.serve("/a.png", file(picture(), "image/png"))
+    media.serve("/a.png", file_response(picture(), "image/png"))
     started = time.monotonic()
-    assert look(checker, media.serve("/moved", route)) is None
+    assert probe_one(checker, media.serve("/moved", route)) is None
     assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("route", [dripping(), silent(3)], ids=["a byte now and then", "silence"])
-def test_a_deadline_holds_over_everything(media: MediaServer, route) -> None:  # type: ignore[no-untyped-def]
+def test_deadline_covers_the_whole_request(media: MediaServer, route) -> None:  # type: ignore[no-untyped-def]
     url = media.serve("/slow", route)
     started = time.monotonic()
     with AttachmentChecker(CheckLevel.AUTO, timeout=0.5) as checker:
-        problem = look(checker, url)
+        problem = probe_one(checker, url)
     assert problem
     assert "answer" in problem.reason
     assert time.monotonic() - started < 2
 
 
-def test_a_body_that_breaks_off(media: MediaServer, checker: AttachmentChecker) -> None:
-    url = media.serve("/a", broken_off(picture(), "image/png"))
-    assert reason(checker, url).startswith("broke off while it was read")
+def test_truncated_body(media: MediaServer, checker: AttachmentChecker) -> None:
+    url = media.serve("/a", truncated(picture(), "image/png"))
+    assert probe_reason(checker, url).startswith("broke off while it was read")
     assert media.count("/a") == 3
 
 
-def test_a_server_that_is_not_there(checker: AttachmentChecker) -> None:
+def test_unreachable_server(checker: AttachmentChecker) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/a?sig=SECRET"
-        assert reason(checker, url) == "is on a server that takes no connection"
+        assert probe_reason(checker, url) == "is on a server that takes no connection"
 
 
-def test_a_host_that_is_silent_is_not_asked_for_each_row(media: MediaServer) -> None:
+def test_unresponsive_host_is_not_probed_for_each_row(media: MediaServer) -> None:
     urls = [media.serve(f"/{i}", silent(0.3)) for i in range(60)]
     with AttachmentChecker(CheckLevel.AUTO, threads=4, timeout=0.2) as checker:
         problems = checker.check([Attachment("attachment", url, "image") for url in urls])
@@ -364,7 +370,7 @@ def test_a_host_that_is_silent_is_not_asked_for_each_row(media: MediaServer) -> 
     assert len(media.requests) <= FAILURE_THRESHOLD + 3
 
 
-def test_a_silent_host_is_asked_again_later() -> None:
+def test_unresponsive_host_is_probed_again_later() -> None:
     now = [0.0]
     outages = CircuitBreaker(clock=lambda: now[0])
     for _ in range(FAILURE_THRESHOLD):
@@ -381,51 +387,51 @@ def test_a_silent_host_is_asked_again_later() -> None:
 
 
 @pytest.mark.parametrize("uri", ["http://host:99999/a", "http://.../a", "http://a b/c", "http://\x00/"])
-def test_what_cannot_be_fetched_raises_nothing(checker: AttachmentChecker, uri: str) -> None:
-    assert reason(checker, uri)
+def test_unfetchable_uri_does_not_raise(checker: AttachmentChecker, uri: str) -> None:
+    assert probe_reason(checker, uri)
 
 
-def test_no_query_is_ever_told(media: MediaServer, checker: AttachmentChecker) -> None:
-    media.serve("/html", file(PAGE, "text/html"))
+def test_query_strings_are_never_reported(media: MediaServer, checker: AttachmentChecker) -> None:
+    media.serve("/html", file_response(PAGE, "text/html"))
     media.serve("/moved", redirect("/moved?again&sig=SECRET"))
-    media.serve("/oops", status(500))
+    media.serve("/oops", status_response(500))
     for path in ("/html", "/moved", "/oops", "/missing"):
-        problem = look(checker, f"{media.url}{path}?X-Amz-Signature=SECRET")
+        problem = probe_one(checker, f"{media.url}{path}?X-Amz-Signature=SECRET")
         assert problem
         assert "SECRET" not in str(problem)
 
 
-def test_a_url_is_fetched_as_it_stands(media: MediaServer, checker: AttachmentChecker) -> None:
-    media.serve("/a%2Fb%20c+d.png", file(picture(), "image/png"))
-    assert look(checker, f"{media.url}/a%2Fb%20c+d.png?x=%2F&y=a+b#part") is None
+def test_url_is_fetched_unmodified(media: MediaServer, checker: AttachmentChecker) -> None:
+    media.serve("/a%2Fb%20c+d.png", file_response(picture(), "image/png"))
+    assert probe_one(checker, f"{media.url}/a%2Fb%20c+d.png?x=%2F&y=a+b#part") is None
     assert media.requests[0][1] == "/a%2Fb%20c+d.png?x=%2F&y=a+b"
 
 
-def test_connections_are_kept(media: MediaServer) -> None:
-    urls = [media.serve(f"/{i}.png", file(picture(), "image/png")) for i in range(200)]
+def test_connections_are_reused(media: MediaServer) -> None:
+    urls = [media.serve(f"/{i}.png", file_response(picture(), "image/png")) for i in range(200)]
     with AttachmentChecker(CheckLevel.AUTO, threads=4) as checker:
         assert checker.check([Attachment("attachment", url, "image") for url in urls]) == [None] * 200
     assert len(media.requests) == 200
     assert media.connections <= 4
 
 
-def test_no_head_is_sent(media: MediaServer, checker: AttachmentChecker) -> None:
+def test_no_head_request_is_sent(media: MediaServer, checker: AttachmentChecker) -> None:
     """Signed URLs and many servers refuse HEAD."""
-    assert look(checker, media.serve("/a", file(picture()))) is None
+    assert probe_one(checker, media.serve("/a", file_response(picture()))) is None
     assert {method for method, _, _ in media.requests} == {"GET"}
 
 
-def test_passwords_of_the_machine_stay_here(
+def test_netrc_credentials_are_not_sent(
     media: MediaServer, checker: AttachmentChecker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password SECRET\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert look(checker, media.serve("/a", file(picture()))) is None
+    assert probe_one(checker, media.serve("/a", file_response(picture()))) is None
     assert "Authorization" not in media.requests[0][2]
 
 
-def test_many_threads_may_share_a_checker(media: MediaServer, checker: AttachmentChecker) -> None:
-    good = media.serve("/good", file(picture()))
+def test_checker_is_thread_safe(media: MediaServer, checker: AttachmentChecker) -> None:
+    good = media.serve("/good", file_response(picture()))
     wrong: list[object] = []
 
     def check() -> None:
@@ -442,15 +448,15 @@ def test_many_threads_may_share_a_checker(media: MediaServer, checker: Attachmen
     assert not wrong
 
 
-def test_a_signed_url_is_looked_at_as_scale_will(strict_s3: StrictS3, checker: AttachmentChecker) -> None:
+def test_signed_url_is_probed_the_way_scale_fetches_it(strict_s3: StrictS3, checker: AttachmentChecker) -> None:
     """HEAD on it would be a 403; so would be a URL that was quoted anew."""
     s3.put_bytes("s3://bucket/a folder/ü+%2F & ~.png", picture())
     url = s3.presign("s3://bucket/a folder/ü+%2F & ~.png", 60)
-    assert look(checker, url) is None
-    assert reason(checker, url.replace("X-Amz-Expires=60", "X-Amz-Expires=61")) == "answered 403 (Forbidden)"
+    assert probe_one(checker, url) is None
+    assert probe_reason(checker, url.replace("X-Amz-Expires=60", "X-Amz-Expires=61")) == "answered 403 (Forbidden)"
 
 
-NEVER_ENDING = {
+ENDLESS_RESPONSES = {
     "a header": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"y"),
     "answers before the answer": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "headers behind the last chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
@@ -458,9 +464,9 @@ NEVER_ENDING = {
 }
 
 
-@pytest.mark.parametrize("start", NEVER_ENDING)
-def test_no_part_of_an_answer_is_waited_for_beyond_the_deadline(media: MediaServer, start: str) -> None:
-    first, again = NEVER_ENDING[start]
+@pytest.mark.parametrize("start", ENDLESS_RESPONSES)
+def test_no_part_of_a_response_is_awaited_beyond_the_deadline(media: MediaServer, start: str) -> None:
+    first, again = ENDLESS_RESPONSES[start]
 
     def route(handler: Handler) -> None:
         handler.close_connection = True
@@ -473,5 +479,5 @@ def test_no_part_of_an_answer_is_waited_for_beyond_the_deadline(media: MediaServ
     url = media.serve("/a", route)
     with AttachmentChecker(CheckLevel.AUTO, timeout=0.5) as checker:
         begun = time.monotonic()
-        assert "within 0.5 s" in reason(checker, url)
+        assert "within 0.5 s" in probe_reason(checker, url)
         assert time.monotonic() - begun < 3

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from benchmarks.comparison import all_comparisons
-from tests.acceptance.commands import run, started
+from tests.acceptance.commands import run_command, running_command
 
 COMMAND = [sys.executable, "-m", "benchmarks"]
 
 
 def test_every_comparison_runs_with_a_handful_of_rows(tmp_path: Path) -> None:
-    with started("--quick", home=tmp_path, command=COMMAND) as process:
+    with running_command("--quick", home=tmp_path, command=COMMAND) as process:
         output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     for comparison in all_comparisons().values():
@@ -20,7 +20,7 @@ def test_every_comparison_runs_with_a_handful_of_rows(tmp_path: Path) -> None:
     assert "missed" not in output  # nothing is judged
 
 
-def test_a_comparison_that_is_not_there_is_named(tmp_path: Path) -> None:
-    outcome = run("attachment", home=tmp_path, command=COMMAND)
+def test_unknown_comparison_is_reported(tmp_path: Path) -> None:
+    outcome = run_command("attachment", home=tmp_path, command=COMMAND)
     assert outcome.returncode == 2
     assert "there is no comparison 'attachment'; there are attachments, " in outcome.stderr

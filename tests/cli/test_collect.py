@@ -11,7 +11,7 @@ import pytest
 
 from labelflow.jobs.job import Job
 from labelflow.sandbox.testing import running
-from tests.acceptance.commands import run
+from tests.acceptance.commands import run_command
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 
@@ -24,7 +24,7 @@ def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", KEY)
 
 
-def submitted(folder: Path, url: str, name: str) -> Job:
+def submit_job(folder: Path, url: str, name: str) -> Job:
     """A job whose tasks have been created, in a folder of its own below `out`."""
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(5)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -33,13 +33,13 @@ def submitted(folder: Path, url: str, name: str) -> Job:
     return job
 
 
-def test_jobs_in_trouble_are_named_and_the_others_are_done(tmp_path: Path) -> None:
+def test_failed_jobs_are_named_and_the_others_are_collected(tmp_path: Path) -> None:
     root = tmp_path / "out"
     with running(turnaround=0) as url:
         for name in ("a", "b", "c"):
-            submitted(tmp_path, url, name)
+            submit_job(tmp_path, url, name)
         (root / "b" / "_ledger" / "config.json").write_text("{")
-        done = run(root, home=tmp_path / "home", command=COMMAND, SCALE_API_KEY=KEY)
+        done = run_command(root, home=tmp_path / "home", command=COMMAND, SCALE_API_KEY=KEY)
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("b/_ledger/config.json is damaged") == 1
     assert "1 of 3 jobs could not be looked after:" in done.stderr
@@ -48,12 +48,12 @@ def test_jobs_in_trouble_are_named_and_the_others_are_done(tmp_path: Path) -> No
     assert [len(pd.read_parquet(root / name / "labels")) for name in ("a", "c")] == [5, 5]
 
 
-def test_where_no_job_can_be_looked_after_each_is_told_why_at_once(tmp_path: Path) -> None:
+def test_reason_is_reported_for_each_job_when_all_fail(tmp_path: Path) -> None:
     with running(turnaround=0) as url:
         for name in ("a", "b"):
-            submitted(tmp_path, url, name)
+            submit_job(tmp_path, url, name)
         (tmp_path / "out" / "b" / "_ledger" / "config.json").write_text("{")
-        done = run(tmp_path / "out", home=tmp_path / "home", command=COMMAND, SCALE_API_KEY="test_other_mode")
+        done = run_command(tmp_path / "out", home=tmp_path / "home", command=COMMAND, SCALE_API_KEY="test_other_mode")
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
     assert first.startswith(f"a ({tmp_path}/out/a): scale.mode: the job says live, and the key is a test key")
@@ -61,8 +61,8 @@ def test_where_no_job_can_be_looked_after_each_is_told_why_at_once(tmp_path: Pat
     assert not (tmp_path / "home").exists(), "Prefect was not started"
 
 
-def test_a_folder_without_jobs_is_told_so(tmp_path: Path) -> None:
-    done = run(tmp_path, home=tmp_path / "home", command=COMMAND)
+def test_folder_without_jobs_is_reported(tmp_path: Path) -> None:
+    done = run_command(tmp_path, home=tmp_path / "home", command=COMMAND)
     assert (done.returncode, done.stderr) == (
         2,
         f"{tmp_path}: holds no job, nor do the folders below it; name a job's output\n",

@@ -30,7 +30,7 @@ def test_a_rate_counts_from_the_start_of_growth_to_its_end(now: list[float]) -> 
     assert clock.rate("n", 65) == 15
 
 
-def test_the_time_left_is_told_once_it_can_be(now: list[float]) -> None:
+def test_time_left_is_shown_once_it_can_be_estimated(now: list[float]) -> None:
     clock = RateEstimator()
     assert clock.remaining("n", 0, 100) == ""
     now[0] = 110.0
@@ -41,7 +41,7 @@ def test_the_time_left_is_told_once_it_can_be(now: list[float]) -> None:
     assert clock.remaining("n", 100, 100) == ""
 
 
-def test_the_bars_say_what_was_checked_submitted_and_labeled(now: list[float]) -> None:
+def test_progress_bars_show_checked_submitted_and_labeled_rows(now: list[float]) -> None:
     counts, clock = RunProgress(), RateEstimator()
     display._bars(counts, clock)
     now[0] = 101.0

@@ -22,9 +22,9 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.mark.parametrize("dialect", ["today", "2017"])
-def test_a_job_whose_callbacks_lead_nowhere_is_labeled_by_polling(
-    tmp_path: Path, dialect: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("api_version", ["current", "2017"])
+def test_job_with_unreachable_callbacks_is_labeled_by_polling(
+    tmp_path: Path, api_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_net")
     monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", "the-callback-auth-key")
@@ -32,7 +32,7 @@ def test_a_job_whose_callbacks_lead_nowhere_is_labeled_by_polling(
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     nowhere = f"http://127.0.0.1:{free_port()}/callback"
     completion = {"wait": "callback", "callback_url": nowhere, "port": free_port(), "poll_interval": "0.1s"}
-    with running(dialect=dialect, turnaround="0.2-1.5") as url:
+    with running(api=api_version, turnaround="0.2-1.5") as url:
         summary = label(make_job(tmp_path, scale={"url": url, "mode": "live"}, collect=completion))
     assert (summary.labeled, summary.pending) == (ROWS, 0)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == ROWS

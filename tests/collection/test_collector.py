@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import Scripted
+from tests.conftest import StubServer
 from tests.support.examples import examples, own_params
 from tests.support.jobs import make_job
 from tests.support.run_job import label
@@ -19,15 +19,15 @@ from tests.support.run_job import label
 EXAMPLES = examples()
 
 
-class Answering:
+class SingleResponseApi:
     """An API that completes every task with one response, under the id of the contract's example."""
 
-    def __init__(self, scripted: Scripted, name: str, response: Any, status: str = "completed") -> None:
+    def __init__(self, stub_server: StubServer, name: str, response: Any, status: str = "completed") -> None:
         self.created: list[dict[str, Any]] = []
         self.completed = {**EXAMPLES[name]["task_completed"], "response": response, "status": status}
-        scripted.answer = self.answer
+        stub_server.respond = self.respond
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
+    def respond(self, method: str, path: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
         if method == "POST":
             request = json.loads(body)
             self.created.append(request)
@@ -38,7 +38,7 @@ class Answering:
         return 200, {"docs": docs, "total": len(docs), "has_more": False}, {}
 
 
-def run(tmp_path: Path, scripted: Scripted, name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+def label_example(tmp_path: Path, stub_server: StubServer, name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("SCALE_API_KEY", "test_x")
     request = EXAMPLES[name]["request"]
     (tmp_path / "manifest.jsonl").write_text(json.dumps({"id": "row-1"}) + "\n")
@@ -46,19 +46,19 @@ def run(tmp_path: Path, scripted: Scripted, name: str, monkeypatch: pytest.Monke
         tmp_path,
         task={"type": name, **own_params(request)},
         attachments={"check": "off"},
-        scale={"url": scripted.url},
+        scale={"url": stub_server.url},
         collect={"poll_interval": "0.1s", "timeout": "3s"},
     )
     return label(job)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_examples_become_the_rows_that_their_columns_promise(
-    tmp_path: Path, scripted: Scripted, monkeypatch: pytest.MonkeyPatch, name: str
+def test_examples_become_rows_with_the_documented_columns(
+    tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     response = EXAMPLES[name]["task_completed"]["response"]
-    api = Answering(scripted, name, response)
-    assert run(tmp_path, scripted, name, monkeypatch).labeled == 1
+    api = SingleResponseApi(stub_server, name, response)
+    assert label_example(tmp_path, stub_server, name, monkeypatch).labeled == 1
     sent = {key: value for key, value in api.created[0].items() if key not in ("metadata", "unique_id")}
     assert sent == own_params(EXAMPLES[name]["request"])
     row = pq.read_table(tmp_path / "out" / "labels").to_pylist()[0]
@@ -71,7 +71,7 @@ def test_the_examples_become_the_rows_that_their_columns_promise(
             assert row[key] == ([value] if key == "category" and isinstance(value, str) else value)
 
 
-BROKEN: list[Any] = [
+MALFORMED_RESPONSES: list[Any] = [
     {"annotations": "none"},
     {"annotations": [{"left": "far", "top": 1, "width": 2, "height": 3}]},
     {"annotations": [{"top": 1}]},
@@ -81,26 +81,26 @@ BROKEN: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("response", BROKEN, ids=str)
-def test_an_answer_of_another_shape_is_kept_whole_and_counted(
-    tmp_path: Path, scripted: Scripted, monkeypatch: pytest.MonkeyPatch, response: Any
+@pytest.mark.parametrize("response", MALFORMED_RESPONSES, ids=str)
+def test_unparsed_response_is_kept_whole_and_counted(
+    tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch, response: Any
 ) -> None:
-    Answering(scripted, "annotation", response)
-    summary = run(tmp_path, scripted, "annotation", monkeypatch)
-    assert (summary.labeled, summary.unexpected) == (1, 1)
+    SingleResponseApi(stub_server, "annotation", response)
+    summary = label_example(tmp_path, stub_server, "annotation", monkeypatch)
+    assert (summary.labeled, summary.unparsed) == (1, 1)
     row = pq.read_table(tmp_path / "out" / "labels").to_pylist()[0]
     assert json.loads(row["response_json"]) == response
     assert row["annotations"] is None
 
 
 @pytest.mark.parametrize("status", ["completed", "error"])
-def test_trouble_is_an_errors_row_without_the_signature(
-    tmp_path: Path, scripted: Scripted, monkeypatch: pytest.MonkeyPatch, status: str
+def test_task_error_becomes_an_errors_row_without_the_signature(
+    tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     url = "https://b.example/k.jpg?X-Amz-Signature=5ec2e7"
     attachments = [{"statusCode": 403, "url": url}]
-    Answering(scripted, "annotation", {"error": "Not downloaded.", "attachments": attachments}, status)
-    summary = run(tmp_path, scripted, "annotation", monkeypatch)
+    SingleResponseApi(stub_server, "annotation", {"error": "Not downloaded.", "attachments": attachments}, status)
+    summary = label_example(tmp_path, stub_server, "annotation", monkeypatch)
     assert (summary.labeled, summary.error) == (0, 1)
     row = pq.read_table(tmp_path / "out" / "errors").to_pylist()[0]
     assert (row["status"], row["reason"]) == ("error", "Not downloaded. (HTTP 403: https://b.example/k.jpg)")
@@ -108,14 +108,14 @@ def test_trouble_is_an_errors_row_without_the_signature(
     assert not any(b"5ec2e7" in path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
 
 
-def test_fields_whose_keys_come_from_the_manifest_are_a_map(
-    tmp_path: Path, scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+def test_fields_keyed_by_manifest_values_become_a_map(
+    tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "test_x")
-    Answering(scripted, "datacollection", {"fields": {"a": "1", "b": "2"}})
+    SingleResponseApi(stub_server, "datacollection", {"fields": {"a": "1", "b": "2"}})
     (tmp_path / "manifest.jsonl").write_text(json.dumps({"id": "1", "wanted": {"a": "A?", "b": "B?"}}) + "\n")
     task = {**own_params(EXAMPLES["datacollection"]["request"]), "type": "datacollection", "fields": "{wanted}"}
-    label(make_job(tmp_path, task=task, attachments={"check": "off"}, scale={"url": scripted.url}))
+    label(make_job(tmp_path, task=task, attachments={"check": "off"}, scale={"url": stub_server.url}))
     table = pq.read_table(tmp_path / "out" / "labels")
     assert pa.types.is_map(table.schema.field("fields").type)
     assert table["fields"].to_pylist() == [[("a", "1"), ("b", "2")]]

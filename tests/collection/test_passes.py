@@ -27,7 +27,7 @@ from labelflow.scale import client
 from labelflow.storage.folder import LocalFolder
 from labelflow.tables import compaction
 from labelflow.tables.schemas import list_parts
-from tests.conftest import Scripted
+from tests.conftest import StubServer
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 
@@ -35,25 +35,25 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROWS = 12
 
 
-class People:
+class AnnotatorApi:
     """An API whose tasks stay pending until `end` is called; it heeds `status`, `start_time` and `updated_after`."""
 
-    def __init__(self, scripted: Scripted, knows_ids: bool = True) -> None:
+    def __init__(self, stub_server: StubServer, supports_unique_id: bool = True) -> None:
         self.tasks: dict[str, dict[str, Any]] = {}  # by row_id
         self.changed: dict[str, str] = {}  # when each task came back, or last changed
-        self.knows_ids = knows_ids
+        self.supports_unique_id = supports_unique_id
         self.created_at = NOON
         self.queries: list[dict[str, list[str]]] = []
-        scripted.answer = self.answer
+        stub_server.respond = self.respond
 
-    def end(self, row_id: str, status: str = "completed", minutes: float | None = 0, response: Any = None) -> None:
+    def complete(self, row_id: str, status: str = "completed", minutes: float | None = 0, response: Any = None) -> None:
         """A task comes back, so many minutes after noon (None: at midnight, and the server does not say when)."""
         at = None if minutes is None else (NOON + timedelta(minutes=minutes)).isoformat()
         self.changed[row_id] = at or (NOON + timedelta(hours=12)).isoformat()
         response = {"category": "a"} if response is None and status == "completed" else response
         self.tasks[row_id].update(status=status, completed_at=at, response=response)
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
+    def respond(self, method: str, path: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
         if method == "POST":
             request = json.loads(body)
             number = len(self.tasks) + 1
@@ -63,7 +63,7 @@ class People:
                 "status": "pending",
                 "created_at": self.created_at.isoformat(),
                 "metadata": request["metadata"],
-                **({"unique_id": request["unique_id"]} if self.knows_ids else {}),
+                **({"unique_id": request["unique_id"]} if self.supports_unique_id else {}),
             }
             self.tasks[request["metadata"]["row_id"]] = task
             return 200, task, {}
@@ -78,21 +78,21 @@ class People:
     def _matches(self, task: dict[str, Any], query: dict[str, list[str]]) -> bool:
         if query.get("status", [task["status"]])[0] != task["status"]:
             return False
-        if "start_time" in query and not task["created_at"] > moment(query["start_time"][0]):
+        if "start_time" in query and not task["created_at"] > normalize_time(query["start_time"][0]):
             return False
         changed = self.changed.get(str(task["metadata"].get("row_id")), task["created_at"])
-        return "updated_after" not in query or changed > moment(query["updated_after"][0])
+        return "updated_after" not in query or changed > normalize_time(query["updated_after"][0])
 
 
-def moment(text: str) -> str:
+def normalize_time(text: str) -> str:
     return datetime.fromisoformat(text).isoformat()
 
 
 @pytest.fixture
-def the_job(tmp_path: Path, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
+def job_factory(tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Job]:
     monkeypatch.setenv("SCALE_API_KEY", "test_x")
     write_rows(tmp_path, ROWS)
-    defaults = {"scale": {"url": scripted.url}, "collect": {"poll_interval": "0.1s", "timeout": "2s"}}
+    defaults = {"scale": {"url": stub_server.url}, "collect": {"poll_interval": "0.1s", "timeout": "2s"}}
     return lambda **changes: make_job(tmp_path, **{**defaults, **changes})
 
 
@@ -101,7 +101,7 @@ def write_rows(tmp_path: Path, count: int) -> None:
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def submitted(job: Job) -> LabelRun:
+def submitted_run(job: Job) -> LabelRun:
     run = LabelRun(Plan(job))
     for chunk in run.chunks():
         run.submit(chunk)
@@ -109,47 +109,45 @@ def submitted(job: Job) -> LabelRun:
     return run
 
 
-def read(tmp_path: Path, name: str) -> pd.DataFrame:
+def read_output(tmp_path: Path, name: str) -> pd.DataFrame:
     return pd.read_parquet(tmp_path / "out" / name)
 
 
-def test_labels_stand_in_the_order_of_the_manifest(
-    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
-) -> None:
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
+def test_labels_are_in_manifest_order(stub_server: StubServer, job_factory: Callable[..., Job], tmp_path: Path) -> None:
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
         for row_id in ("r7", "r3", "r9"):
-            people.end(row_id)
+            people.complete(row_id)
         run.collect()
-        assert list(read(tmp_path, "labels")["row_id"]) == ["r3", "r7", "r9"]
+        assert list(read_output(tmp_path, "labels")["row_id"]) == ["r3", "r7", "r9"]
         for row_id in people.tasks:
-            people.end(row_id)
+            people.complete(row_id)
         run.collect()
         assert run.finish().labeled == ROWS
-    assert list(read(tmp_path, "labels")["row_id"]) == [f"r{number}" for number in range(ROWS)]
+    assert list(read_output(tmp_path, "labels")["row_id"]) == [f"r{number}" for number in range(ROWS)]
     assert len(list_parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 1
 
 
-def test_an_answer_that_is_listed_late_is_not_missed(scripted: Scripted, the_job: Callable[..., Job]) -> None:
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
-        people.end("r0", minutes=60)
+def test_answer_listed_late_is_not_missed(stub_server: StubServer, job_factory: Callable[..., Job]) -> None:
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
+        people.complete("r0", minutes=60)
         run.collect()
-        people.end("r1", minutes=55)  # completed before the newest of the first look
+        people.complete("r1", minutes=55)  # completed before the newest of the first look
         assert run.collect() == 1
 
 
-def test_a_later_look_asks_for_what_has_changed_only_whoever_makes_it(
-    scripted: Scripted, the_job: Callable[..., Job]
+def test_later_pass_of_any_process_requests_only_changes(
+    stub_server: StubServer, job_factory: Callable[..., Job]
 ) -> None:
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
-        people.end("r0", minutes=60)
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
+        people.complete("r0", minutes=60)
         run.collect()
     people.queries.clear()
-    people.end("r1", "canceled", minutes=None)
-    people.end("r2", "error", minutes=None, response={"error": "gone"})
-    with closing(submitted(the_job())) as run:
+    people.complete("r1", "canceled", minutes=None)
+    people.complete("r2", "error", minutes=None, response={"error": "gone"})
+    with closing(submitted_run(job_factory())) as run:
         assert run.collect() == 2
         summary = run.summary()
     assert (summary.labeled, summary.canceled, summary.error) == (1, 1, 1)
@@ -158,60 +156,62 @@ def test_a_later_look_asks_for_what_has_changed_only_whoever_makes_it(
     assert all(query["type"] == ["categorization"] for query in people.queries)
 
 
-def test_a_time_that_is_still_to_come_hides_no_later_answer(scripted: Scripted, the_job: Callable[..., Job]) -> None:
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
-        people.end("r0", minutes=60 * 24 * 365 * 1000)
+def test_timestamp_in_the_future_hides_no_later_answer(
+    stub_server: StubServer, job_factory: Callable[..., Job]
+) -> None:
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
+        people.complete("r0", minutes=60 * 24 * 365 * 1000)
         assert run.collect() == 1
-        people.end("r1")
+        people.complete("r1")
         people.tasks["r1"]["completed_at"] = datetime.now(UTC).isoformat()
         assert run.collect() == 1
 
 
-def test_a_server_of_2017_is_not_asked_for_what_it_does_not_know(
-    scripted: Scripted, the_job: Callable[..., Job]
-) -> None:
-    people = People(scripted, knows_ids=False)
-    with closing(submitted(the_job())) as run:
-        people.end("r0", minutes=60)
+def test_api_2017_gets_no_unsupported_parameters(stub_server: StubServer, job_factory: Callable[..., Job]) -> None:
+    people = AnnotatorApi(stub_server, supports_unique_id=False)
+    with closing(submitted_run(job_factory())) as run:
+        people.complete("r0", minutes=60)
         run.collect()
-        people.end("r1", minutes=1)
+        people.complete("r1", minutes=1)
         assert run.collect() == 1
     assert not any("updated_after" in query for query in people.queries)
     assert not any(query["status"] == ["error"] for query in people.queries)
 
 
 def test_on_2017_a_list_is_read_until_nothing_in_it_can_be_new(
-    scripted: Scripted, the_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+    stub_server: StubServer, job_factory: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "PAGE_LIMIT", 2)
-    people = People(scripted, knows_ids=False)
+    people = AnnotatorApi(stub_server, supports_unique_id=False)
 
     def look() -> tuple[int, list[str]]:
         people.queries.clear()
-        with closing(submitted(the_job(submit={"concurrency": 1}))) as run:  # created in the order of the manifest
+        with closing(
+            submitted_run(job_factory(submit={"concurrency": 1}))
+        ) as run:  # created in the order of the manifest
             return run.collect(), [query["status"][0] for query in people.queries]
 
     look()
     for number in range(1, 7):
-        people.end(f"r{number}")
+        people.complete(f"r{number}")
     assert look() == (6, ["completed"] * 3 + ["canceled"])
     assert look() == (0, ["completed", "canceled"])
-    people.end("r8")
-    people.end("r9")
-    people.end("r10", "canceled", minutes=None)
+    people.complete("r8")
+    people.complete("r9")
+    people.complete("r10", "canceled", minutes=None)
     assert look() == (3, ["completed", "canceled"])
     people.tasks["r99"] = {**people.tasks["r1"], "task_id": "f" * 24, "metadata": {"job": "another"}}
     assert look() == (0, ["completed"] * 5 + ["canceled"])  # one is new, and is another job's
     assert look() == (0, ["completed", "canceled"])
 
 
-def test_on_2017_a_list_is_read_whole_again_after_a_task_that_is_not_recorded_yet(
-    scripted: Scripted, the_job: Callable[..., Job]
+def test_on_2017_an_unrecorded_task_causes_a_full_listing_again(
+    stub_server: StubServer, job_factory: Callable[..., Job]
 ) -> None:
-    people = People(scripted, knows_ids=False)
-    with closing(submitted(the_job())) as run:
-        people.end("r0")
+    people = AnnotatorApi(stub_server, supports_unique_id=False)
+    with closing(submitted_run(job_factory())) as run:
+        people.complete("r0")
         people.tasks["r99"] = {**people.tasks["r0"], "task_id": "f" * 24, "metadata": {"job": "job", "row_id": "r99"}}
         run.collect()
         assert watermark.read(run.plan.folder, 99).totals == {}
@@ -220,66 +220,66 @@ def test_on_2017_a_list_is_read_whole_again_after_a_task_that_is_not_recorded_ye
         assert list(watermark.read(run.plan.folder, 99).totals.values()) == [1]
 
 
-def test_errors_are_written_once_over_many_runs_and_merged_in_order(
-    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
+def test_errors_are_written_once_across_runs_and_merged_in_order(
+    stub_server: StubServer, job_factory: Callable[..., Job], tmp_path: Path
 ) -> None:
-    people = People(scripted)
+    people = AnnotatorApi(stub_server)
     for count in (4, 8, ROWS):
         write_rows(tmp_path, count)
-        with closing(submitted(the_job())) as run:
+        with closing(submitted_run(job_factory())) as run:
             for number, row_id in enumerate(people.tasks):
-                people.end(row_id, "canceled" if number % 2 else "error", response={"error": "no"})
+                people.complete(row_id, "canceled" if number % 2 else "error", response={"error": "no"})
             run.collect()
             summary = run.finish()
         assert (summary.error, summary.canceled, summary.pending) == (count // 2, count // 2, 0)
-    assert list(read(tmp_path, "errors")["row_id"]) == [f"r{number}" for number in range(ROWS)]
+    assert list(read_output(tmp_path, "errors")["row_id"]) == [f"r{number}" for number in range(ROWS)]
     assert len(list_parts(LocalFolder(str(tmp_path / "out")), "errors/")) == 1
-    again = label(the_job())
+    again = label(job_factory())
     assert (again.error, again.canceled) == (ROWS // 2, ROWS // 2)
 
 
-def test_many_answers_are_written_in_parts_and_none_is_lost(
-    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_answers_are_written_in_parts_and_none_is_lost(
+    stub_server: StubServer, job_factory: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(answer_files, "PART_ROWS", 5)
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
         for row_id in people.tasks:
-            people.end(row_id)
+            people.complete(row_id)
         assert run.collect() == ROWS
     assert len(list_parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 3
-    assert sorted(read(tmp_path, "labels")["row_id"]) == sorted(f"r{number}" for number in range(ROWS))
+    assert sorted(read_output(tmp_path, "labels")["row_id"]) == sorted(f"r{number}" for number in range(ROWS))
 
 
-def test_signatures_leave_the_reason_of_an_error(
-    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
+def test_signatures_are_removed_from_error_reasons(
+    stub_server: StubServer, job_factory: Callable[..., Job], tmp_path: Path
 ) -> None:
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
-        people.end("r0", response={"error": "no answer from https://b.example/k.jpg?X-Amz-Signature=5ec2e7 (403)"})
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
+        people.complete("r0", response={"error": "no answer from https://b.example/k.jpg?X-Amz-Signature=5ec2e7 (403)"})
         run.collect()
-    assert list(read(tmp_path, "errors")["reason"]) == ["no answer from https://b.example/k.jpg (403)"]
+    assert list(read_output(tmp_path, "errors")["reason"]) == ["no answer from https://b.example/k.jpg (403)"]
 
 
-def test_parts_are_not_merged_while_tasks_are_out(
-    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
+def test_parts_are_not_merged_while_tasks_are_pending(
+    stub_server: StubServer, job_factory: Callable[..., Job], tmp_path: Path
 ) -> None:
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
         for row_id in ("r0", "r1"):
-            people.end(row_id)
+            people.complete(row_id)
             run.collect()
         run.finish()
     assert len(list_parts(LocalFolder(str(tmp_path / "out")), "labels/")) == 2
 
 
-def test_a_compaction_that_a_crash_broke_off_is_finished_by_the_next_run(
-    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
+def test_interrupted_compaction_is_finished_by_the_next_run(
+    stub_server: StubServer, job_factory: Callable[..., Job], tmp_path: Path
 ) -> None:
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
         for row_id in people.tasks:
-            people.end(row_id)
+            people.complete(row_id)
         run.collect()
         run.finish()
     folder = LocalFolder(str(tmp_path / "out"))
@@ -288,27 +288,27 @@ def test_a_compaction_that_a_crash_broke_off_is_finished_by_the_next_run(
     folder.write(compaction.PLAN, json.dumps({"remove": ["labels/part-0.parquet"], "place": [merged]}).encode())
     folder.delete(merged)
     people.tasks.clear()  # the API has nothing to say any more
-    assert label(the_job(), wait=False).labeled == ROWS
+    assert label(job_factory(), wait=False).labeled == ROWS
     assert folder.read(compaction.PLAN) is None
 
 
-def test_what_else_lies_in_the_folders_is_left_alone(
-    scripted: Scripted, the_job: Callable[..., Job], tmp_path: Path
+def test_foreign_files_in_the_folders_are_left_alone(
+    stub_server: StubServer, job_factory: Callable[..., Job], tmp_path: Path
 ) -> None:
-    people = People(scripted)
-    with closing(submitted(the_job())) as run:
-        people.end("r0")
+    people = AnnotatorApi(stub_server)
+    with closing(submitted_run(job_factory())) as run:
+        people.complete("r0")
         run.collect()
     for name in ("labels", "_ledger/submissions"):
         (tmp_path / "out" / name / "_SUCCESS").write_text("mine")
-    assert label(the_job(), wait=False).labeled == 1
+    assert label(job_factory(), wait=False).labeled == 1
 
 
 def submission(row_id: str, created_at: datetime | None) -> Submission:
     return Submission(row_id, 1, f"task-{row_id}", None, "f", 0, 0, created_at, [], {"id": row_id})
 
 
-def test_a_ledger_knows_its_oldest_task(tmp_path: Path) -> None:
+def test_ledger_returns_its_oldest_task(tmp_path: Path) -> None:
     folder, kind = LocalFolder(str(tmp_path)), pa.struct([("id", pa.string())])
     ledger = Ledger(folder, kind)
     ledger.record([submission("b", NOON + timedelta(hours=2)), submission("c", NOON + timedelta(hours=1))])
@@ -317,16 +317,16 @@ def test_a_ledger_knows_its_oldest_task(tmp_path: Path) -> None:
     assert ledger.first_created() == Ledger(folder, kind).first_created() == NOON
 
 
-def test_a_folder_keeps_the_order_of_its_carried_columns(tmp_path: Path, the_job: Callable[..., Job]) -> None:
+def test_carried_columns_keep_their_order(tmp_path: Path, job_factory: Callable[..., Job]) -> None:
     folder = LocalFolder(str(tmp_path / "out"))
     kind = pa.struct([("id", pa.string()), ("n", pa.int64()), ("text", pa.string())])
-    create(folder, the_job(metadata=["n", "text"]), kind)
-    assert read_source_schema(folder, the_job(metadata=["n", "text"])) == kind
+    create(folder, job_factory(metadata=["n", "text"]), kind)
+    assert read_source_schema(folder, job_factory(metadata=["n", "text"])) == kind
     with pytest.raises(UsageError, match="was begun with the columns id, n, text"):
-        read_source_schema(folder, the_job(metadata=["text", "n"]))
+        read_source_schema(folder, job_factory(metadata=["text", "n"]))
 
 
-def test_chunks_of_one_size_are_parts_of_their_own(tmp_path: Path) -> None:
+def test_equal_sized_chunks_are_separate_parts(tmp_path: Path) -> None:
     folder, kind = LocalFolder(str(tmp_path)), pa.struct([("id", pa.string())])
     ledger = Ledger(folder, kind)
     ledger.record([submission("a", NOON), submission("b", NOON)])
@@ -334,16 +334,16 @@ def test_chunks_of_one_size_are_parts_of_their_own(tmp_path: Path) -> None:
     assert sorted(row_id for row_ids, _ in Ledger(folder, kind).rows() for row_id in row_ids) == ["a", "b", "c", "d"]
 
 
-def test_labels_of_tasks_that_the_ledger_lost_do_not_end_the_run(
-    tmp_path: Path, scripted: Scripted, the_job: Callable[..., Job]
+def test_labels_of_tasks_missing_from_the_ledger_do_not_end_the_run(
+    tmp_path: Path, stub_server: StubServer, job_factory: Callable[..., Job]
 ) -> None:
-    people = People(scripted)
+    people = AnnotatorApi(stub_server)
     for ids in (["r0", "r1", "r2"], ["q0", "q1", "q2"]):  # the second time the ledger and the rows are others
         manifest = "".join(json.dumps({"id": row_id, "text": "x", "n": n}) + "\n" for n, row_id in enumerate(ids))
         (tmp_path / "manifest.jsonl").write_text(manifest)
-        with closing(submitted(the_job())) as run:
+        with closing(submitted_run(job_factory())) as run:
             for row_id in people.tasks:
-                people.end(row_id)
+                people.complete(row_id)
             run.collect()
             assert run.finish().labeled == 3
         for part in (tmp_path / "out" / "_ledger" / "submissions").glob("*"):

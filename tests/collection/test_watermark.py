@@ -33,11 +33,11 @@ from tests.support.run_job import label
 
 KEY = "live_watermark"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-DIALECTS = pytest.mark.parametrize("dialect", ["today", "2017"])
+API_VERSIONS = pytest.mark.parametrize("api_version", ["current", "2017"])
 
 
 @pytest.fixture(autouse=True)
-def lists_that_do_not_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes hours with people takes seconds here: so does the overlap of two looks."""
     monkeypatch.setenv("SCALE_API_KEY", KEY)
     monkeypatch.setattr(watermark, "OVERLAP", timedelta(milliseconds=50))
@@ -45,7 +45,7 @@ def lists_that_do_not_lag(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def sent_paths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that were asked for; the API is asked all the same."""
     asked: list[str] = []
     send = ScaleClient._send
@@ -58,19 +58,19 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def the_job(folder: Path, url: str, rows: int, **changes: Any) -> Job:
+def create_job(folder: Path, url: str, rows: int, **changes: Any) -> Job:
     lines = [json.dumps({"id": f"r{number}", "text": f"text {number}"}) + "\n" for number in range(rows)]
     (folder / "manifest.jsonl").write_text("".join(lines))
     return make_job(folder, scale={"url": url, "mode": "live"}, max_unlabeled="100%", **changes)
 
 
-def look(job: Job) -> CollectionResult:
+def collect_once(job: Job) -> CollectionResult:
     """As a process does that has just been started."""
     with closing(ExistingJob(job)) as begun:
         return collect_job(begun)
 
 
-def rows(job: Job, name: str) -> dict[str, str]:
+def read_rows(job: Job, name: str) -> dict[str, str]:
     """row_id → response, each row once."""
     path = Path(job.output) / name
     found = pq.read_table(path).to_pylist() if path.exists() and list(path.glob("*.parquet")) else []
@@ -78,43 +78,45 @@ def rows(job: Job, name: str) -> dict[str, str]:
     return {row["row_id"]: row["response_json"] for row in found}
 
 
-def tasks(url: str) -> list[Task]:
+def list_tasks(url: str) -> list[Task]:
     with ScaleClient(KEY, url) as client:
         return list(client.list_tasks())
 
 
-@DIALECTS
-def test_a_visit_costs_a_request_for_a_hundred_new_answers(tmp_path: Path, dialect: str, requests: list[str]) -> None:
+@API_VERSIONS
+def test_pass_costs_one_request_per_hundred_new_answers(
+    tmp_path: Path, api_version: str, sent_paths: list[str]
+) -> None:
     count, visits, new = 2400, 0, 0
-    with running(dialect=dialect, turnaround=4) as url:
-        job = the_job(tmp_path, url, count, submit={"rate": "600/s", "concurrency": 4})
+    with running(api=api_version, turnaround=4) as url:
+        job = create_job(tmp_path, url, count, submit={"rate": "600/s", "concurrency": 4})
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
-        new = -len(rows(job, "labels"))
-        requests.clear()
+        new = -len(read_rows(job, "labels"))
+        sent_paths.clear()
         deadline = time.monotonic() + 60
         while True:
-            seen = look(job)
+            seen = collect_once(job)
             visits, new = visits + 1, new + seen.labeled
             if not seen.waiting:
                 break
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        assert len(rows(job, "labels")) == count
+        assert len(read_rows(job, "labels")) == count
         assert visits >= 5, "answers came over several visits"
-        assert len(requests) <= count / 100 + 6 * visits, (len(requests), visits)
-        requests.clear()
-        look(job)
-        assert len(requests) <= 4, "nothing is read again"
+        assert len(sent_paths) <= count / 100 + 6 * visits, (len(sent_paths), visits)
+        sent_paths.clear()
+        collect_once(job)
+        assert len(sent_paths) <= 4, "nothing is read again"
 
 
-@DIALECTS
+@API_VERSIONS
 @pytest.mark.parametrize("is_lost", [False, True], ids=["", "watermark-lost"])
-def test_nothing_is_missed(tmp_path: Path, dialect: str, is_lost: bool) -> None:
+def test_no_answer_is_missed(tmp_path: Path, api_version: str, is_lost: bool) -> None:
     """Tasks that end in error, are canceled, or recalled and answered anew (today's contract) among them."""
-    faults = "seed=5, error=10%" + (", recall=20%:0.4s" if dialect == "today" else "")
-    with running(dialect=dialect, turnaround="0.5-3", faults=faults) as url:
-        job = the_job(tmp_path, url, 300)
+    faults = "seed=5, error=10%" + (", recall=20%:0.4s" if api_version == "current" else "")
+    with running(api=api_version, turnaround="0.5-3", faults=faults) as url:
+        job = create_job(tmp_path, url, 300)
         label(job, wait=False)
         with ScaleClient(KEY, url) as client:
             for task in [task for task in client.list_tasks() if task.status == "pending"][::10]:
@@ -125,16 +127,16 @@ def test_nothing_is_missed(tmp_path: Path, dialect: str, is_lost: bool) -> None:
             assert time.monotonic() < deadline
             if is_lost:
                 (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
-            is_settled = not any(task.status == "pending" for task in tasks(url))
+            is_settled = not any(task.status == "pending" for task in list_tasks(url))
             time.sleep(0.2)
-            waiting = look(job).waiting
+            waiting = collect_once(job).waiting
         time.sleep(0.6)  # a recall may still come
-        while any(task.status == "pending" for task in tasks(url)):
+        while any(task.status == "pending" for task in list_tasks(url)):
             time.sleep(0.1)
         assert waiting == 0
-        look(job)
-        there = {str(task.metadata["row_id"]): task for task in tasks(url)}
-    labels, errors = rows(job, "labels"), rows(job, "errors")
+        collect_once(job)
+        there = {str(task.metadata["row_id"]): task for task in list_tasks(url)}
+    labels, errors = read_rows(job, "labels"), read_rows(job, "errors")
     assert set(labels) | set(errors) == set(there)
     assert not set(labels) & set(errors)
     for row_id, task in there.items():
@@ -143,106 +145,108 @@ def test_nothing_is_missed(tmp_path: Path, dialect: str, is_lost: bool) -> None:
         assert (row_id in labels) == (task.status == "completed" and "error" not in (task.response or {}))
 
 
-def test_the_watermark_is_not_moved_by_a_look_that_saw_a_task_that_is_not_recorded_yet(tmp_path: Path) -> None:
+def test_watermark_is_not_advanced_by_a_pass_that_saw_an_unrecorded_task(tmp_path: Path) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url, 3)
+        job = create_job(tmp_path, url, 3)
         label(job, wait=False)
-        until_nothing_waits(job)
-        before = mark_of(job).read_until
+        collect_until_complete(job)
+        before = read_watermark(job).read_until
         with ScaleClient(KEY, url) as client:
             body = {"instruction": "?", "attachment_type": "text", "attachment": "x", "categories": ["a", "b"]}
             metadata = {"job": "job", "row_id": "r3"}
             client.create_task("categorization", {**body, "unique_id": "job/r3", "metadata": metadata})
             while not all(task.status == "completed" for task in client.list_tasks()):
                 pass
-        look(job)
-        assert mark_of(job).read_until == before
+        collect_once(job)
+        assert read_watermark(job).read_until == before
 
 
-def until_nothing_waits(job: Job) -> None:
+def collect_until_complete(job: Job) -> None:
     deadline = time.monotonic() + 20
-    while look(job).waiting:
+    while collect_once(job).waiting:
         assert time.monotonic() < deadline
 
 
-def mark_of(job: Job) -> Watermark:
+def read_watermark(job: Job) -> Watermark:
     return Watermark.model_validate_json((Path(job.output) / "_ledger" / "watermark.json").read_bytes())
 
 
-def test_the_watermark_is_the_services_own_time_and_moves_on(tmp_path: Path) -> None:
+def test_watermark_uses_the_server_clock_and_advances(tmp_path: Path) -> None:
     with running(turnaround="0-1.5") as url:
-        job = the_job(tmp_path, url, 20)
+        job = create_job(tmp_path, url, 20)
         label(job, wait=False)
-        until_nothing_waits(job)
-        newest = max(filter(None, (task.completed_at for task in tasks(url))))
-    found = mark_of(job)
+        collect_until_complete(job)
+        newest = max(filter(None, (task.completed_at for task in list_tasks(url))))
+    found = read_watermark(job)
     assert found.read_until
     assert newest - timedelta(seconds=3) < found.read_until <= newest
     assert found.answers == 20
 
 
-@DIALECTS
-def test_labels_that_were_lost_are_read_again(tmp_path: Path, dialect: str) -> None:
-    with running(dialect=dialect, turnaround=0) as url:
-        job = the_job(tmp_path, url, 20)
+@API_VERSIONS
+def test_lost_labels_are_fetched_again(tmp_path: Path, api_version: str) -> None:
+    with running(api=api_version, turnaround=0) as url:
+        job = create_job(tmp_path, url, 20)
         label(job, wait=False)
-        until_nothing_waits(job)
+        collect_until_complete(job)
         for part in (tmp_path / "out" / "labels").iterdir():
             part.unlink()
-        look(job)
-        assert len(rows(job, "labels")) == 20
+        collect_once(job)
+        assert len(read_rows(job, "labels")) == 20
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"read_until": "soon"}', '{"read_until": "2999-01-01T00:00:00Z"}'])
-def test_a_watermark_that_cannot_be_is_none(tmp_path: Path, content: str) -> None:
+def test_invalid_watermark_is_ignored(tmp_path: Path, content: str) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url, 5)
+        job = create_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").write_text(content)
-        until_nothing_waits(job)
-        assert len(rows(job, "labels")) == 5
+        collect_until_complete(job)
+        assert len(read_rows(job, "labels")) == 5
 
 
-def collector(begun: ExistingJob) -> Collector:
-    return Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop)
+def make_collector(existing: ExistingJob) -> Collector:
+    return Collector(
+        existing.job, existing.client, existing.ledger, existing.folder, existing.source_type, existing.stop
+    )
 
 
-def test_a_process_that_may_not_write_answers_writes_no_watermark(tmp_path: Path) -> None:
+def test_process_without_the_collector_lease_writes_no_watermark(tmp_path: Path) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url, 5)
+        job = create_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
         with closing(ExistingJob(job)) as begun, closing(ExistingJob(job)) as other:
             lease = Lease(begun.folder, COLLECTORS, exclusive=True, request_timeout=1)
             assert lease.try_acquire() is None
-            collector(other).collect()
+            make_collector(other).collect()
             lease.release()
         assert not (tmp_path / "out" / "_ledger" / "watermark.json").exists()
 
 
-def test_windows_are_where_tasks_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_cover_the_pending_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(created_windows, "MARGIN_MS", 1000)
     folder = LocalFolder(str(tmp_path))
     ledger, outcomes = Ledger(folder, pa.struct([("id", pa.string())])), OutcomeIndex(folder)
     ledger.record([submission(number, NOON + timedelta(seconds=number)) for number in range(1000)])
-    assert between(ledger, outcomes) == [(0, 999)]
-    came_back(outcomes, range(10))
-    assert between(ledger, outcomes) == [(10, 999)]
-    came_back(outcomes, range(11, 990))
-    assert between(ledger, outcomes) == [(990, 999), (10, 10)]
-    came_back(outcomes, range(991, 1000))
-    assert between(ledger, outcomes) == [(990, 990), (10, 10)]
+    assert window_bounds(ledger, outcomes) == [(0, 999)]
+    mark_labeled(outcomes, range(10))
+    assert window_bounds(ledger, outcomes) == [(10, 999)]
+    mark_labeled(outcomes, range(11, 990))
+    assert window_bounds(ledger, outcomes) == [(990, 999), (10, 10)]
+    mark_labeled(outcomes, range(991, 1000))
+    assert window_bounds(ledger, outcomes) == [(990, 990), (10, 10)]
     ledger.record([submission(1001, None)])  # the server did not say when
     assert created_windows.pending_windows(ledger, outcomes) == [{}]
-    came_back(outcomes, [10, 990, 1001])
+    mark_labeled(outcomes, [10, 990, 1001])
     assert created_windows.pending_windows(ledger, outcomes) == []
 
 
-def test_few_tasks_between_two_that_are_waited_for_make_no_window_of_their_own(tmp_path: Path) -> None:
+def test_small_gaps_between_pending_tasks_do_not_split_a_window(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     ledger, outcomes = Ledger(folder, pa.struct([("id", pa.string())])), OutcomeIndex(folder)
     ledger.record([submission(number, NOON + timedelta(seconds=number)) for number in range(200)])
-    came_back(outcomes, range(5, 195))
+    mark_labeled(outcomes, range(5, 195))
     assert len(created_windows.pending_windows(ledger, outcomes)) == 1
 
 
@@ -250,12 +254,12 @@ def submission(number: int, created_at: datetime | None) -> Submission:
     return Submission(f"r{number}", number + 1, f"t{number}", None, "f", 0, 0, created_at, [], {"id": f"r{number}"})
 
 
-def came_back(outcomes: OutcomeIndex, numbers: Iterable[int]) -> None:
+def mark_labeled(outcomes: OutcomeIndex, numbers: Iterable[int]) -> None:
     task_ids = [f"t{number}" for number in numbers]
     outcomes.record("labels/part.parquet", task_ids, [Outcome.LABELED] * len(task_ids), [1] * len(task_ids))
 
 
-def between(ledger: Ledger, outcomes: OutcomeIndex) -> list[tuple[float, float]]:
+def window_bounds(ledger: Ledger, outcomes: OutcomeIndex) -> list[tuple[float, float]]:
     """The ends of the windows in seconds after noon, without the second of margin on either side."""
     found = []
     for filters in created_windows.pending_windows(ledger, outcomes):

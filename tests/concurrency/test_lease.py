@@ -33,21 +33,21 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "HEARTBEAT_INTERVAL", 0.05)
     monkeypatch.setattr(leases, "HEARTBEAT_TIMEOUT", 0.4)
 
 
-def exclusive(folder: Folder) -> Lease:
+def exclusive_lease(folder: Folder) -> Lease:
     return Lease(folder, RUNS, exclusive=True, request_timeout=20)
 
 
-def shared(folder: Folder) -> Lease:
+def shared_lease(folder: Folder) -> Lease:
     return Lease(folder, RUNS, exclusive=False, request_timeout=20)
 
 
-def test_one_at_a_time_and_the_next_when_it_is_given_back(folder: Folder) -> None:
-    first, second = exclusive(folder), exclusive(folder)
+def test_exclusive_lease_is_acquired_once_and_again_after_release(folder: Folder) -> None:
+    first, second = exclusive_lease(folder), exclusive_lease(folder)
     assert first.try_acquire() is None
     rival = second.try_acquire()
     assert rival is not None
@@ -58,8 +58,8 @@ def test_one_at_a_time_and_the_next_when_it_is_given_back(folder: Folder) -> Non
     assert folder.list(RUNS) == []
 
 
-def test_those_who_can_share_do_and_keep_an_exclusive_one_out(folder: Folder) -> None:
-    first, second, alone = shared(folder), shared(folder), exclusive(folder)
+def test_shared_leases_coexist_and_block_an_exclusive_one(folder: Folder) -> None:
+    first, second, alone = shared_lease(folder), shared_lease(folder), exclusive_lease(folder)
     assert first.try_acquire() is None
     assert second.try_acquire() is None
     assert alone.try_acquire() is not None
@@ -71,21 +71,21 @@ def test_those_who_can_share_do_and_keep_an_exclusive_one_out(folder: Folder) ->
     alone.release()
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_living_holder_is_named_and_a_second_run_refused(folder: Folder) -> None:
-    first = exclusive(folder)
+@pytest.mark.usefixtures("fast_heartbeat")
+def test_second_run_is_refused_and_the_lease_holder_is_named(folder: Folder) -> None:
+    first = exclusive_lease(folder)
     first.try_acquire()
     with pytest.raises(RunAborted, match=rf"another run of this job is at work \(process {os.getpid()} on "):
-        exclusive(folder).acquire(time.sleep)
+        exclusive_lease(folder).acquire(time.sleep)
     first.release()
 
 
-def test_of_many_that_come_at_once_never_two_have_it(tmp_path: Path) -> None:
+def test_concurrent_acquisition_has_at_most_one_lease_holder(tmp_path: Path) -> None:
     folder, holding, most, had = LocalFolder(str(tmp_path)), [0], [0], [0]
     lock = threading.Lock()
 
     def contend(_: int) -> None:
-        lease = exclusive(folder)
+        lease = exclusive_lease(folder)
         for _ in range(15):
             if lease.try_acquire() is None:
                 with lock:
@@ -104,12 +104,12 @@ def test_of_many_that_come_at_once_never_two_have_it(tmp_path: Path) -> None:
     assert had[0] > 1
 
 
-HOLD = """
+HOLD_SCRIPT = """
 import sys, time
 from labelflow.concurrency.lease import RUNS, Lease
 from labelflow.storage.folder import open_folder
-lease = Lease(open_folder(sys.argv[1]), RUNS, exclusive=True, longest_answer=20)
-assert lease.try_take() is None
+lease = Lease(open_folder(sys.argv[1]), RUNS, exclusive=True, request_timeout=20)
+assert lease.try_acquire() is None
 print("taken", flush=True)
 time.sleep(60)
 """
@@ -117,7 +117,9 @@ time.sleep(60)
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD_SCRIPT, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout
     assert process.stdout.readline() == "taken\n"
     yield process
@@ -126,9 +128,11 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.stdout.close()
 
 
-def test_a_killed_holders_lease_is_free_at_once_on_its_machine(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_lease_of_a_killed_holder_is_free_immediately_on_its_machine(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
     folder = LocalFolder(str(tmp_path))
-    lease = exclusive(folder)
+    lease = exclusive_lease(folder)
     assert lease.try_acquire() is not None
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -139,10 +143,10 @@ def test_a_killed_holders_lease_is_free_at_once_on_its_machine(tmp_path: Path, h
     lease.release()
 
 
-def test_a_holder_elsewhere_that_stands_still_loses_it(folder: Folder) -> None:
+def test_stale_lease_holder_on_another_machine_loses_the_lease(folder: Folder) -> None:
     elsewhere = LeaseRecord(exclusive=True, machine="another", pid=1, timeout=0.3)
     folder.write(f"{RUNS}{elsewhere.id}.json", elsewhere.model_dump_json().encode())
-    lease = exclusive(folder)
+    lease = exclusive_lease(folder)
     begun = time.monotonic()
     lease.acquire(time.sleep)
     assert time.monotonic() - begun >= 0.3
@@ -152,9 +156,9 @@ def test_a_holder_elsewhere_that_stands_still_loses_it(folder: Folder) -> None:
     lease.release()
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_holder_that_was_taken_for_dead_stops(folder: Folder) -> None:
-    lease = exclusive(folder)
+@pytest.mark.usefixtures("fast_heartbeat")
+def test_lease_holder_presumed_dead_stops(folder: Folder) -> None:
+    lease = exclusive_lease(folder)
     lease.try_acquire()
     lease.check()
     [file] = folder.list(RUNS)
@@ -166,9 +170,9 @@ def test_a_holder_that_was_taken_for_dead_stops(folder: Folder) -> None:
     lease.release()
 
 
-@pytest.mark.usefixtures("hurried")
-def test_a_holder_whose_store_is_gone_stops_in_time(tmp_path: Path) -> None:
-    lease = exclusive(LocalFolder(str(tmp_path / "out")))
+@pytest.mark.usefixtures("fast_heartbeat")
+def test_lease_holder_with_unavailable_storage_stops_in_time(tmp_path: Path) -> None:
+    lease = exclusive_lease(LocalFolder(str(tmp_path / "out")))
     lease.try_acquire()
     time.sleep(0.6)
     lease.check()
@@ -182,16 +186,16 @@ def test_a_holder_whose_store_is_gone_stops_in_time(tmp_path: Path) -> None:
     lease.release()
 
 
-def test_a_mark_says_since_when_something_is_unsettled_and_marks_do_not_pile_up(folder: Folder) -> None:
+def test_kept_lease_record_keeps_its_start_time_and_does_not_accumulate(folder: Folder) -> None:
     since = []
     for _ in range(3):
-        lease = exclusive(folder)
+        lease = exclusive_lease(folder)
         lease.acquire(time.sleep)
         lease.release(keep_record=True)
         [mark] = folder.list(RUNS)
         since.append(LeaseRecord.model_validate_json(folder.read(mark.name) or b"").since)
     assert len(set(since)) == 1
-    lease = shared(folder)
+    lease = shared_lease(folder)
     lease.acquire(time.sleep)
     assert [left.exclusive for left in lease.abandoned] == [True]
     lease.clear_abandoned()
@@ -199,26 +203,26 @@ def test_a_mark_says_since_when_something_is_unsettled_and_marks_do_not_pile_up(
     assert folder.list(RUNS) == []
 
 
-def test_a_damaged_file_is_named(folder: Folder) -> None:
+def test_corrupt_lease_file_is_named(folder: Folder) -> None:
     folder.write(RUNS + "x.json", b"{")
     with pytest.raises(RunAborted, match=r"runs/x\.json is damaged"):
-        exclusive(folder).try_acquire()
+        exclusive_lease(folder).try_acquire()
 
 
 @pytest.fixture
-def looking_often(monkeypatch: pytest.MonkeyPatch, hurried: None) -> None:
+def frequent_lease_checks(monkeypatch: pytest.MonkeyPatch, fast_heartbeat: None) -> None:
     monkeypatch.setattr(leases, "WATCH_INTERVAL", 0.0)
 
 
-def check_for(tenant: LeaseWatcher, seconds: float) -> None:
+def check_repeatedly(watcher: LeaseWatcher, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        tenant.check()
+        watcher.check()
 
 
-@pytest.mark.usefixtures("looking_often")
-def test_a_tenant_works_as_long_as_the_lease_is_held(folder: Folder) -> None:
-    holder = exclusive(folder)
+@pytest.mark.usefixtures("frequent_lease_checks")
+def test_lease_watcher_continues_while_the_lease_is_held(folder: Folder) -> None:
+    holder = exclusive_lease(folder)
     holder.try_acquire()
     tenant = LeaseWatcher(folder, holder.file)
     tenant.check()
@@ -227,8 +231,8 @@ def test_a_tenant_works_as_long_as_the_lease_is_held(folder: Folder) -> None:
         tenant.check()
 
 
-@pytest.mark.usefixtures("looking_often")
-def test_a_tenant_stops_when_the_run_does(folder: Folder) -> None:
+@pytest.mark.usefixtures("frequent_lease_checks")
+def test_lease_watcher_stops_when_the_run_stops(folder: Folder) -> None:
     stop = StopToken()
     holder = Lease(folder, RUNS, exclusive=False, request_timeout=20, stop=stop)
     holder.try_acquire()
@@ -236,12 +240,12 @@ def test_a_tenant_stops_when_the_run_does(folder: Folder) -> None:
     tenant.check()
     stop.set()
     with pytest.raises(Cancelled):
-        check_for(tenant, seconds=10)
+        check_repeatedly(tenant, seconds=10)
     holder.release(keep_record=True)
 
 
-@pytest.mark.usefixtures("looking_often")
-def test_a_tenant_stops_when_the_heart_of_the_run_stands_still(folder: Folder) -> None:
+@pytest.mark.usefixtures("frequent_lease_checks")
+def test_lease_watcher_stops_when_the_heartbeat_is_stale(folder: Folder) -> None:
     silent = LeaseRecord(exclusive=True, timeout=60, has_workers=True)
     folder.write(f"{RUNS}{silent.id}.json", silent.model_dump_json().encode())
     tenant = LeaseWatcher(folder, f"{RUNS}{silent.id}.json")
@@ -251,7 +255,7 @@ def test_a_tenant_stops_when_the_heart_of_the_run_stands_still(folder: Folder) -
         tenant.check()
 
 
-def test_a_run_that_is_spread_is_not_gone_with_its_process() -> None:
+def test_run_with_workers_is_not_dead_when_its_process_is() -> None:
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     gone = LeaseRecord(exclusive=True, timeout=60, pid=int(ended.stdout))
     assert gone.is_dead()

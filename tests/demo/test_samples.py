@@ -19,17 +19,17 @@ from demo.samples import DATA_SETS, BadRow, make_samples, speech, write_manifest
 from demo.samples import calls as calls_module
 from demo.samples.messages import CATEGORIES, good_messages
 from demo.samples.streets import PAGE_NAME
-from labelflow.media import measure
+from labelflow.media import probe_file
 
-S3 = "s3://demo/samples"
-HTTP = "http://127.0.0.1:9000/samples"
+S3_URI = "s3://demo/samples"
+HTTP_URL = "http://127.0.0.1:9000/samples"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples")
     make_samples(folder)
-    write_manifests(folder, S3, HTTP)
+    write_manifests(folder, S3_URI, HTTP_URL)
     return folder
 
 
@@ -47,24 +47,24 @@ def messages(folder: Path) -> list[dict[str, Any]]:
     return pq.read_table(folder / "manifests" / "messages.parquet").to_pylist()
 
 
-def without(rows: list[Any], bad: tuple[BadRow, ...]) -> list[Any]:
+def good_rows(rows: list[Any], bad: tuple[BadRow, ...]) -> list[Any]:
     places = {row.index for row in bad}
     return [row for index, row in enumerate(rows) if index not in places]
 
 
-def all_bytes(folder: Path) -> dict[str, bytes]:
+def file_contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_two_makes_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+def test_samples_are_reproducible(folder: Path, tmp_path: Path) -> None:
     make_samples(tmp_path)
-    write_manifests(tmp_path, S3 + "/", HTTP + "/")
+    write_manifests(tmp_path, S3_URI + "/", HTTP_URL + "/")
 
-    assert all_bytes(tmp_path) == all_bytes(folder)
+    assert file_contents(tmp_path) == file_contents(folder)
 
 
-def test_what_is_complete_stays_and_what_is_not_is_made_again(folder: Path, tmp_path: Path) -> None:
-    kept = {name: content for name, content in all_bytes(folder).items() if name != "calls/000003.wav"}
+def test_complete_data_sets_stay_and_incomplete_ones_are_rebuilt(folder: Path, tmp_path: Path) -> None:
+    kept = {name: content for name, content in file_contents(folder).items() if name != "calls/000003.wav"}
     for name, content in kept.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -73,14 +73,14 @@ def test_what_is_complete_stays_and_what_is_not_is_made_again(folder: Path, tmp_
     make_samples(tmp_path)
 
     assert (tmp_path / "streets" / "000000.jpg").stat().st_mtime_ns == drawn_at
-    assert all_bytes(tmp_path) == all_bytes(folder)
+    assert file_contents(tmp_path) == file_contents(folder)
 
 
-def test_nothing_half_made_is_left_behind(folder: Path) -> None:
+def test_no_temporary_files_are_left_behind(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["calls", "manifests", "streets"]
 
 
-def test_the_folders_hold_what_the_manifests_name(folder: Path) -> None:
+def test_folders_hold_the_files_named_in_the_manifests(folder: Path) -> None:
     pictures = {Path(row["image_uri"]).name for row in streets(folder)} - {"000065.jpg", "000066.jpg"}
     recordings = {Path(row["recording"]).name for row in calls(folder)} - {"000017.wav"}
 
@@ -89,20 +89,20 @@ def test_the_folders_hold_what_the_manifests_name(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("read", "name"), [(streets, "streets"), (calls, "calls"), (messages, "messages")])
-def test_every_manifest_has_the_rows_that_it_says(folder: Path, read: Any, name: str) -> None:
+def test_every_manifest_has_its_declared_rows(folder: Path, read: Any, name: str) -> None:
     rows = read(folder)
     bad = DATA_SETS[name].bad_rows
     key = next(iter(rows[0]))
 
     assert len(rows) == DATA_SETS[name].rows
     assert [rows[row.index][key] for row in bad] == [row.row_id for row in bad]
-    ids = [row[key] for row in without(rows, bad)]
+    ids = [row[key] for row in good_rows(rows, bad)]
     assert None not in ids
     assert len(set(ids)) == len(ids) == len(rows) - len(bad)
 
 
-def test_every_picture_opens_and_no_two_are_the_same(folder: Path) -> None:
-    rows = without(streets(folder), DATA_SETS["streets"].bad_rows)
+def test_every_image_opens_and_is_unique(folder: Path) -> None:
+    rows = good_rows(streets(folder), DATA_SETS["streets"].bad_rows)
     paths = [folder / "streets" / Path(row["image_uri"]).name for row in rows]
     for path in paths:
         with Image.open(path) as image:
@@ -114,41 +114,41 @@ def test_every_picture_opens_and_no_two_are_the_same(folder: Path) -> None:
 
 
 def test_street_rows_are_typed_and_reachable_by_s3_and_http(folder: Path) -> None:
-    rows = without(streets(folder), DATA_SETS["streets"].bad_rows)
+    rows = good_rows(streets(folder), DATA_SETS["streets"].bad_rows)
 
     assert all(set(row) == {"image_id", "image_uri", "camera", "captured_at", "lane_count"} for row in rows)
     assert {row["lane_count"] for row in rows} == {2, 3, 4}
     assert all(row["captured_at"].endswith("Z") for row in rows)
     schemes = Counter(row["image_uri"].removesuffix(Path(row["image_uri"]).name) for row in rows)
-    assert schemes == {f"{S3}/streets/": 56, f"{HTTP}/streets/": 8}
+    assert schemes == {f"{S3_URI}/streets/": 56, f"{HTTP_URL}/streets/": 8}
 
 
-def test_without_an_http_address_every_good_picture_is_in_s3(tmp_path: Path) -> None:
-    write_manifests(tmp_path, S3)
+def test_without_an_http_url_every_good_image_is_in_s3(tmp_path: Path) -> None:
+    write_manifests(tmp_path, S3_URI)
 
-    rows = without(streets(tmp_path), DATA_SETS["streets"].bad_rows)
-    assert all(row["image_uri"].startswith(f"{S3}/streets/") for row in rows)
+    rows = good_rows(streets(tmp_path), DATA_SETS["streets"].bad_rows)
+    assert all(row["image_uri"].startswith(f"{S3_URI}/streets/") for row in rows)
 
 
-def test_the_bad_street_rows_are_wrong_as_listed(folder: Path) -> None:
+def test_bad_street_rows_are_invalid_as_listed(folder: Path) -> None:
     rows = streets(folder)
     missing, ftp, page, twice, no_id = (rows[row.index] for row in DATA_SETS["streets"].bad_rows)
 
     assert not (folder / "streets" / Path(missing["image_uri"]).name).exists()
     assert ftp["image_uri"].startswith("ftp://media.example.com/")
-    assert page["image_uri"] == f"{S3}/streets/{PAGE_NAME}"
+    assert page["image_uri"] == f"{S3_URI}/streets/{PAGE_NAME}"
     with (folder / "streets" / PAGE_NAME).open("rb") as file:
-        assert measure(file, "image/jpeg").kind == "website"
+        assert probe_file(file, "image/jpeg").kind == "website"
     assert [row["image_id"] for row in rows].count(twice["image_id"]) == 2
     assert no_id["image_id"] is None
 
 
 def test_every_good_recording_is_a_few_seconds_of_speech(folder: Path) -> None:
-    rows = without(calls(folder), DATA_SETS["calls"].bad_rows)
+    rows = good_rows(calls(folder), DATA_SETS["calls"].bad_rows)
     paths = [folder / "calls" / Path(row["recording"]).name for row in rows]
     for path in paths:
         with path.open("rb") as file:
-            media = measure(file)
+            media = probe_file(file)
         assert media.kind == "audio"
         assert media.seconds is not None
         assert 2 <= media.seconds <= 6
@@ -159,14 +159,14 @@ def test_every_good_recording_is_a_few_seconds_of_speech(folder: Path) -> None:
     assert len({path.read_bytes() for path in paths}) == len(paths)
 
 
-def test_the_bad_calls_are_wrong_as_listed(folder: Path) -> None:
+def test_bad_calls_are_invalid_as_listed(folder: Path) -> None:
     rows = calls(folder)
     on_hold, missing, empty = (
         folder / "calls" / Path(rows[row.index]["recording"]).name for row in DATA_SETS["calls"].bad_rows
     )
 
     with on_hold.open("rb") as file:
-        assert measure(file).seconds == pytest.approx(31 * 60)
+        assert probe_file(file).seconds == pytest.approx(31 * 60)
     assert on_hold.stat().st_size <= 8_000_000
     assert not missing.exists()
     assert empty.stat().st_size == 0
@@ -180,8 +180,8 @@ def test_messages_are_typed(folder: Path) -> None:
     assert pa.types.is_dictionary(schema.field("channel").type)
 
 
-def test_good_messages_say_something_and_no_two_say_the_same(folder: Path) -> None:
-    texts = [row["text"] for row in without(messages(folder), DATA_SETS["messages"].bad_rows)]
+def test_good_messages_are_nonempty_and_unique(folder: Path) -> None:
+    texts = [row["text"] for row in good_rows(messages(folder), DATA_SETS["messages"].bad_rows)]
 
     assert len(texts) >= 210
     assert all(text.strip() == text and len(text) > 15 for text in texts)
@@ -189,14 +189,14 @@ def test_good_messages_say_something_and_no_two_say_the_same(folder: Path) -> No
     assert len(set(texts)) == len(texts)
 
 
-def test_messages_are_about_all_five_things_alike() -> None:
+def test_messages_cover_all_five_categories_equally() -> None:
     about = Counter(message.category for message in good_messages())
 
     assert set(about) == set(CATEGORIES) == {"delivery", "refund", "product question", "praise", "other"}
     assert min(about.values()) == max(about.values())
 
 
-def test_the_bad_messages_are_wrong_as_listed(folder: Path) -> None:
+def test_bad_messages_are_invalid_as_listed(folder: Path) -> None:
     rows = messages(folder)
     empty, white_space, null, twice = (rows[row.index] for row in DATA_SETS["messages"].bad_rows)
 
@@ -208,7 +208,7 @@ def test_the_bad_messages_are_wrong_as_listed(folder: Path) -> None:
     assert len(set(same_id)) == 2
 
 
-def test_without_the_speech_library_there_is_one_clear_message() -> None:
+def test_missing_speech_library_gives_one_clear_message() -> None:
     command = [sys.executable, "-S", "-P", speech.__file__]  # -S: no installed packages
     done = subprocess.run(command, input="[]", capture_output=True, text=True, timeout=30, check=False)
 
@@ -217,15 +217,15 @@ def test_without_the_speech_library_there_is_one_clear_message() -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_line_that_cannot_be_spoken_is_an_error_with_the_message(tmp_path: Path) -> None:
-    line = speech.Line(str(tmp_path / "x.wav"), "no-such-voice", 160, 50, "Hello.")
+def test_unspeakable_line_is_an_error_with_the_message(tmp_path: Path) -> None:
+    line = speech.SpokenLine(str(tmp_path / "x.wav"), "no-such-voice", 160, 50, "Hello.")
 
     with pytest.raises(speech.SpeechUnavailable, match="no voice no-such-voice"):
         speech.speak([line])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_recordings_are_numbered_as_their_rows(folder: Path) -> None:
+def test_recordings_are_numbered_like_their_rows(folder: Path) -> None:
     for row in calls(folder):
-        assert row["recording"] == f"{S3}/calls/{row['call_id'].removeprefix('call-')}.wav"
+        assert row["recording"] == f"{S3_URI}/calls/{row['call_id'].removeprefix('call-')}.wav"
         assert row["agent"] in calls_module.AGENTS

@@ -13,7 +13,7 @@ from labelflow.jobs.config import load_job, read_key
 from labelflow.jobs.job import Job
 from tests.support.jobs import make_job, write_config
 
-BAD: list[tuple[dict[str, Any], list[str]]] = [
+INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
     ({"nmae": "x"}, ["nmae", "is not a known key", "did you mean `name`?"]),
     ({"submit__concurency": 3}, ["submit.concurency", "did you mean `concurrency`?"]),
     ({"name": ...}, ["name", "is required"]),
@@ -58,8 +58,8 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "words"), BAD, ids=lambda value: str(value)[:40])
-def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
+@pytest.mark.parametrize(("change", "words"), INVALID_CONFIGS, ids=lambda value: str(value)[:40])
+def test_config_error_is_named(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
     path = write_config(tmp_path, **change)
     with pytest.raises(UsageError) as caught:
         load_job(str(path))
@@ -68,7 +68,7 @@ def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], words: list[
     assert "live_abc" not in str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_config_errors_are_reported_at_once(tmp_path: Path) -> None:
     path = write_config(tmp_path, nmae="x", submit__concurrency=0)
     with pytest.raises(UsageError) as caught:
         load_job(str(path))
@@ -90,24 +90,24 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         (b"[" * 3000, "is no valid YAML"),
     ],
 )
-def test_a_file_that_is_no_config(tmp_path: Path, content: bytes, words: str) -> None:
+def test_file_that_is_not_a_valid_config(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "job.yaml"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=words):
         load_job(str(path))
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         load_job(str(tmp_path / "none.yaml"))
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*.yaml")), ids=str)
-def test_the_configs_that_come_along_are_good(path: Path) -> None:
+def test_shipped_configs_are_valid(path: Path) -> None:
     assert load_job(str(path)).name == path.stem
 
 
-def test_units(tmp_path: Path) -> None:
+def test_unit_suffixes(tmp_path: Path) -> None:
     job = make_job(
         tmp_path, submit__rate="600/m", collect__poll_interval="1.5h", attachments__presign="1d", max_unlabeled="5%"
     )
@@ -118,13 +118,13 @@ def test_units(tmp_path: Path) -> None:
     assert make_job(tmp_path, max_unlabeled="29%").allowed_unlabeled(100) == 29
 
 
-def test_a_job_survives_json(tmp_path: Path) -> None:
+def test_job_round_trips_through_json(tmp_path: Path) -> None:
     """Prefect stores the parameters of a run as JSON."""
     job = make_job(tmp_path, submit__rate="50/s", max_unlabeled=7, collect__poll_interval="45s")
     assert Job.model_validate_json(job.model_dump_json()) == job
 
 
-def test_the_smaller_cap_holds(tmp_path: Path) -> None:
+def test_smaller_of_max_tasks_and_max_cost_applies(tmp_path: Path) -> None:
     assert make_job(tmp_path).submit.cap() is None
     assert make_job(tmp_path, submit__max_tasks=5).submit.cap() == 5
     prices = {"submit__price_per_task": 0.1, "submit__max_cost": 0.3}
@@ -132,7 +132,7 @@ def test_the_smaller_cap_holds(tmp_path: Path) -> None:
     assert make_job(tmp_path, submit__max_tasks=2, **prices).submit.cap() == 2
 
 
-def test_the_command_line_and_the_environment_override(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_line_and_environment_override_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_URL", "http://127.0.0.1:1/v1")
     job = load_job(str(write_config(tmp_path)), manifest="other.csv", output="s3://b/p")
     assert (job.manifest.uri, job.output, job.scale.url) == ("other.csv", "s3://b/p", "http://127.0.0.1:1/v1")
@@ -148,7 +148,7 @@ def test_the_command_line_and_the_environment_override(tmp_path: Path, monkeypat
         ("test_a b", "test", "is no API key"),
     ],
 )
-def test_a_key_for_the_other_mode_is_refused(
+def test_key_for_the_other_mode_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str | None, mode: str, words: str
 ) -> None:
     monkeypatch.delenv("SCALE_API_KEY", raising=False)

@@ -25,7 +25,7 @@ ROW = {"a": [1, 2], "b": "x", "n": 7, "none": None, "two words": "y"}
         ("", "", ()),
     ],
 )
-def test_it_is_filled_in(template: Any, filled: Any, columns: tuple[str, ...]) -> None:
+def test_template_is_filled_in(template: Any, filled: Any, columns: tuple[str, ...]) -> None:
     compiled = compile_template(template)
     assert compiled.fill(ROW) == filled
     assert compiled.columns == columns
@@ -34,7 +34,7 @@ def test_it_is_filled_in(template: Any, filled: Any, columns: tuple[str, ...]) -
 @pytest.mark.parametrize(
     ("template", "reason"), [("{c}", "is missing"), ("x{c}", "is missing"), ("x{none}", "is null")]
 )
-def test_what_a_row_lacks_is_named(template: str, reason: str) -> None:
+def test_missing_column_is_named(template: str, reason: str) -> None:
     with pytest.raises(TemplateError, match=reason) as caught:
         compile_template(template).fill(ROW)
     assert caught.value.problem.field in ("c", "none")

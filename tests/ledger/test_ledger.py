@@ -42,14 +42,14 @@ def submission(number: int, generation: int = 0) -> Submission:
     )
 
 
-def test_submissions_come_in_the_order_in_which_they_were_asked_for(ledger: Ledger) -> None:
+def test_submissions_are_returned_in_the_requested_order(ledger: Ledger) -> None:
     wanted = np.random.default_rng(7).permutation(PARTS * PART_ROWS)[:13]
     found = ledger.submissions(ledger.find([f"t{number}-0" for number in wanted]))
     assert found["row_id"].to_pylist() == [f"r{number}" for number in wanted]
     assert found["attachments"].to_pylist() == [[f"a{number}"] for number in wanted]
 
 
-def test_tasks_of_others_and_superseded_ones_are_not_found(ledger: Ledger) -> None:
+def test_foreign_and_superseded_tasks_are_not_found(ledger: Ledger) -> None:
     ledger.record([submission(6, generation=1)])
     assert ledger.superseded() == ["t6-0"]
     places = ledger.find(["t5-0", "t6-0", "elsewhere", "t6-1"])

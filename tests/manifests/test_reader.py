@@ -62,7 +62,7 @@ BAD_ROWS: list[tuple[str, bytes, int, str]] = [
 
 
 @pytest.mark.parametrize(("name", "content", "number", "reason"), BAD_ROWS)
-def test_a_bad_row_costs_itself_only(tmp_path: Path, name: str, content: bytes, number: int, reason: str) -> None:
+def test_invalid_row_is_rejected_alone(tmp_path: Path, name: str, content: bytes, number: int, reason: str) -> None:
     rows = list(open_manifest(write(tmp_path / name, content)).rows)
     assert [row.number for row in rows] == [1, 2, 3]
     bad = [row for row in rows if row.problem]
@@ -89,21 +89,21 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
 
 
 @pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES)
-def test_a_bad_file_is_named_and_why(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+def test_invalid_file_is_named_with_the_reason(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     uri = write(tmp_path / name, content)
     with pytest.raises(UsageError, match=reason) as caught:
         open_manifest(uri)
     assert str(caught.value).startswith(uri)
 
 
-def test_a_parquet_text_that_is_no_utf8_costs_its_row_only(tmp_path: Path) -> None:
+def test_parquet_string_that_is_not_utf8_rejects_only_its_row(tmp_path: Path) -> None:
     texts = pa.array([b"good", b"\xff", b"fine"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"id": texts}), tmp_path / "m.parquet")
     rows = list(open_manifest(str(tmp_path / "m.parquet")).rows)
     assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
 
 
-def test_a_parquet_file_with_a_damaged_name_of_a_column(tmp_path: Path) -> None:
+def test_parquet_file_with_a_corrupt_column_name(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"column": [1]}), path, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"column", b"c\xfflumn"))
@@ -111,19 +111,19 @@ def test_a_parquet_file_with_a_damaged_name_of_a_column(tmp_path: Path) -> None:
         open_manifest(str(path))
 
 
-def test_a_line_that_is_too_long_is_one_row(tmp_path: Path) -> None:
+def test_overlong_line_is_one_row(tmp_path: Path) -> None:
     long = b'{"id": 2, "text": "' + b"x" * (2 * MAX_LINE_BYTES) + b'"}'
     rows = list(open_manifest(write(tmp_path / "m.jsonl", b'{"id": 1}\n' + long + b'\n{"id": 3}\n')).rows)
     assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
 
 
-def test_a_parquet_file_with_a_column_twice(tmp_path: Path) -> None:
+def test_parquet_file_with_a_duplicate_column(tmp_path: Path) -> None:
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["id", "id"]), tmp_path / "m.parquet")
     with pytest.raises(UsageError, match="the column 'id' twice"):
         open_manifest(str(tmp_path / "m.parquet"))
 
 
-def test_a_truncated_parquet_file(tmp_path: Path) -> None:
+def test_truncated_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"id": list(range(1000))}), path)
     path.write_bytes(path.read_bytes()[:-100])
@@ -131,12 +131,12 @@ def test_a_truncated_parquet_file(tmp_path: Path) -> None:
         open_manifest(str(path))
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         open_manifest(str(tmp_path / "none.jsonl"))
 
 
-def test_a_long_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
+def test_large_file_is_read_lazily(tmp_path: Path) -> None:
     lines = "".join(json.dumps({"id": number}) + "\n" for number in range(5000))
     manifest = open_manifest(write(tmp_path / "m.jsonl", lines))
     assert [row.number for row in manifest.rows] == list(range(1, 5001))
@@ -156,6 +156,6 @@ def test_a_long_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
         ([2**63, 1], pa.string()),
     ],
 )
-def test_types_are_told_from_values(tmp_path: Path, values: list[Any], kind: pa.DataType) -> None:
+def test_types_are_inferred_from_values(tmp_path: Path, values: list[Any], kind: pa.DataType) -> None:
     lines = "".join(json.dumps({"v": value}) + "\n" for value in values)
     assert open_manifest(write(tmp_path / "m.jsonl", lines)).schema.field("v").type == kind

@@ -24,7 +24,7 @@ def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_cancel")
 
 
-def submitted(tmp_path: Path, url: str, **changes: Any) -> Job:
+def submit_job(tmp_path: Path, url: str, **changes: Any) -> Job:
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(30)]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     job = make_job(tmp_path, scale={"url": url, "mode": "live"}, max_unlabeled="100%", **changes)
@@ -32,48 +32,48 @@ def submitted(tmp_path: Path, url: str, **changes: Any) -> Job:
     return job
 
 
-def canceled(job: Job, row_ids: set[str] | None = None) -> Cancellation:
+def cancel_rows(job: Job, row_ids: set[str] | None = None) -> Cancellation:
     with closing(ExistingJob(job)) as begun:
         return cancel(begun, row_ids)
 
 
-@pytest.mark.parametrize("dialect", ["today", "2017"])
-def test_everything_pending_is_canceled_once(tmp_path: Path, dialect: str) -> None:
-    with running(dialect=dialect, turnaround=3600) as url:
-        job = submitted(tmp_path, url)
-        some = canceled(job, {"r3", "r7", "r99"})
+@pytest.mark.parametrize("api_version", ["current", "2017"])
+def test_everything_pending_is_canceled_once(tmp_path: Path, api_version: str) -> None:
+    with running(api=api_version, turnaround=3600) as url:
+        job = submit_job(tmp_path, url)
+        some = cancel_rows(job, {"r3", "r7", "r99"})
         assert (some.canceled, some.without_task) == (2, ["r99"])
-        everything = canceled(job)
+        everything = cancel_rows(job)
         assert (everything.canceled, everything.too_late, everything.not_found) == (30, [], [])
         with closing(ExistingJob(job)) as begun:
             seen = collect_job(begun)
         assert (seen.errors, seen.waiting, seen.is_complete) == (30, 0, True)
         assert seen.summary
         assert seen.summary.canceled == 30
-        assert canceled(job) == Cancellation(canceled=0, already_finished=30)
+        assert cancel_rows(job) == Cancellation(canceled=0, already_finished=30)
 
 
-@pytest.mark.parametrize("dialect", ["today", "2017"])
-def test_what_was_completed_meanwhile_is_too_late(tmp_path: Path, dialect: str) -> None:
-    with running(dialect=dialect, turnaround=0.2) as url:
-        job = submitted(tmp_path, url)
+@pytest.mark.parametrize("api_version", ["current", "2017"])
+def test_task_completed_meanwhile_is_not_canceled(tmp_path: Path, api_version: str) -> None:
+    with running(api=api_version, turnaround=0.2) as url:
+        job = submit_job(tmp_path, url)
         with closing(ExistingJob(job)) as begun:
             while collect_job(begun).waiting:
                 pass
         for part in (tmp_path / "out" / "labels").glob("*"):
             part.unlink()
-        result = canceled(job, {"r3", "r7"})
+        result = cancel_rows(job, {"r3", "r7"})
         assert (result.canceled, result.too_late) == (0, ["r3", "r7"])
 
 
-def test_trouble_on_the_way_is_not_taken_for_an_answer(tmp_path: Path) -> None:
+def test_network_failure_is_not_taken_for_a_cancel_response(tmp_path: Path) -> None:
     faults = "seed=4, 500-before=10%, 503-before=5%, 500-after=10%, dropped=10%, broken-json=5%"
-    with running(dialect="2017", turnaround=3600, faults=faults) as url:
-        job = submitted(tmp_path, url)
-        result = canceled(job)
+    with running(api="2017", turnaround=3600, faults=faults) as url:
+        job = submit_job(tmp_path, url)
+        result = cancel_rows(job)
         assert (result.canceled, result.too_late, result.not_found) == (30, [], [])
 
 
-def test_a_folder_that_holds_no_job_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_job_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no job; run label_dataset first"):
-        canceled(make_job(tmp_path, scale={"mode": "live"}))
+        cancel_rows(make_job(tmp_path, scale={"mode": "live"}))

@@ -22,12 +22,12 @@ from labelflow.storage import s3
 from labelflow.storage.folder import open_folder
 from tests.support.jobs import make_job
 from tests.support.run_job import label
-from tests.support.s3_servers import Bucket, Counter
+from tests.support.s3_servers import Bucket, S3RequestCounter
 
 ROWS = 60
 
 
-def the_job(folder: Path, url: str, name: str = "job", output: str | None = None) -> Job:
+def create_job(folder: Path, url: str, name: str = "job", output: str | None = None) -> Job:
     folder.mkdir(exist_ok=True)
     rows = [{"id": f"r{number}", "text": f"text {number}" if number else " "} for number in range(ROWS)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -35,29 +35,29 @@ def the_job(folder: Path, url: str, name: str = "job", output: str | None = None
     return make_job(folder, name=name, scale={"url": url, "mode": "live"}, max_unlabeled="100%", **changes)
 
 
-def look(job: Job) -> CollectionResult:
+def collect_once(job: Job) -> CollectionResult:
     with closing(ExistingJob(job)) as opened:
         return collect_job(opened)
 
 
-def until_through(job: Job) -> CollectionResult:
+def collect_until_complete(job: Job) -> CollectionResult:
     deadline = time.monotonic() + 20
-    while not (seen := look(job)).is_complete:
+    while not (seen := collect_once(job)).is_complete:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     return seen
 
 
-@pytest.mark.parametrize("dialect", ["today", "2017"])
-def test_a_job_is_finished_without_its_manifest_and_its_config(
-    tmp_path: Path, dialect: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("api_version", ["current", "2017"])
+def test_job_is_completed_without_its_manifest_and_config(
+    tmp_path: Path, api_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_visit")
-    with running(dialect=dialect, turnaround=1) as url:
-        submitted = label(the_job(tmp_path, url), wait=False)
+    with running(api=api_version, turnaround=1) as url:
+        submitted = label(create_job(tmp_path, url), wait=False)
         assert submitted.pending == ROWS - 1
         (tmp_path / "manifest.jsonl").unlink()
-        seen = until_through(find_single_job(str(tmp_path / "out")))
+        seen = collect_until_complete(find_single_job(str(tmp_path / "out")))
     assert seen.summary
     assert (seen.summary.rows, seen.summary.labeled, seen.summary.rejected) == (ROWS, ROWS - 1, 1)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == ROWS - 1
@@ -66,14 +66,14 @@ def test_a_job_is_finished_without_its_manifest_and_its_config(
     assert (written["pending"], written["labeled"]) == (0, ROWS - 1)
 
 
-def test_the_jobs_below_a_folder_are_found_on_disk_and_in_s3(
+def test_jobs_below_a_folder_are_found_on_disk_and_in_s3(
     tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_visit")
     with running(turnaround=1) as url:
         for root in (str(tmp_path / "out"), bucket.uri("labels")):
             for name in ("one", "two"):
-                label(the_job(tmp_path, url, name, f"{root}/{name}"), wait=False)
+                label(create_job(tmp_path, url, name, f"{root}/{name}"), wait=False)
             found = [one.require_job() for one in find_jobs(root)]
             assert [job.name for job in found] == ["one", "two"]
             assert [job.output for job in found] == [f"{root}/one", f"{root}/two"]
@@ -84,16 +84,16 @@ def test_the_jobs_below_a_folder_are_found_on_disk_and_in_s3(
     assert s3.list_folders(bucket.uri("labels/")) == ["one", "two"]
 
 
-def test_a_submission_that_broke_off_leaves_the_summary_to_the_next_run(
+def test_interrupted_submission_leaves_the_summary_to_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_visit")
     with running(turnaround=0.2) as url:
-        job = the_job(tmp_path, url)
+        job = create_job(tmp_path, url)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "manifest.json").unlink()
         deadline = time.monotonic() + 20
-        while (seen := look(job)).waiting:
+        while (seen := collect_once(job)).waiting:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         assert seen.summary is None
@@ -101,7 +101,7 @@ def test_a_submission_that_broke_off_leaves_the_summary_to_the_next_run(
         assert len(pd.read_parquet(tmp_path / "out" / "labels")) == ROWS - 1
 
 
-def test_a_job_reads_back_as_it_was_kept(tmp_path: Path) -> None:
+def test_saved_job_round_trips(tmp_path: Path) -> None:
     job = make_job(
         tmp_path, submit={"rate": "600/m", "max_tasks": 7}, collect={"poll_interval": "90s"}, max_unlabeled="3%"
     )
@@ -110,35 +110,35 @@ def test_a_job_reads_back_as_it_was_kept(tmp_path: Path) -> None:
     assert job_record.load_config(folder) == job
 
 
-def begun_job(folder: Path, root: str, name: str, **changes: Any) -> Job:
+def create_existing_job(folder: Path, root: str, name: str, **changes: Any) -> Job:
     """A job whose config is kept in its output, as a run does."""
     job = make_job(folder, name=name.rpartition("/")[2], output=f"{root}/{name}", **changes)
     job_record.save_config(open_folder(job.output), job)
     return job
 
 
-def test_jobs_are_found_at_any_depth_and_not_within_a_job(tmp_path: Path, bucket: Bucket) -> None:
+def test_jobs_are_found_at_any_depth_but_not_inside_a_job(tmp_path: Path, bucket: Bucket) -> None:
     for root in (str(tmp_path / "root"), bucket.uri("root")):
         for name in ("a", "team/b", "team/2026/11/c", "a/within", "1/2/3/4/too-deep/d/e"):
-            begun_job(tmp_path, root, name)
+            create_existing_job(tmp_path, root, name)
         assert [one.output for one in find_jobs(root)] == [
             f"{root}/{name}" for name in ("a", "team/b", "team/2026/11/c")
         ]
 
 
-def test_looking_for_jobs_costs_two_requests_a_folder_and_none_within_a_job(
-    tmp_path: Path, bucket: Bucket, s3_requests: Counter
+def test_job_discovery_costs_two_requests_per_folder_and_none_inside_a_job(
+    tmp_path: Path, bucket: Bucket, s3_requests: S3RequestCounter
 ) -> None:
-    begun_job(tmp_path, bucket.uri("root"), "team/job")
+    create_existing_job(tmp_path, bucket.uri("root"), "team/job")
     bucket.fill([f"root/team/job/labels/part-{number}.parquet" for number in range(1500)])
     before = s3_requests.count()
     assert len(list(find_jobs(bucket.uri("root")))) == 1
     assert s3_requests.count() - before == 5  # of root and team what it is and what it holds, of the job what it is
 
 
-def test_a_root_of_too_many_folders_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_with_too_many_folders_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(existing_job, "MAX_FOLDERS", 10)
-    begun_job(tmp_path, str(tmp_path / "root"), "job")
+    create_existing_job(tmp_path, str(tmp_path / "root"), "job")
     for number in range(12):
         (tmp_path / "root" / f"other-{number}").mkdir()
     job, rest = find_jobs(str(tmp_path / "root"))
@@ -147,10 +147,10 @@ def test_a_root_of_too_many_folders_is_not_looked_through(tmp_path: Path, monkey
         rest.require_job()
 
 
-def test_a_damaged_job_hides_no_other(tmp_path: Path) -> None:
+def test_corrupt_job_does_not_hide_others(tmp_path: Path) -> None:
     root = tmp_path / "root"
     for name in ("a", "b", "c"):
-        begun_job(tmp_path, str(root), name)
+        create_existing_job(tmp_path, str(root), name)
     (root / "b" / "_ledger" / "config.json").write_text("{")
     (root / "d" / "_ledger").mkdir(parents=True)
     (root / "d" / "_ledger" / "config.json").mkdir()

@@ -30,21 +30,21 @@ def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_closed")
 
 
-def the_job(folder: Path, url: str, rows: int = 5) -> Job:
+def create_job(folder: Path, url: str, rows: int = 5) -> Job:
     lines = [json.dumps({"id": f"r{number}", "text": f"text {number}"}) + "\n" for number in range(rows)]
     (folder / "manifest.jsonl").write_text("".join(lines))
     return make_job(folder, scale={"url": url, "mode": "live"})
 
 
-def look(job: Job) -> CollectionResult:
+def collect_once(job: Job) -> CollectionResult:
     with closing(ExistingJob(job)) as begun:
         return collect_job(begun)
 
 
-def ended(job: Job) -> Folder:
+def close_job(job: Job) -> Folder:
     """The folder of a job that was closed after a visit."""
     deadline = time.monotonic() + 20
-    while not (seen := look(job)).is_complete:
+    while not (seen := collect_once(job)).is_complete:
         assert time.monotonic() < deadline
     folder = open_folder(job.output)
     assert seen.summary
@@ -52,69 +52,69 @@ def ended(job: Job) -> Folder:
     return folder
 
 
-def is_left_alone(folder: Folder, at: datetime | None = None) -> bool:
+def is_skipped(folder: Folder, at: datetime | None = None) -> bool:
     found = completion.read_closed(folder)
     return found is not None and found.is_unchanged(completion.current_state_digest(folder), at or datetime.now(UTC))
 
 
-def test_a_closed_job_is_left_alone_until_tasks_are_recorded(tmp_path: Path) -> None:
+def test_closed_job_is_skipped_until_tasks_are_recorded(tmp_path: Path) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url)
+        job = create_job(tmp_path, url)
         label(job, wait=False)
-        folder = ended(job)
-        assert is_left_alone(folder)
+        folder = close_job(job)
+        assert is_skipped(folder)
         found = completion.read_closed(folder)
         assert found
         assert (found.rows, found.labeled, found.error) == (5, 5, 0)
         label(job, wait=False)  # there is nothing new in it
-        assert is_left_alone(folder)
-        label(the_job(tmp_path, url, rows=6), wait=False)
-        assert not is_left_alone(folder)
-        assert is_left_alone(ended(job))
+        assert is_skipped(folder)
+        label(create_job(tmp_path, url, rows=6), wait=False)
+        assert not is_skipped(folder)
+        assert is_skipped(close_job(job))
 
 
-def test_a_walk_through_the_manifest_that_found_something_else_opens_a_job(tmp_path: Path) -> None:
+def test_manifest_scan_with_different_totals_reopens_a_job(tmp_path: Path) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url)
+        job = create_job(tmp_path, url)
         label(job, wait=False)
-        folder = ended(job)
-        label(the_job(tmp_path, url, rows=4), wait=False)  # a row is gone
-        assert not is_left_alone(folder)
+        folder = close_job(job)
+        label(create_job(tmp_path, url, rows=4), wait=False)  # a row is gone
+        assert not is_skipped(folder)
 
 
-def test_callbacks_open_a_closed_job_but_for_those_that_nobody_knows(tmp_path: Path) -> None:
+def test_callbacks_reopen_a_closed_job_except_unmatched_ones(tmp_path: Path) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url)
+        job = create_job(tmp_path, url)
         label(job, wait=False)
-        folder = ended(job)
+        folder = close_job(job)
         task = {"task_id": "f" * 24, "type": "categorization", "status": "completed", "response": {"category": "a"}}
         append(folder, CALLBACKS, [parse_callback(json.dumps({"task": task}).encode()).to_line()])
-        assert not is_left_alone(folder)
-        assert is_left_alone(ended(job))
+        assert not is_skipped(folder)
+        assert is_skipped(close_job(job))
         assert len(folder.list(CALLBACKS)) == 1
 
 
-def test_what_is_recorded_while_a_visit_is_under_way_is_for_the_next_one(
+def test_rows_recorded_during_a_pass_are_left_for_the_next_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url)
+        job = create_job(tmp_path, url)
         label(job, wait=False)
-        while not (seen := look(job)).is_complete:
+        while not (seen := collect_once(job)).is_complete:
             pass
-        label(the_job(tmp_path, url, rows=6), wait=False)
+        label(create_job(tmp_path, url, rows=6), wait=False)
         assert seen.summary
         completion.close(open_folder(job.output), seen.summary, seen.state_digest)
-        assert not is_left_alone(open_folder(job.output))
+        assert not is_skipped(open_folder(job.output))
 
 
-def at(looked_after: timedelta) -> ClosedRecord:
+def closed_record(elapsed: timedelta) -> ClosedRecord:
     counts = dict.fromkeys(("rows", "labeled", "rejected", "error", "canceled"), 0)
-    return ClosedRecord(closed_at=NOON, checked_at=NOON + looked_after, state_digest="m", **counts)
+    return ClosedRecord(closed_at=NOON, checked_at=NOON + elapsed, state_digest="m", **counts)
 
 
 @pytest.mark.parametrize(
-    ("looked_after", "next_after"),
+    ("elapsed", "next_after"),
     [
         (timedelta(0), HOUR),
         (5 * HOUR, 6 * HOUR),
@@ -124,10 +124,10 @@ def at(looked_after: timedelta) -> ClosedRecord:
         (RECHECK_PERIOD + HOUR, None),
     ],
 )
-def test_a_closed_job_is_looked_at_ever_less_and_a_last_time_after_a_week(
-    looked_after: timedelta, next_after: timedelta | None
+def test_closed_job_is_rechecked_at_growing_intervals_and_last_after_a_week(
+    elapsed: timedelta, next_after: timedelta | None
 ) -> None:
-    job, second = at(looked_after), timedelta(seconds=1)
+    job, second = closed_record(elapsed), timedelta(seconds=1)
     if next_after is None:
         assert job.is_unchanged("m", NOON + timedelta(days=400))
     else:
@@ -135,20 +135,20 @@ def test_a_closed_job_is_looked_at_ever_less_and_a_last_time_after_a_week(
         assert not job.is_unchanged("m", NOON + next_after)
 
 
-def test_a_look_at_a_closed_job_is_noted_and_does_not_close_it_anew(tmp_path: Path) -> None:
+def test_recheck_of_a_closed_job_is_recorded_and_does_not_close_it_again(tmp_path: Path) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url)
+        job = create_job(tmp_path, url)
         label(job, wait=False)
-        folder = ended(job)
+        folder = close_job(job)
         first = completion.read_closed(folder)
-        second = completion.read_closed(ended(job))
+        second = completion.read_closed(close_job(job))
     assert first
     assert second
     assert second.closed_at == first.closed_at
     assert second.checked_at > first.checked_at
 
 
-def test_a_damaged_note_means_that_a_job_is_looked_after(tmp_path: Path) -> None:
+def test_corrupt_closed_record_means_the_job_is_collected(tmp_path: Path) -> None:
     folder = open_folder(str(tmp_path))
     folder.write(completion.FILE, b"{")
     assert completion.read_closed(folder) is None

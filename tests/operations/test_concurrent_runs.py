@@ -21,43 +21,43 @@ from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from tests.support.jobs import make_job
 from tests.support.run_job import label
-from tests.support.stale_leases import marks
+from tests.support.stale_leases import lease_files
 
 ROWS = 40
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "test_both")
     monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 0.05)
 
 
-def the_job(folder: Path, url: str, **changes: Any) -> Job:
+def create_job(folder: Path, url: str, **changes: Any) -> Job:
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(ROWS)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return make_job(folder, scale={"url": url}, collect={"poll_interval": "0.5s"}, **changes)
 
 
-def created(url: str) -> int:
+def created_rows(url: str) -> int:
     with ScaleClient("test_both", url) as client:
         return sum(1 for _ in client.list_tasks())
 
 
 @pytest.mark.parametrize(
-    ("dialect", "changes", "relabel"),
+    ("api_version", "changes", "relabel"),
     [
         ("2017", {}, None),
-        ("today", {"submit": {"max_tasks": 10}}, None),
-        ("today", {"submit": {"price_per_task": 1, "max_cost": 10}}, None),
-        ("today", {}, Relabel.CHANGED),
+        ("current", {"submit": {"max_tasks": 10}}, None),
+        ("current", {"submit": {"price_per_task": 1, "max_cost": 10}}, None),
+        ("current", {}, Relabel.CHANGED),
     ],
     ids=["2017", "max_tasks", "max_cost", "relabel"],
 )
-def test_a_second_run_is_refused_where_only_our_books_know_what_may_be_created(
-    tmp_path: Path, dialect: str, changes: dict[str, Any], relabel: Relabel | None
+def test_second_run_is_refused_where_only_the_ledger_prevents_duplicates(
+    tmp_path: Path, api_version: str, changes: dict[str, Any], relabel: Relabel | None
 ) -> None:
-    with running(dialect=dialect) as url:
-        job = the_job(tmp_path, url, **changes)
+    with running(api=api_version) as url:
+        job = create_job(tmp_path, url, **changes)
         with closing(LabelRun(Plan(job, relabel=relabel))) as first:
             with pytest.raises(RunAborted, match="another run of this job is at work"):
                 LabelRun(Plan(job))
@@ -66,27 +66,27 @@ def test_a_second_run_is_refused_where_only_our_books_know_what_may_be_created(
             with pytest.raises(RunAborted, match="another run of this job is at work"):
                 LabelRun(Plan(job))
             first.finish_submission()
-            before = created(url)
+            before = created_rows(url)
             second = label(job, wait=False)
-            assert (second.created, created(url)) == (0, before)
-        assert not marks(tmp_path / "out")
+            assert (second.created, created_rows(url)) == (0, before)
+        assert not lease_files(tmp_path / "out")
 
 
-def test_a_run_that_was_planned_before_the_first_recorded_its_tasks_knows_them(tmp_path: Path) -> None:
-    with running(dialect="2017") as url:
-        job = the_job(tmp_path, url)
+def test_run_planned_before_another_recorded_its_tasks_sees_them(tmp_path: Path) -> None:
+    with running(api="2017") as url:
+        job = create_job(tmp_path, url)
         planned = Plan(job)
         assert label(job).created == ROWS
         with closing(LabelRun(planned)) as run:
             for chunk in run.chunks():
                 run.submit(chunk)
             run.finish_submission()
-        assert created(url) == ROWS
+        assert created_rows(url) == ROWS
 
 
-def test_runs_side_by_side_share_the_tasks_and_the_answers(tmp_path: Path) -> None:
-    with running(dialect="today") as url:
-        job = the_job(tmp_path, url)
+def test_concurrent_runs_share_tasks_and_answers(tmp_path: Path) -> None:
+    with running(api="current") as url:
+        job = create_job(tmp_path, url)
         with closing(LabelRun(Plan(job))) as first, closing(LabelRun(Plan(job))) as second:
             for mine, its in zip(first.chunks(), second.chunks(), strict=True):
                 first.submit(mine)
@@ -98,13 +98,13 @@ def test_runs_side_by_side_share_the_tasks_and_the_answers(tmp_path: Path) -> No
                 second.collect()
                 time.sleep(0.05)
             assert first.finish().labeled == second.finish().labeled == ROWS
-        assert created(url) == ROWS
+        assert created_rows(url) == ROWS
         assert pd.read_parquet(tmp_path / "out" / "labels")["row_id"].is_unique
 
 
-def test_while_one_process_writes_answers_another_only_reads_them(tmp_path: Path) -> None:
-    with running(dialect="today") as url:
-        job = the_job(tmp_path, url)
+def test_only_one_process_writes_answers_while_others_read_them(tmp_path: Path) -> None:
+    with running(api="current") as url:
+        job = create_job(tmp_path, url)
         label(job)
         (tmp_path / "out" / "labels").rename(tmp_path / "hidden")
         with closing(LabelRun(Plan(job))) as waiting:
@@ -117,9 +117,9 @@ def test_while_one_process_writes_answers_another_only_reads_them(tmp_path: Path
             other.release()
 
 
-def test_rows_that_one_run_left_and_the_other_submitted_are_counted_once(tmp_path: Path) -> None:
-    with running(dialect="today") as url:
-        job = the_job(tmp_path, url, max_unlabeled="100%")
+def test_rows_left_by_one_run_and_submitted_by_another_are_counted_once(tmp_path: Path) -> None:
+    with running(api="current") as url:
+        job = create_job(tmp_path, url, max_unlabeled="100%")
         good = (tmp_path / "manifest.jsonl").read_text()
         (tmp_path / "manifest.jsonl").write_text(good.replace("text 3", " "))
         with closing(LabelRun(Plan(job, limit=20))) as run:

@@ -28,14 +28,14 @@ from labelflow.tables.schemas import SCHEMA_VERSION
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 from tests.support.s3_servers import Bucket
-from tests.support.stale_leases import break_off, marks
+from tests.support.stale_leases import abandon, lease_files
 
 OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
 
 
-@pytest.fixture(scope="module", params=["today", "2017"])
+@pytest.fixture(scope="module", params=["current", "2017"])
 def api(request: pytest.FixtureRequest) -> Iterator[str]:
-    with running(dialect=request.param) as url:
+    with running(api=request.param) as url:
         yield url
 
 
@@ -51,27 +51,27 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
+def make_rows(count: int, start: int = 0) -> list[dict[str, Any]]:
     return [{"id": f"{number:05}", "text": f"text {number}", "n": number} for number in range(start, start + count)]
 
 
-def tasks_of(url: str, key: str) -> list[Task]:
+def list_tasks(url: str, key: str) -> list[Task]:
     with ScaleClient(key, url) as client:
         return list(client.list_tasks())
 
 
-def the_job(tmp_path: Path, api: str, **changes: Any) -> Job:
+def create_job(tmp_path: Path, api: str, **changes: Any) -> Job:
     defaults = {"scale": {"url": api}, "collect": {"poll_interval": "0.5s"}, "metadata": ["n"]}
     return make_job(tmp_path, **{**defaults, **changes})
 
 
 def test_every_row_is_accounted_for_and_a_second_run_creates_nothing(tmp_path: Path, api: str, key: str) -> None:
-    manifest = rows(250)
+    manifest = make_rows(250)
     manifest[7]["text"] = ""
     manifest[100]["id"] = manifest[99]["id"]
     manifest[200]["id"] = None
     write_rows(tmp_path / "manifest.jsonl", manifest)
-    job = the_job(tmp_path, api)
+    job = create_job(tmp_path, api)
 
     first = label(job)
     assert (first.rows, first.labeled, first.rejected, first.pending) == (250, 247, 3, 0)
@@ -79,7 +79,7 @@ def test_every_row_is_accounted_for_and_a_second_run_creates_nothing(tmp_path: P
     second = label(job)
     assert (second.created, second.recovered, second.labeled, second.rejected) == (0, 0, 247, 3)
 
-    tasks = tasks_of(api, key)
+    tasks = list_tasks(api, key)
     assert len(tasks) == 247
     assert len({task.metadata["row_id"] for task in tasks}) == 247
 
@@ -92,117 +92,117 @@ def test_every_row_is_accounted_for_and_a_second_run_creates_nothing(tmp_path: P
     assert sum(summary[name] for name in OUTCOMES) == summary["rows"] == 250
 
 
-def test_a_manifest_that_grew_gets_tasks_for_its_new_rows_only(tmp_path: Path, api: str, key: str) -> None:
-    write_rows(tmp_path / "manifest.jsonl", rows(30))
-    job = the_job(tmp_path, api)
+def test_grown_manifest_gets_tasks_for_its_new_rows_only(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", make_rows(30))
+    job = create_job(tmp_path, api)
     label(job)
-    write_rows(tmp_path / "manifest.jsonl", [*rows(20, start=100), *rows(30)])
+    write_rows(tmp_path / "manifest.jsonl", [*make_rows(20, start=100), *make_rows(30)])
     grown = label(job)
     assert (grown.created, grown.labeled, grown.rows) == (20, 50, 50)
-    assert len(tasks_of(api, key)) == 50
+    assert len(list_tasks(api, key)) == 50
     files = list((tmp_path / "out" / "labels").glob("*.parquet"))
     assert len(files) == 1, "once a job is through, its files are large"
     assert pd.read_parquet(files[0])["row_id"].is_unique
 
 
-def test_rows_that_are_gone_from_the_manifest_keep_their_labels(tmp_path: Path, api: str, key: str) -> None:
-    write_rows(tmp_path / "manifest.jsonl", rows(10))
-    job = the_job(tmp_path, api)
+def test_rows_removed_from_the_manifest_keep_their_labels(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", make_rows(10))
+    job = create_job(tmp_path, api)
     label(job)
-    write_rows(tmp_path / "manifest.jsonl", rows(4))
+    write_rows(tmp_path / "manifest.jsonl", make_rows(4))
     summary = label(job)
     assert (summary.rows, summary.labeled, summary.removed) == (4, 4, 6)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 10
 
 
-def test_rejects_are_a_manifest(tmp_path: Path, api: str, key: str) -> None:
-    manifest = rows(10)
+def test_rejects_file_is_a_valid_manifest(tmp_path: Path, api: str, key: str) -> None:
+    manifest = make_rows(10)
     manifest[3]["text"] = " "
     write_rows(tmp_path / "manifest.jsonl", manifest)
-    label(the_job(tmp_path, api))
+    label(create_job(tmp_path, api))
     rejects = tmp_path / "out" / "rejects" / "rejects.parquet"
     mended = pd.read_parquet(rejects)
     mended["text"] = "no longer empty"
     mended.to_parquet(tmp_path / "mended.parquet")
-    summary = label(the_job(tmp_path, api, manifest={"uri": str(tmp_path / "mended.parquet"), "row_id": "id"}))
+    summary = label(create_job(tmp_path, api, manifest={"uri": str(tmp_path / "mended.parquet"), "row_id": "id"}))
     assert (summary.rows, summary.created, summary.labeled) == (1, 1, 1)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 10
 
 
-def test_rejects_that_wait_are_not_overwritten(tmp_path: Path, api: str, key: str) -> None:
-    write_rows(tmp_path / "manifest.jsonl", [{**row, "text": " "} for row in rows(4)])
-    label(the_job(tmp_path, api))
+def test_rejects_file_still_to_be_processed_is_not_overwritten(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", [{**row, "text": " "} for row in make_rows(4)])
+    label(create_job(tmp_path, api))
     rejects = tmp_path / "out" / "rejects" / "rejects.parquet"
     mended = pd.read_parquet(rejects)
     mended["text"] = "mended"
     mended.to_parquet(rejects)
-    job = the_job(tmp_path, api, manifest={"uri": str(rejects), "row_id": "id"})
+    job = create_job(tmp_path, api, manifest={"uri": str(rejects), "row_id": "id"})
     assert label(job, limit=1, wait=False).created == 1
     assert len(pd.read_parquet(rejects)) == 4
     assert label(job).labeled == 4
     assert not rejects.exists()
 
 
-def test_limit_and_cap_leave_the_rest_pending(tmp_path: Path, api: str, key: str) -> None:
-    write_rows(tmp_path / "manifest.jsonl", rows(50))
-    tried = label(the_job(tmp_path, api), limit=10, wait=False)
+def test_limit_and_max_tasks_leave_the_rest_pending(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", make_rows(50))
+    tried = label(create_job(tmp_path, api), limit=10, wait=False)
     assert (tried.rows, tried.created, tried.not_submitted) == (50, 10, 40)
-    capped = label(the_job(tmp_path, api, submit={"max_tasks": 25}), wait=False)
+    capped = label(create_job(tmp_path, api, submit={"max_tasks": 25}), wait=False)
     assert (capped.created, capped.not_submitted) == (15, 25)
-    assert len(tasks_of(api, key)) == 25
-    assert label(the_job(tmp_path, api)).labeled == 50
+    assert len(list_tasks(api, key)) == 25
+    assert label(create_job(tmp_path, api)).labeled == 50
 
 
-def test_too_many_rejects_stop_the_submission(tmp_path: Path, api: str, key: str) -> None:
-    manifest = [{**row, "text": " " if row["n"] % 10 == 0 else "x"} for row in rows(3000)]
+def test_exceeding_max_unlabeled_stops_the_submission(tmp_path: Path, api: str, key: str) -> None:
+    manifest = [{**row, "text": " " if row["n"] % 10 == 0 else "x"} for row in make_rows(3000)]
     write_rows(tmp_path / "manifest.jsonl", manifest)
     with pytest.raises(LimitExceeded, match=r"100 of the first 1,000 rows are rejected") as caught:
-        label(the_job(tmp_path, api, max_unlabeled="9%"))
+        label(create_job(tmp_path, api, max_unlabeled="9%"))
     assert str(tmp_path / "out" / "rejects") in str(caught.value)
-    assert tasks_of(api, key) == []
-    assert label(the_job(tmp_path, api, max_unlabeled="10%")).labeled == 2700
+    assert list_tasks(api, key) == []
+    assert label(create_job(tmp_path, api, max_unlabeled="10%")).labeled == 2700
 
 
-def test_few_rows_are_not_enough_to_stop_at(tmp_path: Path, api: str, key: str) -> None:
+def test_max_unlabeled_is_not_enforced_on_few_rows(tmp_path: Path, api: str, key: str) -> None:
     write_rows(tmp_path / "manifest.jsonl", [{"id": number, "text": " " if number else "x"} for number in range(499)])
-    assert label(the_job(tmp_path, api, metadata=[])).created == 1
+    assert label(create_job(tmp_path, api, metadata=[])).created == 1
 
 
-def test_a_crash_before_the_ledger_was_written_costs_nothing(tmp_path: Path, api: str, key: str) -> None:
-    write_rows(tmp_path / "manifest.jsonl", rows(40))
-    job = the_job(tmp_path, api)
+def test_crash_before_the_ledger_write_creates_no_duplicate(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", make_rows(40))
+    job = create_job(tmp_path, api)
     label(job)
     ledger = tmp_path / "out" / "_ledger"
-    begun = min(task.created_at for task in tasks_of(api, key) if task.created_at)
+    begun = min(task.created_at for task in list_tasks(api, key) if task.created_at)
     for part in [*ledger.glob("submissions/*"), *(tmp_path / "out" / "labels").glob("*")]:
         part.unlink()
-    break_off(tmp_path / "out", begun)
+    abandon(tmp_path / "out", begun)
     summary = label(job)
     assert (summary.created, summary.recovered, summary.labeled) == (0, 40, 40)
-    assert len(tasks_of(api, key)) == 40
-    assert not marks(tmp_path / "out")
+    assert len(list_tasks(api, key)) == 40
+    assert not lease_files(tmp_path / "out")
 
 
-def test_a_changed_row_is_reported_and_left_alone(tmp_path: Path, key: str) -> None:
+def test_changed_row_is_reported_and_left_alone(tmp_path: Path, key: str) -> None:
     with running() as url:
-        write_rows(tmp_path / "manifest.jsonl", rows(5))
-        job = the_job(tmp_path, url)
+        write_rows(tmp_path / "manifest.jsonl", make_rows(5))
+        job = create_job(tmp_path, url)
         label(job)
         for part in (tmp_path / "out" / "_ledger" / "submissions").glob("*"):
             part.unlink()
-        changed = rows(5)
+        changed = make_rows(5)
         changed[2]["text"] = "something else"
         write_rows(tmp_path / "manifest.jsonl", changed)
         summary = label(job)
         assert (summary.created, summary.recovered, summary.rejected) == (0, 4, 1)
         rejects = pd.read_parquet(tmp_path / "out" / "rejects")
         assert "has changed since its task" in rejects["reject_reason"][0]
-        assert len(tasks_of(url, key)) == 5
+        assert len(list_tasks(url, key)) == 5
 
 
-def test_the_readers_that_users_have_agree(tmp_path: Path, api: str, key: str) -> None:
-    write_rows(tmp_path / "manifest.jsonl", rows(120))
-    label(the_job(tmp_path, api))
+def test_pandas_duckdb_polars_and_pyarrow_read_the_same_labels(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", make_rows(120))
+    label(create_job(tmp_path, api))
     pattern = str(tmp_path / "out" / "labels" / "*.parquet")
     by_pandas = list(pd.read_parquet(tmp_path / "out" / "labels").sort_values("row_id")["row_id"])
     query = "select row_id, category[1], source.n from read_parquet(?) order by row_id"
@@ -215,11 +215,11 @@ def test_the_readers_that_users_have_agree(tmp_path: Path, api: str, key: str) -
     assert metadata[b"labelflow.schema_version"].decode() == SCHEMA_VERSION
 
 
-def test_a_canceled_task_is_an_errors_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_canceled_task_becomes_an_errors_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_cancel")
     with running(turnaround="2") as url:
-        write_rows(tmp_path / "manifest.jsonl", rows(6))
-        job = the_job(tmp_path, url, scale={"url": url, "mode": "live"})
+        write_rows(tmp_path / "manifest.jsonl", make_rows(6))
+        job = create_job(tmp_path, url, scale={"url": url, "mode": "live"})
         waiting = label(job, wait=False)
         assert (waiting.created, waiting.pending) == (6, 6)
         with ScaleClient("live_cancel", url) as client:
@@ -231,11 +231,11 @@ def test_a_canceled_task_is_an_errors_row(tmp_path: Path, monkeypatch: pytest.Mo
         assert list(errors["status"]) == ["canceled"]
 
 
-def test_the_output_may_be_s3(tmp_path: Path, api: str, key: str, bucket: Bucket) -> None:
-    write_rows(tmp_path / "manifest.jsonl", rows(60))
+def test_output_in_s3(tmp_path: Path, api: str, key: str, bucket: Bucket) -> None:
+    write_rows(tmp_path / "manifest.jsonl", make_rows(60))
     s3.put_file(bucket.uri("in/manifest.jsonl"), tmp_path / "manifest.jsonl")
     output = bucket.uri("out")
-    job = the_job(tmp_path, api, manifest={"uri": bucket.uri("in/manifest.jsonl"), "row_id": "id"}, output=output)
+    job = create_job(tmp_path, api, manifest={"uri": bucket.uri("in/manifest.jsonl"), "row_id": "id"}, output=output)
     assert label(job).labeled == 60
     assert label(job).created == 0
     names = [info.key.split("/", 1)[1] for info in s3.list_keys(f"{output}/")]
@@ -253,39 +253,39 @@ def test_the_output_may_be_s3(tmp_path: Path, api: str, key: str, bucket: Bucket
         ({"scale": {"url": "http://127.0.0.1:9/v1"}}, "no connection to http://127.0.0.1:9"),
     ],
 )
-def test_a_job_that_cannot_run_changes_nothing(
+def test_job_that_cannot_run_changes_nothing(
     tmp_path: Path, api: str, key: str, changes: dict[str, Any], words: str
 ) -> None:
-    write_rows(tmp_path / "manifest.jsonl", rows(3))
-    label(the_job(tmp_path, api))
+    write_rows(tmp_path / "manifest.jsonl", make_rows(3))
+    label(create_job(tmp_path, api))
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match=words):
-        label(the_job(tmp_path, api, **changes))
+        label(create_job(tmp_path, api, **changes))
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
 
-def test_a_task_that_gives_other_columns_needs_another_output(tmp_path: Path, api: str, key: str) -> None:
-    write_rows(tmp_path / "manifest.jsonl", rows(2))
+def test_task_with_other_columns_needs_another_output(tmp_path: Path, api: str, key: str) -> None:
+    write_rows(tmp_path / "manifest.jsonl", make_rows(2))
     task = {"type": "datacollection", "instruction": "?", "attachment_type": "text", "attachment": "{text}"}
-    label(the_job(tmp_path, api, task={**task, "fields": {"a": "A?"}}))
+    label(create_job(tmp_path, api, task={**task, "fields": {"a": "A?"}}))
     with pytest.raises(UsageError, match="restore the task's fields"):
-        label(the_job(tmp_path, api, task={**task, "fields": {"a": "A?", "b": "B?"}}))
+        label(create_job(tmp_path, api, task={**task, "fields": {"a": "A?", "b": "B?"}}))
 
 
 @pytest.mark.parametrize("value", [{}, [{}], [], None])
-def test_a_carried_value_that_tells_no_type_is_text(tmp_path: Path, api: str, key: str, value: Any) -> None:
-    write_rows(tmp_path / "manifest.jsonl", [{**row, "n": value} for row in rows(3)])
-    assert label(the_job(tmp_path, api)).labeled == 3
+def test_carried_value_without_a_type_becomes_text(tmp_path: Path, api: str, key: str, value: Any) -> None:
+    write_rows(tmp_path / "manifest.jsonl", [{**row, "n": value} for row in make_rows(3)])
+    assert label(create_job(tmp_path, api)).labeled == 3
 
 
-def test_two_runs_at_once_leave_no_row_twice(tmp_path: Path, key: str) -> None:
+def test_two_concurrent_runs_leave_no_duplicate_row(tmp_path: Path, key: str) -> None:
     with running() as url:
-        job = the_job(tmp_path, url)
-        write_rows(tmp_path / "manifest.jsonl", rows(20))
+        job = create_job(tmp_path, url)
+        write_rows(tmp_path / "manifest.jsonl", make_rows(20))
         with closing(LabelRun(Plan(job))) as first:
             for chunk in first.chunks():
                 first.submit(chunk)
-            write_rows(tmp_path / "manifest.jsonl", rows(40))
+            write_rows(tmp_path / "manifest.jsonl", make_rows(40))
             with closing(LabelRun(Plan(job))) as second:
                 for chunk in second.chunks():
                     second.submit(chunk)
@@ -295,21 +295,21 @@ def test_two_runs_at_once_leave_no_row_twice(tmp_path: Path, key: str) -> None:
                 first.finish()
                 assert second.finish().labeled == 40
         labels = pd.read_parquet(tmp_path / "out" / "labels")
-        assert sorted(labels["row_id"]) == [row["id"] for row in rows(40)]
-        assert len(tasks_of(url, key)) == 40
+        assert sorted(labels["row_id"]) == [row["id"] for row in make_rows(40)]
+        assert len(list_tasks(url, key)) == 40
 
 
-def test_an_unknown_key_ends_the_run_before_anything_is_written(
+def test_unknown_key_ends_the_run_before_anything_is_written(
     tmp_path: Path, api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "nobody")
-    write_rows(tmp_path / "manifest.jsonl", rows(3))
+    write_rows(tmp_path / "manifest.jsonl", make_rows(3))
     with pytest.raises(UsageError, match="does not take the key"):
-        label(the_job(tmp_path, api, scale={"url": api, "mode": "live"}))
+        label(create_job(tmp_path, api, scale={"url": api, "mode": "live"}))
     assert not (tmp_path / "out").exists()
 
 
-def test_the_cap_holds_after_a_crash_though_the_list_lags(
+def test_max_tasks_holds_after_a_crash_with_a_lagging_list(
     tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(*_: object) -> None:
@@ -317,27 +317,27 @@ def test_the_cap_holds_after_a_crash_though_the_list_lags(
 
     monkeypatch.setattr(reconciliation, "LISTING_LAG", 2.5)
     with running(faults="lag=2s") as url:
-        job = the_job(tmp_path, url, submit={"max_tasks": 20})
-        write_rows(tmp_path / "manifest.jsonl", rows(20))
+        job = create_job(tmp_path, url, submit={"max_tasks": 20})
+        write_rows(tmp_path / "manifest.jsonl", make_rows(20))
         with monkeypatch.context() as crash:
             crash.setattr(Ledger, "record", die)  # the server has the tasks, the ledger has not
             with pytest.raises(KeyboardInterrupt):
                 label(job)
-        write_rows(tmp_path / "manifest.jsonl", [*rows(20, start=100), *rows(20)])
+        write_rows(tmp_path / "manifest.jsonl", [*make_rows(20, start=100), *make_rows(20)])
         label(job)
         label(job)
-        tasks = tasks_of(url, key)
+        tasks = list_tasks(url, key)
     assert len(tasks) == 20
     assert set(pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")["task_id"]) == {t.task_id for t in tasks}
 
 
-def test_a_signature_that_the_manifest_gives_is_in_no_file(tmp_path: Path, api: str, key: str) -> None:
+def test_signature_from_the_manifest_is_in_no_file(tmp_path: Path, api: str, key: str) -> None:
     signed = "https://bucket.invalid/a.png?X-Amz-Expires=60&X-Amz-Signature=5ec4e7&v=2"
     manifest = [{"id": f"r{n}", "url": signed, "text": text, "seen": [signed]} for n, text in enumerate(["ok", " "])]
     write_rows(tmp_path / "manifest.jsonl", manifest)
     task = {"type": "datacollection", "instruction": "{text}", "attachment_type": "image", "attachment": "{url}"}
     fields = {"fields": {"color": "Which color?"}}
-    job = the_job(tmp_path, api, task={**task, **fields}, metadata=["url", "seen"], attachments={"check": "off"})
+    job = create_job(tmp_path, api, task={**task, **fields}, metadata=["url", "seen"], attachments={"check": "off"})
     summary = label(job)
     assert summary.rows == 2
     files = list((tmp_path / "out").rglob("*.parquet"))

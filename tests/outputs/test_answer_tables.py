@@ -26,13 +26,13 @@ def tables(tmp_path: Path) -> AnswerTables:
     return AnswerTables(make_job(tmp_path), SOURCE)
 
 
-def answers(responses: Sequence[Any], status: str = "completed", **told: Any) -> list[Answer]:
+def make_answers(responses: Sequence[Any], status: str = "completed", **told: Any) -> list[Answer]:
     """The answers to the first tasks."""
     docs = [{"task_id": f"t{n}", "type": "x", "status": status, "response": one} for n, one in enumerate(responses)]
     return [Answer.of(Task.parse({**doc, **told}), place) for place, doc in enumerate(docs)]
 
 
-def submissions(attachments: Sequence[list[str]]) -> pa.Table:
+def make_submissions(attachments: Sequence[list[str]]) -> pa.Table:
     """The first submissions, with these attachments, made at noon."""
     rows = [
         {
@@ -50,30 +50,28 @@ def submissions(attachments: Sequence[list[str]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=submission_schema(SOURCE))
 
 
-def test_one_attachment_is_a_text_and_several_are_a_list(tables: AnswerTables) -> None:
+def test_one_attachment_is_a_string_and_several_are_a_list(tables: AnswerTables) -> None:
     given = [["a"], ["b", "c"], [], ["d"]]
-    table = tables.table(LABELS, answers([{"category": "x"}] * 4), submissions(given))
+    table = tables.table(LABELS, make_answers([{"category": "x"}] * 4), make_submissions(given))
     assert table["attachment"].to_pylist() == ["a", None, None, "d"]
     assert table["attachments"].to_pylist() == [None, ["b", "c"], [], None]
     assert table["source"].to_pylist() == [{"id": f"r{n}"} for n in range(4)]
 
 
-def test_answers_of_another_shape_keep_their_place(tables: AnswerTables) -> None:
+def test_unparsed_answers_keep_their_position(tables: AnswerTables) -> None:
     said = [{"category": "a"}, {"box": 1}, {"category": ["b", "c"]}, ["a list"], {"category": "d"}]
-    table = tables.table(LABELS, answers(said), submissions([["x"]] * 5))
+    table = tables.table(LABELS, make_answers(said), make_submissions([["x"]] * 5))
     assert table["category"].to_pylist() == [["a"], None, ["b", "c"], None, ["d"]]
     assert table["row_id"].to_pylist() == [f"r{n}" for n in range(5)]
     assert tables.unparsed == 2
 
 
 @pytest.mark.parametrize(("told", "hour"), [({}, 12), ({"created_at": "2026-11-23T11:00:00Z"}, 11)])
-def test_the_ledger_knows_when_a_task_was_created_where_the_task_does_not_say(
-    tables: AnswerTables, told: dict[str, Any], hour: int
-) -> None:
+def test_created_at_falls_back_to_the_ledger(tables: AnswerTables, told: dict[str, Any], hour: int) -> None:
     for prefix, status in ((LABELS, "completed"), (ERRORS, "error")):
-        table = tables.table(prefix, answers([{"category": "a"}], status, **told), submissions([["x"]]))
+        table = tables.table(prefix, make_answers([{"category": "a"}], status, **told), make_submissions([["x"]]))
         assert table["created_at"].to_pylist() == [NOON.replace(hour=hour)]
 
 
-def test_no_answers_make_an_empty_table(tables: AnswerTables) -> None:
-    assert len(tables.table(LABELS, [], submissions([]))) == 0
+def test_no_answers_give_an_empty_table(tables: AnswerTables) -> None:
+    assert len(tables.table(LABELS, [], make_submissions([]))) == 0

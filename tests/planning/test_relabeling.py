@@ -21,15 +21,15 @@ from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from tests.support.jobs import make_job
 from tests.support.run_job import label
-from tests.support.stale_leases import break_off, marks
+from tests.support.stale_leases import abandon, lease_files
 
 OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
 
 
-@pytest.fixture(params=["today", "2017"])
+@pytest.fixture(params=["current", "2017"])
 def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("SCALE_API_KEY", "test_relabel")
-    with running(dialect=request.param) as url:
+    with running(api=request.param) as url:
         yield url
 
 
@@ -44,16 +44,16 @@ def write_rows(tmp_path: Path, *texts: str) -> None:
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def tasks_of(url: str) -> list[Task]:
+def list_tasks(url: str) -> list[Task]:
     with ScaleClient("test_relabel", url) as client:
         return list(client.list_tasks())
 
 
-def ledger(tmp_path: Path) -> pd.DataFrame:
+def open_ledger(tmp_path: Path) -> pd.DataFrame:
     return pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
 
 
-def labels(tmp_path: Path) -> pd.DataFrame:
+def read_labels(tmp_path: Path) -> pd.DataFrame:
     return pd.read_parquet(tmp_path / "out" / "labels").set_index("row_id").sort_index()
 
 
@@ -61,20 +61,20 @@ def adds_up(summary: Summary) -> bool:
     return bool(sum(getattr(summary, name) for name in OUTCOMES) == summary.rows)
 
 
-def test_a_changed_row_keeps_its_task_and_its_label_and_is_reported(job: Job, tmp_path: Path, api: str) -> None:
+def test_changed_row_keeps_its_task_and_label_and_is_reported(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
-    before = labels(tmp_path)
+    before = read_labels(tmp_path)
     write_rows(tmp_path, "a", "B", "c", "d")
     summary = label(job)
     assert (summary.created, summary.changed, summary.labeled, summary.rejected) == (0, 1, 4, 0)
-    assert len(tasks_of(api)) == 4
-    assert labels(tmp_path).equals(before)
+    assert len(list_tasks(api)) == 4
+    assert read_labels(tmp_path).equals(before)
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["changed"] == 1
     write_rows(tmp_path, "a", "b", "c", "d")
     assert label(job).changed == 0
 
 
-def test_all_changed_rows_are_counted_and_some_are_kept_in_memory(
+def test_changed_rows_are_all_counted_and_a_sample_is_kept_in_memory(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label(job)
@@ -86,132 +86,130 @@ def test_all_changed_rows_are_counted_and_some_are_kept_in_memory(
     assert [reject.row_id for reject in changed.changed] == ["r0", "r1"]
 
 
-def test_a_row_that_can_no_longer_be_asked_keeps_its_task_too(job: Job, tmp_path: Path, api: str) -> None:
+def test_row_that_became_invalid_keeps_its_task(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
     write_rows(tmp_path, "a", " ", "c", "d")
     for relabel in (None, Relabel.CHANGED):
         summary = label(job, relabel=relabel)
         assert (summary.created, summary.changed, summary.labeled, summary.rejected) == (0, 1, 4, 0)
-    assert len(tasks_of(api)) == 4
+    assert len(list_tasks(api)) == 4
 
 
-def test_relabel_changed_makes_one_new_task_for_each_row_that_changed(job: Job, tmp_path: Path, api: str) -> None:
+def test_relabel_changed_creates_one_new_task_per_changed_row(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
-    before = labels(tmp_path)
+    before = read_labels(tmp_path)
     write_rows(tmp_path, "a", "B", "C", "d", "e")
     summary = label(job, relabel=Relabel.CHANGED)
     assert (summary.created, summary.changed, summary.labeled, summary.rows) == (3, 0, 5, 5)
     assert adds_up(summary)
-    after = labels(tmp_path)
+    after = read_labels(tmp_path)
     assert after.index.is_unique
     assert list(after["attachment"]) == ["a", "B", "C", "d", "e"]
     assert list(after.loc[["r0", "r3"], "task_id"]) == list(before.loc[["r0", "r3"], "task_id"])
-    recorded = ledger(tmp_path)
+    recorded = open_ledger(tmp_path)
     assert set(before["task_id"]) < set(recorded["task_id"]), "the old ones are kept"
     assert sorted(recorded["generation"]) == [0, 0, 0, 0, 0, 1, 1]
     again = label(job, relabel=Relabel.CHANGED)
     assert (again.created, again.recovered, again.changed) == (0, 0, 0)
-    assert len(tasks_of(api)) == 7
+    assert len(list_tasks(api)) == 7
 
 
-def test_a_row_can_be_relabeled_again_and_again(job: Job, tmp_path: Path, api: str) -> None:
+def test_row_can_be_relabeled_repeatedly(job: Job, tmp_path: Path, api: str) -> None:
     for number, text in enumerate(("b", "B", "BB", "b")):
         write_rows(tmp_path, "a", text, "c", "d")
         summary = label(job, relabel=Relabel.CHANGED)
         assert summary.created == (1 if number else 4)
-        assert labels(tmp_path).loc["r1", "attachment"] == text
-    assert len(tasks_of(api)) == 7
-    ids = [task.unique_id for task in tasks_of(api) if task.metadata["row_id"] == "r1"]
+        assert read_labels(tmp_path).loc["r1", "attachment"] == text
+    assert len(list_tasks(api)) == 7
+    ids = [task.unique_id for task in list_tasks(api) if task.metadata["row_id"] == "r1"]
     assert len(set(ids)) == (4 if ids[0] else 1)
 
 
-def test_a_row_is_not_twice_in_the_labels_while_its_new_task_waits(tmp_path: Path, api: str) -> None:
-    with running(dialect="today", turnaround=2) as slow:
+def test_row_is_in_the_labels_once_while_its_new_task_is_pending(tmp_path: Path, api: str) -> None:
+    with running(api="current", turnaround=2) as slow:
         write_rows(tmp_path, "a", "b")
         job = make_job(tmp_path, scale={"url": slow}, collect={"poll_interval": "0.3s"})
         label(job)
         write_rows(tmp_path, "a", "B")
         summary = label(job, relabel=Relabel.CHANGED, wait=False)
         assert adds_up(summary)
-        assert len(labels(tmp_path)) == summary.labeled
+        assert len(read_labels(tmp_path)) == summary.labeled
         assert label(job).labeled == 2
-        assert list(labels(tmp_path)["attachment"]) == ["a", "B"]
+        assert list(read_labels(tmp_path)["attachment"]) == ["a", "B"]
 
 
-def test_relabel_after_a_crash_adopts_the_task_that_was_made(job: Job, tmp_path: Path, api: str) -> None:
+def test_relabel_after_a_crash_recovers_the_created_task(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
     write_rows(tmp_path, "a", "B", "c", "d")
     label(job, relabel=Relabel.CHANGED)
-    recorded = ledger(tmp_path)
+    recorded = open_ledger(tmp_path)
     begun = recorded["created_at"].min().to_pydatetime()
     for part in (tmp_path / "out" / "_ledger" / "submissions").glob("*.parquet"):
         if pd.read_parquet(part)["generation"].max() == 1:
             part.unlink()
     for part in (tmp_path / "out" / "labels").glob("*.parquet"):
         part.unlink()
-    break_off(tmp_path / "out", begun)
+    abandon(tmp_path / "out", begun)
     summary = label(job)
     assert (summary.created, summary.recovered, summary.changed, summary.labeled) == (0, 1, 0, 4)
-    assert set(ledger(tmp_path)["task_id"]) == set(recorded["task_id"])
-    assert len(tasks_of(api)) == 5
-    assert not marks(tmp_path / "out")
+    assert set(open_ledger(tmp_path)["task_id"]) == set(recorded["task_id"])
+    assert len(list_tasks(api)) == 5
+    assert not lease_files(tmp_path / "out")
 
 
-def test_a_changed_row_whose_task_was_not_recorded_is_never_sent_again_unasked(
-    job: Job, tmp_path: Path, api: str
-) -> None:
+def test_changed_row_with_an_unrecorded_task_is_not_resubmitted_unasked(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
-    begun = ledger(tmp_path)["created_at"].min().to_pydatetime()
+    begun = open_ledger(tmp_path)["created_at"].min().to_pydatetime()
     for part in [*(tmp_path / "out" / "_ledger" / "submissions").glob("*"), *(tmp_path / "out" / "labels").glob("*")]:
         part.unlink()
-    break_off(tmp_path / "out", begun)
+    abandon(tmp_path / "out", begun)
     write_rows(tmp_path, "a", "B", "c", "d")
     for _ in range(2):
         summary = label(job)
         assert (summary.created, summary.rejected, summary.labeled) == (0, 1, 3)
     rejects = pd.read_parquet(tmp_path / "out" / "rejects")
     assert "has changed since its task" in rejects["reject_reason"][0]
-    assert len(tasks_of(api)) == 4
+    assert len(list_tasks(api)) == 4
     summary = label(job, relabel=Relabel.CHANGED)
     assert (summary.created, summary.rejected, summary.labeled) == (1, 0, 4)
-    assert list(labels(tmp_path)["attachment"]) == ["a", "B", "c", "d"]
-    assert len(ledger(tmp_path)) == len(tasks_of(api)) == 5, "the old one is kept in the ledger"
+    assert list(read_labels(tmp_path)["attachment"]) == ["a", "B", "c", "d"]
+    assert len(open_ledger(tmp_path)) == len(list_tasks(api)) == 5, "the old one is kept in the ledger"
 
 
-def test_the_cap_counts_superseded_tasks(job: Job, tmp_path: Path, api: str) -> None:
+def test_max_tasks_counts_superseded_tasks(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
     write_rows(tmp_path, "A", "B", "C", "D", "e")
     capped = make_job(tmp_path, scale={"url": api}, submit={"max_tasks": 6, "price_per_task": 2.0})
-    preview = preview_of(capped, Relabel.CHANGED)
+    preview = make_preview(capped, Relabel.CHANGED)
     assert (preview.create, preview.over_cap, preview.cost) == (2, 3, 4.0)
     summary = label(capped, relabel=Relabel.CHANGED, wait=False)
     assert (summary.created, summary.cost) == (2, 12.0)
     assert adds_up(summary)
-    assert len(tasks_of(api)) == 6
+    assert len(list_tasks(api)) == 6
 
 
-def preview_of(job: Job, relabel: Relabel) -> Preview:
+def make_preview(job: Job, relabel: Relabel) -> Preview:
     with closing(Plan(job, relabel=relabel)) as plan:
         return plan.preview()
 
 
-@pytest.mark.parametrize("dialect", ["today", "2017"])
-def test_relabel_errors_asks_anew_where_no_label_came_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dialect: str
+@pytest.mark.parametrize("api_version", ["current", "2017"])
+def test_relabel_errors_resubmits_rows_without_a_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api_version: str
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "test_relabel")
     write_rows(tmp_path, *[f"text {number}" for number in range(60)])
-    with running(dialect=dialect, faults="seed=3, error=30%") as url:
+    with running(api=api_version, faults="seed=3, error=30%") as url:
         job = make_job(tmp_path, scale={"url": url}, collect={"poll_interval": "0.5s"}, max_unlabeled="100%")
         first = label(job)
         failed = set(pd.read_parquet(tmp_path / "out" / "errors")["row_id"])
         assert 0 < first.error == len(failed) < 60
-        kept = labels(tmp_path)
+        kept = read_labels(tmp_path)
         second = label(job, relabel=Relabel.ERRORS)
         assert second.created == first.error
         assert second.error < first.error
         assert adds_up(second)
-        after = labels(tmp_path)
+        after = read_labels(tmp_path)
         assert after.index.is_unique
         assert kept.equals(after.loc[kept.index])
         errors = tmp_path / "out" / "errors"
@@ -219,10 +217,10 @@ def test_relabel_errors_asks_anew_where_no_label_came_back(
         assert len(still) == second.error
         assert set(after.index) | still == {f"r{number}" for number in range(60)}
         assert not set(after.index) & still
-        assert len(tasks_of(url)) == 60 + first.error
+        assert len(list_tasks(url)) == 60 + first.error
 
 
-def test_another_runs_answers_for_a_superseded_task_do_not_come_back(job: Job, tmp_path: Path, api: str) -> None:
+def test_answers_to_a_superseded_task_are_not_restored_by_another_run(job: Job, tmp_path: Path, api: str) -> None:
     """A run that waits does not know that another one has had a row relabeled; its look at the answers must."""
     from labelflow.operations.label import LabelRun
 
@@ -234,11 +232,11 @@ def test_another_runs_answers_for_a_superseded_task_do_not_come_back(job: Job, t
         label(job, relabel=Relabel.CHANGED)
         waiting.collect()
         waiting.finish()
-    after = labels(tmp_path)
+    after = read_labels(tmp_path)
     assert list(after["attachment"]) == ["a", "B", "c", "d"]
 
 
-def test_a_job_may_not_carry_a_column_named_like_ours(tmp_path: Path) -> None:
+def test_carried_column_may_not_use_a_reserved_name(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"metadata": ["generation"]}
     with pytest.raises(ValueError, match="generation"):
         make_job(tmp_path, **changes)

@@ -21,15 +21,15 @@ COLUMNS: dict[str, pa.DataType] = {
     "labels": pa.list_(pa.string()),
 }
 SCHEMA = pa.schema(COLUMNS)
-BOXES = {"type": "annotation", "attachment": "{text}", "objects_to_annotate": "{labels}"}
+BOX_TASK = {"type": "annotation", "attachment": "{text}", "objects_to_annotate": "{labels}"}
 
 
-def bind(tmp_path: Path, values: dict[str, Any], **changes: Any) -> PreparedRow | RejectedRow:
-    return TaskRequestBuilder(make_job(tmp_path, **changes), SCHEMA).build(ManifestRow(1, values))
+def build_request(tmp_path: Path, columns: dict[str, Any], **changes: Any) -> PreparedRow | RejectedRow:
+    return TaskRequestBuilder(make_job(tmp_path, **changes), SCHEMA).build(ManifestRow(1, columns))
 
 
-def test_a_row_becomes_a_request(tmp_path: Path) -> None:
-    bound = bind(tmp_path, {"id": 7, "text": "hello", "n": 3}, metadata=["n"])
+def test_row_becomes_a_request(tmp_path: Path) -> None:
+    bound = build_request(tmp_path, {"id": 7, "text": "hello", "n": 3}, metadata=["n"])
     assert isinstance(bound, PreparedRow)
     assert (bound.row_id, bound.unique_id) == ("7", "job/7")
     assert bound.params == {
@@ -41,15 +41,15 @@ def test_a_row_becomes_a_request(tmp_path: Path) -> None:
     assert bound.source == {"id": "7", "n": 3}
 
 
-def test_a_list_column_stays_a_list_and_s3_stays_s3(tmp_path: Path) -> None:
-    bound = bind(tmp_path, {"id": "1", "text": "s3://b/k.jpg", "labels": ["car"]}, task=BOXES)
+def test_list_columns_and_s3_uris_are_kept(tmp_path: Path) -> None:
+    bound = build_request(tmp_path, {"id": "1", "text": "s3://b/k.jpg", "labels": ["car"]}, task=BOX_TASK)
     assert isinstance(bound, PreparedRow)
     assert bound.params["objects_to_annotate"] == ["car"]
     assert [(a.uri, a.attachment_type) for a in bound.attachments] == [("s3://b/k.jpg", "image")]
     assert bound.params["attachment"] == "s3://b/k.jpg"
 
 
-BAD: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
+INVALID_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"id": None, "text": "x"}, {}, "id", "is null"),
     ({"id": "  ", "text": "x"}, {}, "id", "was ' '"),
     ({"id": 1.5, "text": "x"}, {}, "id", "was 1.5"),
@@ -57,12 +57,12 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"id": "1", "text": " "}, {}, "attachment", "is empty"),
     ({"id": "1", "text": None}, {}, "text", "is null"),
     ({"id": "1"}, {}, "text", "is missing"),
-    ({"id": "1", "text": "ftp://x/y", "labels": ["a"]}, {"task": BOXES}, "attachment", "ftp://"),
-    ({"id": "1", "text": "https://x/y", "labels": list("abcdefg")}, {"task": BOXES}, "objects_to_annotate", "has 7"),
-    ({"id": "1", "text": "https://x/y", "labels": "car"}, {"task": BOXES}, "objects_to_annotate", "was 'car'"),
+    ({"id": "1", "text": "ftp://x/y", "labels": ["a"]}, {"task": BOX_TASK}, "attachment", "ftp://"),
+    ({"id": "1", "text": "https://x/y", "labels": list("abcdefg")}, {"task": BOX_TASK}, "objects_to_annotate", "has 7"),
+    ({"id": "1", "text": "https://x/y", "labels": "car"}, {"task": BOX_TASK}, "objects_to_annotate", "was 'car'"),
     (
         {"id": "1", "text": "https://x/y", "n": 2**70, "labels": ["a"]},
-        {"task": {**BOXES, "extra": "{n}"}},
+        {"task": {**BOX_TASK, "extra": "{n}"}},
         "task",
         "64-bit",
     ),
@@ -71,11 +71,11 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("values", "changes", "field", "reason"), BAD)
-def test_what_is_wrong_with_a_row_is_named(
+@pytest.mark.parametrize(("values", "changes", "field", "reason"), INVALID_ROWS)
+def test_reason_of_an_invalid_row_is_named(
     tmp_path: Path, values: dict[str, Any], changes: dict[str, Any], field: str, reason: str
 ) -> None:
-    rejected = bind(tmp_path, values, **changes)
+    rejected = build_request(tmp_path, values, **changes)
     assert isinstance(rejected, RejectedRow)
     assert rejected.problem.field == field
     assert reason in rejected.problem.reason
@@ -90,14 +90,14 @@ def test_what_is_wrong_with_a_row_is_named(
         ({"task__instruction": "Look at {picture}"}, "'picture'"),
     ],
 )
-def test_a_column_that_the_manifest_lacks_ends_the_run(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+def test_missing_manifest_column_ends_the_run(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         TaskRequestBuilder(make_job(tmp_path, **changes), SCHEMA)
 
 
-def test_the_identity_of_a_row_is_its_content(tmp_path: Path) -> None:
+def test_row_digest_depends_only_on_its_content(tmp_path: Path) -> None:
     def fingerprint(values: dict[str, Any], **changes: Any) -> str:
-        bound = bind(tmp_path, {"id": "1", "labels": ["car"], **values}, **changes)
+        bound = build_request(tmp_path, {"id": "1", "labels": ["car"], **values}, **changes)
         assert isinstance(bound, PreparedRow)
         return bound.fingerprint
 
@@ -106,8 +106,8 @@ def test_the_identity_of_a_row_is_its_content(tmp_path: Path) -> None:
     assert first != fingerprint({"text": "hello!"})
     assert first != fingerprint({"text": "hello"}, task__instruction="Else?")
     signed = "https://b.example/k.jpg?v=1&X-Amz-Signature={}&X-Amz-Date=2026"
-    assert fingerprint({"text": signed.format("a")}, task=BOXES) == fingerprint(
-        {"text": signed.format("b")}, task=BOXES
+    assert fingerprint({"text": signed.format("a")}, task=BOX_TASK) == fingerprint(
+        {"text": signed.format("b")}, task=BOX_TASK
     )
 
 
@@ -119,7 +119,7 @@ def test_unique_ids_do_not_collide_and_stay_short() -> None:
     assert unique_id("job", "1", 2) == "job/1#2"
 
 
-def test_times_and_numbers_reach_json(tmp_path: Path) -> None:
+def test_times_and_numbers_are_serialized_to_json(tmp_path: Path) -> None:
     schema = pa.schema([("id", pa.int64()), ("text", pa.timestamp("ms", "UTC"))])
     when = datetime(2026, 11, 23, tzinfo=UTC)
     bound = TaskRequestBuilder(make_job(tmp_path), schema).build(ManifestRow(1, {"id": 1, "text": when}))

@@ -23,31 +23,31 @@ COLUMNS: dict[str, pa.DataType] = {"id": pa.string(), "text": pa.string(), "n": 
 SCHEMA = pa.schema(COLUMNS)
 
 
-def bound(tmp_path: Path, values: dict[str, Any], schema: pa.Schema = SCHEMA, **changes: Any) -> PreparedRow:
+def build_request(tmp_path: Path, values: dict[str, Any], schema: pa.Schema = SCHEMA, **changes: Any) -> PreparedRow:
     row = TaskRequestBuilder(make_job(tmp_path, **changes), schema).build(ManifestRow(1, values))
     assert isinstance(row, PreparedRow)
     return row
 
 
-def test_the_fingerprint_tells_types_apart_and_not_the_order_of_keys(tmp_path: Path) -> None:
+def test_fingerprint_distinguishes_types_but_not_key_order(tmp_path: Path) -> None:
     task = {"type": "some", "attachment_type": "text", "attachment": "{text}"}
     values = {"id": "1", "text": "x"}
-    first = bound(tmp_path, values, task=task).fingerprint
-    assert first != bound(tmp_path, values, task={**task, "type": "other"}).fingerprint
-    assert first == bound(tmp_path, values, task=dict(reversed(task.items()))).fingerprint
+    first = build_request(tmp_path, values, task=task).fingerprint
+    assert first != build_request(tmp_path, values, task={**task, "type": "other"}).fingerprint
+    assert first == build_request(tmp_path, values, task=dict(reversed(task.items()))).fingerprint
 
 
-def test_what_the_job_does_not_say_is_not_sent(tmp_path: Path) -> None:
-    params = bound(tmp_path, {"id": "1", "text": "x"}).params
+def test_unset_job_fields_are_not_sent(tmp_path: Path) -> None:
+    params = build_request(tmp_path, {"id": "1", "text": "x"}).params
     assert sorted(params) == ["attachment", "attachment_type", "categories", "instruction"]
 
 
-def test_what_the_contract_does_not_know_is_sent_all_the_same(tmp_path: Path) -> None:
-    row = bound(tmp_path, {"id": "1", "text": "x", "n": 3}, task__novelty={"of": ["{n}"]})
+def test_undocumented_parameters_are_sent_unchanged(tmp_path: Path) -> None:
+    row = build_request(tmp_path, {"id": "1", "text": "x", "n": 3}, task__novelty={"of": ["{n}"]})
     assert row.params["novelty"] == {"of": [3]}
 
 
-def test_a_common_parameter_from_a_column_is_checked_row_by_row(tmp_path: Path) -> None:
+def test_common_parameter_from_a_column_is_validated_per_row(tmp_path: Path) -> None:
     binder = TaskRequestBuilder(make_job(tmp_path, task__urgency="{text}"), SCHEMA)
     assert isinstance(binder.build(ManifestRow(1, {"id": "1", "text": "week"})), PreparedRow)
     bad = binder.build(ManifestRow(2, {"id": "2", "text": "soon"}))
@@ -55,30 +55,30 @@ def test_a_common_parameter_from_a_column_is_checked_row_by_row(tmp_path: Path) 
     assert bad.problem.field == "urgency"
 
 
-def test_an_id_is_hashed_only_where_it_is_too_long() -> None:
+def test_unique_id_is_hashed_only_when_too_long() -> None:
     most = "x" * (MAX_UNIQUE_ID_CHARS - len("job/"))
     assert unique_id("job", most) == f"job/{most}"
     assert unique_id("job", most + "x").startswith("job/sha256-")
 
 
-def test_dictionary_columns_are_carried_as_what_they_hold(tmp_path: Path) -> None:
+def test_dictionary_columns_are_carried_as_their_values(tmp_path: Path) -> None:
     kind = pa.dictionary(pa.int8(), pa.string())
     schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("camera", kind)])
     job = make_job(tmp_path, metadata=["camera"])
     assert TaskRequestBuilder(job, schema).source_type == pa.struct([("id", pa.string()), ("camera", pa.string())])
-    assert bound(tmp_path, {"id": "1", "text": "x", "camera": "left"}, schema, metadata=["camera"]).source == {
+    assert build_request(tmp_path, {"id": "1", "text": "x", "camera": "left"}, schema, metadata=["camera"]).source == {
         "id": "1",
         "camera": "left",
     }
 
 
-def test_the_types_that_a_folder_was_begun_with_hold(tmp_path: Path) -> None:
+def test_column_types_recorded_at_creation_are_kept(tmp_path: Path) -> None:
     begun = pa.struct([("id", pa.string()), ("n", pa.float64())])
     binder = TaskRequestBuilder(make_job(tmp_path, metadata=["n"]), SCHEMA, begun)
     assert binder.source_type == begun
 
 
-def test_rejects_are_in_order_and_keep_types_texts_and_no_signature(tmp_path: Path) -> None:
+def test_rejects_keep_order_and_types_and_have_no_signature(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     reason = "https://b.example/k.jpg?X-Amz-Signature=5ec2e7 answered 403"
     rejected = [
@@ -97,7 +97,7 @@ def test_rejects_are_in_order_and_keep_types_texts_and_no_signature(tmp_path: Pa
     assert not (tmp_path / FILE).exists()
 
 
-def test_a_line_that_cannot_be_read_keeps_its_text(tmp_path: Path) -> None:
+def test_unreadable_line_keeps_its_text(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_bytes(b'{"id": 1}\n{"id": 2\n[3]\n')
     rows = list(open_manifest(str(tmp_path / "m.jsonl")).rows)
     assert [row.text for row in rows] == [None, '{"id": 2', "[3]"]
@@ -105,14 +105,14 @@ def test_a_line_that_cannot_be_read_keeps_its_text(tmp_path: Path) -> None:
     assert [row.text for row in open_manifest(str(tmp_path / "m.csv")).rows] == [None, "2"]
 
 
-def test_rows_of_a_long_parquet_file_are_numbered_through(tmp_path: Path) -> None:
+def test_rows_of_a_large_parquet_file_are_numbered_consecutively(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": list(range(2500))}), tmp_path / "m.parquet", row_group_size=700)
     rows = list(open_manifest(str(tmp_path / "m.parquet")).rows)
     assert [row.number for row in rows] == list(range(1, 2501))
     assert [row.values["id"] for row in rows] == list(range(2500))
 
 
-def test_a_manifest_that_breaks_off_ends_the_run_and_not_the_data_set(tmp_path: Path) -> None:
+def test_truncated_manifest_ends_the_run_without_removing_rows(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     table = pa.table({"id": [f"{number * 7919:032x}" for number in range(6000)]})
     pq.write_table(table, path, row_group_size=2000, compression="zstd", use_dictionary=False)
@@ -125,6 +125,6 @@ def test_a_manifest_that_breaks_off_ends_the_run_and_not_the_data_set(tmp_path: 
         list(rows)
 
 
-def test_numbers_in_an_answer_become_text_where_text_is_promised() -> None:
+def test_numbers_in_an_answer_become_strings_in_string_columns() -> None:
     answer = task_type("categorization").response.model_validate({"category": 7, "category_id": ["1"]})
     assert answer.model_dump() == {"category": ["7"], "category_id": ["1"]}

@@ -16,16 +16,16 @@ from types import FrameType
 
 from hypothesis import HealthCheck, settings
 
-SUBJECTS = 4  # files of tests, which share the cases
-_ON_DEMAND = int(os.environ.get("PROPERTY_CASES", "0"))
+TEST_FILES = 4  # files of tests, which share the cases
+_REQUESTED_CASES = int(os.environ.get("PROPERTY_CASES", "0"))
 _MEMORY = Path("/dev/shm")
 
 
 def cases(ordinary: int, share: float = 1.0) -> settings:
     """The settings of a test: its cases in the ordinary run, and its share of its subject's on demand."""
     return settings(
-        max_examples=math.ceil(_ON_DEMAND / SUBJECTS * share) if _ON_DEMAND else ordinary,
-        derandomize=not _ON_DEMAND,
+        max_examples=math.ceil(_REQUESTED_CASES / TEST_FILES * share) if _REQUESTED_CASES else ordinary,
+        derandomize=not _REQUESTED_CASES,
         database=None,
         deadline=None,  # `within` has one that also ends what hangs
         report_multiple_bugs=False,
@@ -41,7 +41,7 @@ def case_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> Iterator[None]:
     """Fails what takes longer, even where it would never end."""
 
     def expired(_signal: int, _frame: FrameType | None) -> None:
@@ -56,7 +56,7 @@ def within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def check_message(text: str) -> None:
+def check_readable(text: str) -> None:
     """A message that a person can read: each line short, without what a terminal would act on."""
     lines = text.split("\n")
     assert all(line.strip() and line.isprintable() for line in lines), f"cannot be read: {text!r}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-ODD_TEXTS = [
+EDGE_CASE_STRINGS = [
     "",
     " ",
     "{",
@@ -48,20 +48,20 @@ ODD_TEXTS = [
     "x" * 5000,
 ]
 
-texts = st.sampled_from(ODD_TEXTS) | st.text(max_size=20)
+strings = st.sampled_from(EDGE_CASE_STRINGS) | st.text(max_size=20)
 numbers = (
     st.integers()
     | st.sampled_from([0, -1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 10**30])
     | st.floats()
     | st.sampled_from([0.0, -0.0, 1.0, 1e308])
 )
-scalars: st.SearchStrategy[Any] = st.none() | st.booleans() | numbers | texts
-moments: st.SearchStrategy[Any] = st.sampled_from(
+scalars: st.SearchStrategy[Any] = st.none() | st.booleans() | numbers | strings
+timestamps: st.SearchStrategy[Any] = st.sampled_from(
     [date(1, 1, 1), date(9999, 12, 31), datetime(2026, 11, 23, tzinfo=UTC)]
 )
 
 
-def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Any]:
+def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str] = strings) -> st.SearchStrategy[Any]:
     """The leaves, alone or in lists and mappings."""
     return st.recursive(
         leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8

@@ -25,19 +25,21 @@ from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.scale.errors import ScaleError
 from labelflow.scale.task_types import task_type
-from tests.conftest import Scripted
-from tests.properties.conftest import case_folder, cases, check_message, within
-from tests.properties.malformed_api import OddApi, Oddity, OddPage
+from tests.conftest import StubServer
+from tests.properties.conftest import case_folder, cases, check_readable, time_limit
+from tests.properties.malformed_api import Malformation, MalformedApi, MalformedPage
 from tests.properties.strategies import anything, scalars
 from tests.support.examples import examples, own_params
 from tests.support.jobs import make_job
 
 SECONDS = 30.0  # for one run
-LOOKS = 3  # at what came back
+PASSES = 3  # at what came back
 EXAMPLES = examples()
 TASKS = {name: {"type": name, **own_params(made["request"])} for name, made in EXAMPLES.items()}
 TASKS["untyped"] = {"type": "lidarannotation", "instruction": "?", "attachment": "https://a.example/b"}
-PROMISED = {name: made["task_completed"]["response"] for name, made in EXAMPLES.items()} | {"untyped": {"a": [1]}}
+DOCUMENTED_RESPONSES = {name: made["task_completed"]["response"] for name, made in EXAMPLES.items()} | {
+    "untyped": {"a": [1]}
+}
 
 times: st.SearchStrategy[Any] = st.sampled_from(
     [
@@ -56,7 +58,7 @@ times: st.SearchStrategy[Any] = st.sampled_from(
         {},
     ]
 )
-no_text: st.SearchStrategy[Any] = st.sampled_from([..., None, "", 3, [], {}, True])
+not_strings: st.SearchStrategy[Any] = st.sampled_from([..., None, "", 3, [], {}, True])
 errors = st.sampled_from(
     [{"error": "Not downloaded."}, {"error": None}, {"error": ""}, {"error": []}, {"error": {"a": 1}}]
 )
@@ -67,48 +69,48 @@ def responses(draw: st.DrawFn, promised: Any) -> Any:
     """The promised response, one with something in it changed, or anything at all."""
     how = draw(st.sampled_from(["promised", "promised", "changed", "changed", "error", "anything"]))
     if how == "changed":
-        return changed(draw, copy.deepcopy(promised))
+        return mutate(draw, copy.deepcopy(promised))
     return draw({"promised": st.just(promised), "error": errors, "anything": anything}[how])
 
 
-def changed(draw: st.DrawFn, value: Any) -> Any:
+def mutate(draw: st.DrawFn, value: Any) -> Any:
     """The value with one thing in it removed, added, or of another kind."""
     inside = draw(st.integers(0, 3)) > 0
     if isinstance(value, dict) and value and inside:
         key = draw(st.sampled_from(sorted(value)))
-        return {**value, key: changed(draw, value[key])}
+        return {**value, key: mutate(draw, value[key])}
     if isinstance(value, list) and value and inside:
-        return [changed(draw, value[0]), *value[1:]]
+        return [mutate(draw, value[0]), *value[1:]]
     as_url = {"url": "https://a.example/annotations.json"}
     others = [None, [], {}, as_url, {"x": value}, [value], [None, value], str(value)]
     return draw(st.sampled_from(others) | scalars | anything)
 
 
-unreadable: st.SearchStrategy[Any] = st.fixed_dictionaries({"task_id": no_text}) | st.fixed_dictionaries(
+unreadable_changes: st.SearchStrategy[Any] = st.fixed_dictionaries({"task_id": not_strings}) | st.fixed_dictionaries(
     {"status": st.sampled_from([..., None, 3, [], {}])}
 )
-harmless = st.fixed_dictionaries(
+harmless_changes = st.fixed_dictionaries(
     {},
     optional={
         "created_at": times,
         "completed_at": times,
         "metadata": st.sampled_from([..., None, [], "x", {}]),
         "unknown": anything,
-        "unique_id": no_text,
+        "unique_id": not_strings,
         "params": anything,
     },
 )
-holes: st.SearchStrategy[Any] = st.lists(
+extra_docs: st.SearchStrategy[Any] = st.lists(
     st.sampled_from([None, 3, "x", [], {}, {"task_id": "f" * 24}, {"status": "completed"}]), max_size=2
 )
-no_tasks: st.SearchStrategy[Any] = st.sampled_from([b"", b"{", b"\xff", None, 3, "x", [], {}, {"task_id": None}]).map(
-    lambda answer: (200, answer, {})
-)
-odd_statuses: st.SearchStrategy[Any] = st.sampled_from(
+invalid_task_responses: st.SearchStrategy[Any] = st.sampled_from(
+    [b"", b"{", b"\xff", None, 3, "x", [], {}, {"task_id": None}]
+).map(lambda answer: (200, answer, {}))
+error_responses: st.SearchStrategy[Any] = st.sampled_from(
     [(code, {"error": "odd"}, {}) for code in (201, 204, 302, 408, 429, 500, 503, 600)]
 )
-odd_pages = st.builds(
-    OddPage,
+malformed_pages = st.builds(
+    MalformedPage,
     changes=st.fixed_dictionaries(
         {},
         optional={
@@ -118,15 +120,15 @@ odd_pages = st.builds(
             "next_token": st.sampled_from([..., None, "", 3, "0"]),
         },
     ),
-    instead=st.none() | st.none() | no_tasks | odd_statuses,
+    response=st.none() | st.none() | invalid_task_responses | error_responses,
     repeats=st.booleans(),
 )
 
 
-class Hurried(StopToken):
+class FastStop(StopToken):
     """Does not wait between two tries."""
 
-    def pause(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.check()
 
 
@@ -137,38 +139,44 @@ def _key() -> Any:
 
 
 @st.composite
-def situations(draw: st.DrawFn, oddities: st.SearchStrategy[Oddity]) -> tuple[str, dict[str, Any], dict[str, Oddity]]:
+def scenarios(
+    draw: st.DrawFn, malformations: st.SearchStrategy[Malformation]
+) -> tuple[str, dict[str, Any], dict[str, Malformation]]:
     """A type, what people answer for each row, and what is wrong with each row's task."""
     name = draw(st.sampled_from(sorted(TASKS)))
     rows = [str(number) for number in range(draw(st.integers(1, 4)))]
-    return name, {row: draw(responses(PROMISED[name])) for row in rows}, {row: draw(oddities) for row in rows}
+    return (
+        name,
+        {row: draw(responses(DOCUMENTED_RESPONSES[name])) for row in rows},
+        {row: draw(malformations) for row in rows},
+    )
 
 
-def job_for(folder: Path, scripted: Scripted, name: str, rows: dict[str, Any]) -> Job:
+def job_for(folder: Path, stub_server: StubServer, name: str, rows: dict[str, Any]) -> Job:
     """A job of that type, with one row for each response."""
     (folder / "manifest.jsonl").write_text("".join(json.dumps({"id": row}) + "\n" for row in rows))
-    url = f"{scripted.url}"
+    url = f"{stub_server.url}"
     return make_job(folder, task=TASKS[name], attachments={"check": "off"}, scale={"url": url}, max_unlabeled=1.0)
 
 
-def carry_out(job: Job) -> Summary | None:
+def run_job(job: Job) -> Summary | None:
     """A run; None where one message says why it ended early."""
     try:
-        with within(SECONDS), closing(LabelRun(Plan(job, stop=Hurried()))) as run:
+        with time_limit(SECONDS), closing(LabelRun(Plan(job, stop=FastStop()))) as run:
             for chunk in run.chunks():
                 run.submit(chunk)
             run.finish_submission()
-            for _ in range(LOOKS):
+            for _ in range(PASSES):
                 run.collect()
             return run.finish()
     except (LabelflowError, ScaleError) as error:
-        check_message(str(error))
+        check_readable(str(error))
         if isinstance(error, CountMismatch):
             raise
         return None
 
 
-def as_sent(response: Any) -> Any:
+def as_json(response: Any) -> Any:
     """The response as JSON carries it; halves of characters and what is no number are lost there."""
     text = json.dumps(response, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return orjson.loads(json.dumps(json.loads(text, parse_constant=lambda _: None)))
@@ -179,7 +187,7 @@ def is_label(response: Any) -> bool:
     return response is not None and not (isinstance(response, dict) and response.get("error") is not None)
 
 
-def is_promised(name: str, response: Any) -> bool:
+def is_documented(name: str, response: Any) -> bool:
     try:
         task_type(TASKS[name]["type"]).response.model_validate(response)
     except ValueError:
@@ -187,7 +195,7 @@ def is_promised(name: str, response: Any) -> bool:
     return True
 
 
-def written(folder: Path, table: str) -> dict[str, Any]:
+def read_output(folder: Path, table: str) -> dict[str, Any]:
     """The rows of labels/ or errors/ by their id."""
     path = folder / "out" / table
     rows = pq.read_table(path, partitioning=None).to_pylist() if list(path.glob("*.parquet")) else []
@@ -195,70 +203,77 @@ def written(folder: Path, table: str) -> dict[str, Any]:
     return {row["row_id"]: row for row in rows}
 
 
-def check_written(folder: Path, name: str, expected: dict[str, Any]) -> None:
+def check_output(folder: Path, name: str, expected: dict[str, Any]) -> None:
     """Each response is where it belongs, whole."""
-    labels, trouble = written(folder, "labels"), written(folder, "errors")
+    labels, trouble = read_output(folder, "labels"), read_output(folder, "errors")
     assert not labels.keys() & trouble.keys()
     for row_id, response in expected.items():
         row = (labels if is_label(response) else trouble)[row_id]
         assert orjson.loads(row["response_json"]) == response
-        if is_label(response) and response == PROMISED[name]:
+        if is_label(response) and response == DOCUMENTED_RESPONSES[name]:
             for key, value in response.items() if TASKS[name]["type"] in EXAMPLES and name != "imageannotation" else ():
                 assert row[key] == ([value] if key == "category" and isinstance(value, str) else value)
 
 
 @cases(ordinary=40, share=0.5)
 @given(
-    situation=situations(st.builds(Oddity, created=harmless, listed=harmless | harmless | unreadable, beside=holes)),
-    knows_ids=st.booleans(),
+    situation=scenarios(
+        st.builds(
+            Malformation,
+            in_creation=harmless_changes,
+            in_listing=harmless_changes | harmless_changes | unreadable_changes,
+            extra_docs=extra_docs,
+        )
+    ),
+    supports_unique_id=st.booleans(),
 )
-def test_an_odd_answer_is_kept_whole_and_does_not_stop_the_others(
-    scripted: Scripted, situation: tuple[str, dict[str, Any], dict[str, Oddity]], knows_ids: bool
+def test_malformed_answer_is_kept_whole_and_does_not_stop_the_others(
+    stub_server: StubServer, situation: tuple[str, dict[str, Any], dict[str, Malformation]], supports_unique_id: bool
 ) -> None:
     name, answers, odd = situation
-    answers = {row_id: as_sent(response) for row_id, response in answers.items()}
-    api = OddApi(situation[1], odd, [], knows_ids=knows_ids)
-    scripted.answer = api.answer
+    answers = {row_id: as_json(response) for row_id, response in answers.items()}
+    api = MalformedApi(situation[1], odd, [], supports_unique_id=supports_unique_id)
+    stub_server.respond = api.respond
     with case_folder() as folder:
-        summary = carry_out(job_for(folder, scripted, name, answers))
+        summary = run_job(job_for(folder, stub_server, name, answers))
         assert summary, "the run ended early"
         assert len(api.tasks) == summary.created == len(answers)
-        read = {row: answers[row] for row in answers if not {"task_id", "status"} & odd[row].listed.keys()}
-        check_written(folder, name, read)
+        read = {row: answers[row] for row in answers if not {"task_id", "status"} & odd[row].in_listing.keys()}
+        check_output(folder, name, read)
         labeled = [response for response in read.values() if is_label(response)]
         assert (summary.labeled, summary.error) == (len(labeled), len(read) - len(labeled))
         assert summary.pending == len(answers) - len(read)
-        assert summary.unparsed == sum(not is_promised(name, response) for response in labeled)
+        assert summary.unparsed == sum(not is_documented(name, response) for response in labeled)
 
 
 @cases(ordinary=40, share=0.5)
 @given(
-    situation=situations(
+    situation=scenarios(
         st.builds(
-            Oddity,
-            created=harmless | harmless | unreadable,
-            instead=st.none() | st.none() | no_tasks | odd_statuses,
-            listed=harmless,
+            Malformation,
+            in_creation=harmless_changes | harmless_changes | unreadable_changes,
+            creation_response=st.none() | st.none() | invalid_task_responses | error_responses,
+            in_listing=harmless_changes,
         )
     ),
-    pages=st.lists(odd_pages, max_size=6),
+    pages=st.lists(malformed_pages, max_size=6),
 )
-def test_once_the_api_answers_as_promised_every_row_has_one_task_and_its_answer(
-    scripted: Scripted, situation: tuple[str, dict[str, Any], dict[str, Oddity]], pages: list[OddPage]
+def test_every_row_gets_one_task_and_its_answer_once_the_api_is_repaired(
+    stub_server: StubServer, situation: tuple[str, dict[str, Any], dict[str, Malformation]], pages: list[MalformedPage]
 ) -> None:
     name, answers, odd = situation
-    api = OddApi(answers, odd, pages, knows_ids=True)
-    scripted.answer = api.answer
+    api = MalformedApi(answers, odd, pages, supports_unique_id=True)
+    stub_server.respond = api.respond
     with case_folder() as folder:
-        job = job_for(folder, scripted, name, answers)
+        job = job_for(folder, stub_server, name, answers)
         for _ in range(2):
-            carry_out(job)
-        api.mend()
-        summary = carry_out(job)
+            run_job(job)
+        api.repair()
+        summary = run_job(job)
         assert summary, "the run ended early although all is well"
         made = Counter(task["metadata"]["row_id"] for task in api.tasks)
         assert made == dict.fromkeys(answers, 1)
-        expected = {row_id: as_sent(response) for row_id, response in answers.items()}
-        check_written(folder, name, expected)
+        expected = {row_id: as_json(response) for row_id, response in answers.items()}
+        check_output(folder, name, expected)
         assert summary.pending == summary.rejected == 0
         assert summary.labeled == sum(map(is_label, expected.values()))

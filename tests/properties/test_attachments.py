@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.attachments.schemes import http
 from labelflow.problems import Problem
-from tests.properties.conftest import cases, check_message, within
-from tests.support.media_server import Handler, MediaServer, Route, late_tiff, picture, wav
+from tests.properties.conftest import cases, check_readable, time_limit
+from tests.support.media_server import Handler, MediaServer, Route, picture, tiff_with_late_header, wav
 
 TIMEOUT = 1.0  # seconds that the checker takes for one attachment
 SECONDS = 15.0  # for a handful of them, on a machine that has other things to do
@@ -34,8 +34,8 @@ FILES = [
     picture(kind="WEBP"),
     picture(kind="BMP")[:18] + b"\xff" * 8,
     b"GIF89a" + b"\xff" * 10,
-    late_tiff(8, 6, 100),
-    late_tiff(8, 6, 100)[:20],
+    tiff_with_late_header(8, 6, 100),
+    tiff_with_late_header(8, 6, 100)[:20],
     b"II*\0" + b"\xff" * 4,
     WAV[:40] + b"\xff" * 8,
     wav(31 * 60, rate=10)[:5000],
@@ -91,7 +91,7 @@ TYPES = [
 ]
 
 contents = st.sampled_from(FILES) | st.binary(max_size=60)
-damaged = st.builds(
+corrupted_contents = st.builds(
     lambda content, start, new, drop: content[:start] + new + content[start + drop :],
     contents,
     st.integers(0, 80),
@@ -138,7 +138,7 @@ headers = st.one_of(
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """What a server says; `ending`: how it stops saying it."""
 
     status: int = 200
@@ -148,9 +148,9 @@ class Answer:
     ending: str = "length"
 
     def route(self) -> Route:
-        return self._answer
+        return self._respond
 
-    def _answer(self, handler: Handler) -> None:
+    def _respond(self, handler: Handler) -> None:
         handler.close_connection = True
         line = self.status_line if self.status_line is not None else b"HTTP/1.1 %d Odd" % self.status
         lines = [line, *(f"{name}: {value}".encode("latin-1", "replace") for name, value in self.headers)]
@@ -173,8 +173,8 @@ class Answer:
 
 quick_endings = st.sampled_from(["length", "length", "length", "close", "cut head", "many headers", "long header"])
 slow_endings = st.sampled_from(["silence", "dripping", "endless"])
-answers = st.builds(
-    Answer,
+responses = st.builds(
+    HttpResponse,
     status=st.sampled_from(STATUSES) | st.just(200) | st.sampled_from([301, 302, 307]),
     status_line=st.none()
     | st.none()
@@ -182,31 +182,31 @@ answers = st.builds(
         [b"", b"HTTP/1.1", b"HTTP/9.9 200 OK", b"ICY 200 OK", b"\xff\x00", b"HTTP/1.1 -1 x", b"HTTP/1.1 abc"]
     ),
     headers=st.lists(headers, max_size=4),
-    content=contents | damaged,
+    content=contents | corrupted_contents,
     ending=st.integers(0, 100).flatmap(lambda n: slow_endings if n == 100 else quick_endings),
 )
 
 
-def good(kind: str, content: bytes) -> tuple[str, Answer]:
+def valid_response(kind: str, content: bytes) -> tuple[str, HttpResponse]:
     """An attachment with which nothing is wrong."""
-    return kind, Answer(content=content)
+    return kind, HttpResponse(content=content)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[MediaServer]:
     made = MediaServer()
-    quick = replace(http.RETRIES, first_pause=0.01, longest_pause=0.02)
+    quick = replace(http.RETRIES, initial_delay=0.01, max_delay=0.02)
     with mock.patch.object(http, "RETRIES", quick):
         yield made
     made.close()
 
 
-def verdicts(server: MediaServer, wanted: list[tuple[str, str]], level: CheckLevel) -> list[Problem | None]:
+def check_all(server: MediaServer, wanted: list[tuple[str, str]], level: CheckLevel) -> list[Problem | None]:
     """What is said of the attachments at these paths, within the time for it."""
     attachments = [
         Attachment("attachment", f"{server.url}{path}?X-Amz-Signature={SECRET}", kind) for path, kind in wanted
     ]
-    with within(SECONDS), AttachmentChecker(level, threads=8, timeout=TIMEOUT) as checker:
+    with time_limit(SECONDS), AttachmentChecker(level, threads=8, timeout=TIMEOUT) as checker:
         start = time.monotonic()
         found = checker.check(attachments)
         assert time.monotonic() - start < TIMEOUT * 3 + 4
@@ -215,26 +215,26 @@ def verdicts(server: MediaServer, wanted: list[tuple[str, str]], level: CheckLev
         assert problem.field == "attachment"
         assert problem.fix
         assert SECRET not in str(problem)
-        check_message(str(problem))
+        check_readable(str(problem))
         assert "\n" not in str(problem)
     return found
 
 
 @cases(ordinary=40, share=0.9)
 @given(
-    asked=st.lists(st.tuples(st.sampled_from(KINDS), answers), min_size=1, max_size=4),
+    asked=st.lists(st.tuples(st.sampled_from(KINDS), responses), min_size=1, max_size=4),
     level=st.sampled_from([CheckLevel.AUTO, CheckLevel.CONTENT, CheckLevel.EXISTS]),
 )
-def test_whatever_a_server_answers_there_is_a_verdict(
+def test_every_server_response_gives_a_result(
     server: MediaServer,
     caplog: pytest.LogCaptureFixture,
-    asked: list[tuple[str, Answer]],
+    asked: list[tuple[str, HttpResponse]],
     level: CheckLevel,
 ) -> None:
     caplog.clear()
-    everything = [*asked, good("image", PNG), good("audio", WAV)]
+    everything = [*asked, valid_response("image", PNG), valid_response("audio", WAV)]
     server.routes = {f"/{number}": answer.route() for number, (_, answer) in enumerate(everything)}
-    found = verdicts(server, [(f"/{number}", kind) for number, (kind, _) in enumerate(everything)], level)
+    found = check_all(server, [(f"/{number}", kind) for number, (kind, _) in enumerate(everything)], level)
     assert found[-2:] == [None, None], "the others are not to blame"
     assert SECRET not in caplog.text, "a signature is in the log"
     for (kind, answer), problem in zip(asked, found, strict=False):
@@ -246,7 +246,7 @@ def test_whatever_a_server_answers_there_is_a_verdict(
             and not is_redirect
         ):
             assert problem, f"{answer.status} was taken"
-        if kind == "image" and answer == Answer(content=HUGE_PNG) and level is not CheckLevel.EXISTS:
+        if kind == "image" and answer == HttpResponse(content=HUGE_PNG) and level is not CheckLevel.EXISTS:
             assert problem, "2,147,483,647 pixels were taken"
 
 
@@ -262,13 +262,13 @@ uris = st.text(max_size=30) | st.builds(
 
 @cases(ordinary=40, share=0.1)
 @given(wanted=st.lists(st.tuples(st.sampled_from(KINDS), uris), max_size=5))
-def test_whatever_stands_for_an_attachment_there_is_a_verdict(wanted: list[tuple[str, str]]) -> None:
+def test_every_attachment_value_gives_a_result(wanted: list[tuple[str, str]]) -> None:
     attachments = [Attachment("attachment", uri, kind) for kind, uri in wanted]
-    with within(SECONDS), AttachmentChecker(CheckLevel.OFF, threads=2) as checker:
+    with time_limit(SECONDS), AttachmentChecker(CheckLevel.OFF, threads=2) as checker:
         found = checker.check(attachments)
     assert len(found) == len(attachments)
     for (kind, uri), problem in zip(wanted, found, strict=True):
         if problem:
-            check_message(str(problem))
+            check_readable(str(problem))
         if kind != "text" and not uri.lower().startswith(("http://", "https://", "s3://")):
             assert problem, "this is no URL"

@@ -18,10 +18,10 @@ from labelflow.errors import LabelflowError, UsageError
 from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
 from labelflow.planning.plan import Plan
-from tests.properties.conftest import case_folder, cases, check_message, within
-from tests.properties.strategies import anything, moments, scalars, texts
+from tests.properties.conftest import case_folder, cases, check_readable, time_limit
+from tests.properties.strategies import anything, scalars, strings, timestamps
 from tests.support.examples import examples, own_params
-from tests.support.jobs import document
+from tests.support.jobs import job_document
 
 SECONDS = 10.0  # for one config
 ROWS = [{"id": "1", "text": "one", "n": 1, "tags": ["a"]}, {"id": "2", "text": "two", "n": 2, "tags": []}]
@@ -36,7 +36,7 @@ KEYS = st.sampled_from(
     ["name", "uri", "row_id", "type", "check", "concurrency", "url", "metadata", "unique_id", "fields"]
 )
 
-ODD_YAML = [
+INVALID_YAML = [
     b"",
     b"\x00",
     b"\xff\xfe\x00",
@@ -109,33 +109,35 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def documents(draw: st.DrawFn) -> dict[str, Any]:
     """A good job's document, with a few things done to it."""
     metadata = draw(st.sampled_from([[], ["n"], ["n", "tags"]]))
-    made: dict[str, Any] = copy.deepcopy(document(Path("FOLDER"), metadata=metadata))
+    made: dict[str, Any] = copy.deepcopy(job_document(Path("FOLDER"), metadata=metadata))
     if draw(st.booleans()):
         made["task"] = copy.deepcopy(draw(st.sampled_from(TASKS)))
     for name in draw(st.lists(st.sampled_from(sorted(SECTIONS)), unique=True)):
         made[name] = dict(SECTIONS[name])
     for _ in range(draw(st.integers(1, 4))):
-        mutate(draw, made)
+        mutate_document(draw, made)
     return made
 
 
-def mutate(draw: st.DrawFn, made: dict[str, Any]) -> None:
+def mutate_document(draw: st.DrawFn, document: dict[str, Any]) -> None:
     """Change, remove, retype, move or add one value."""
-    *way, last = draw(st.sampled_from([path for path in paths(made) if path] or [("name",)]))
-    target: Any = made
+    *way, last = draw(st.sampled_from([path for path in paths(document) if path] or [("name",)]))
+    target: Any = document
     for step in way:
         target = target[step]
     how = draw(st.sampled_from(["change", "remove", "text", "list", "mapping", "move", "add"]))
     if how == "remove":
         del target[last]
     elif how == "add" and isinstance(target, dict):
-        target[draw(KEYS | texts | scalars)] = draw(anything | moments)
+        target[draw(KEYS | strings | scalars)] = draw(anything | timestamps)
     elif how == "move":
-        target[last] = copy.deepcopy(draw(st.sampled_from([made.get("task"), made.get("submit"), "{text}", "{id}"])))
+        target[last] = copy.deepcopy(
+            draw(st.sampled_from([document.get("task"), document.get("submit"), "{text}", "{id}"]))
+        )
     elif last in target if isinstance(target, dict) else True:
         before = target[last]
         retyped = {"text": str(before), "list": [before], "mapping": {"x": before}}
-        target[last] = retyped[how] if how in retyped else draw(anything | moments)
+        target[last] = retyped[how] if how in retyped else draw(anything | timestamps)
 
 
 def load(folder: Path, content: bytes) -> Job | None:
@@ -144,10 +146,10 @@ def load(folder: Path, content: bytes) -> Job | None:
     path = folder / "job.yaml"
     path.write_bytes(content.replace(b"FOLDER", str(folder).encode()))
     try:
-        with within(SECONDS):
+        with time_limit(SECONDS):
             return load_job(str(path))
     except UsageError as error:
-        check_message(str(error))
+        check_readable(str(error))
         lines = str(error).split("\n")
     assert all(line.startswith(str(path)) for line in lines)
     assert all("; " in line for line in lines), "no fix is told"
@@ -157,14 +159,14 @@ def load(folder: Path, content: bytes) -> Job | None:
 def preview(job: Job) -> None:
     """What a run would do adds up, or one message says why there is none."""
     try:
-        with within(SECONDS), closing(Plan(job)) as plan:
+        with time_limit(SECONDS), closing(Plan(job)) as plan:
             found = plan.preview()
     except LabelflowError as error:
-        check_message(str(error))
+        check_readable(str(error))
         return
     assert found.rows == found.create + found.reject + found.unchanged + found.over_cap
     for reject in plan.rejected:
-        check_message(str(reject.problem))
+        check_readable(str(reject.problem))
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +176,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cases(ordinary=70, share=0.6)
 @given(made=documents(), escaped=st.booleans())
-def test_a_document_with_a_few_mistakes_is_a_job_or_one_message(made: dict[str, Any], escaped: bool) -> None:
+def test_mutated_document_gives_a_job_or_one_message(made: dict[str, Any], escaped: bool) -> None:
     with case_folder() as folder:
         try:
             content = yaml.safe_dump(made, allow_unicode=not escaped).encode("utf-8", "surrogatepass")
@@ -186,29 +188,29 @@ def test_a_document_with_a_few_mistakes_is_a_job_or_one_message(made: dict[str, 
 
 
 @st.composite
-def damaged(draw: st.DrawFn) -> bytes:
+def corrupted_yaml(draw: st.DrawFn) -> bytes:
     """The bytes of a config, with some replaced by others."""
-    content = yaml.safe_dump({**document(Path("FOLDER")), **SECTIONS}).encode()
+    content = yaml.safe_dump({**job_document(Path("FOLDER")), **SECTIONS}).encode()
     for _ in range(draw(st.integers(1, 5))):
         start = draw(st.integers(0, len(content)))
         stop = start + draw(st.integers(0, 8))
         new = st.sampled_from(
-            [*ODD_YAML[1:-8], b"\n", b"  ", b": ", b"- ", b"'", b'"', b"&a ", b"*a", b"!!int ", b"\t"]
+            [*INVALID_YAML[1:-8], b"\n", b"  ", b": ", b"- ", b"'", b'"', b"&a ", b"*a", b"!!int ", b"\t"]
         )
         content = content[:start] + draw(new | st.binary(max_size=6)) + content[stop:]
     return content
 
 
 @cases(ordinary=50, share=0.4)
-@given(content=st.binary(max_size=200) | st.sampled_from(ODD_YAML) | damaged())
-def test_bytes_are_a_job_or_one_message(content: bytes) -> None:
+@given(content=st.binary(max_size=200) | st.sampled_from(INVALID_YAML) | corrupted_yaml())
+def test_arbitrary_bytes_give_a_job_or_one_message(content: bytes) -> None:
     with case_folder() as folder:
         job = load(folder, content)
         if job is not None:
             preview(job)
 
 
-@pytest.mark.parametrize("content", ODD_YAML, ids=lambda content: repr(content[:30]))
-def test_odd_yaml_is_told_in_one_message(content: bytes) -> None:
+@pytest.mark.parametrize("content", INVALID_YAML, ids=lambda content: repr(content[:30]))
+def test_invalid_yaml_gives_one_message(content: bytes) -> None:
     with case_folder() as folder:
         assert load(folder, content) is None

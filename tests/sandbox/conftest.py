@@ -10,8 +10,8 @@ import pytest
 
 from labelflow.sandbox.testing import running
 from tests.support.examples import examples
-from tests.support.media_server import MediaServer, broken_off, file, picture, redirect, status, wav
-from tests.support.sandbox_client import Caller, Receiver
+from tests.support.media_server import MediaServer, file_response, picture, redirect, status_response, truncated, wav
+from tests.support.sandbox_client import ApiClient, CallbackRecorder
 
 PDF = b"%PDF-1.4 an invoice"
 PAGE = b"<!doctype html><title>A company</title>"
@@ -31,33 +31,33 @@ def media() -> Iterator[MediaServer]:
         "shop/a",
         "shop/b",
     ):
-        server.serve(f"/{path}.jpg", file(jpeg, "image/jpeg"))
-    server.serve("/calls/0042.wav", file(wav(12.5), "audio/wav"))
-    server.serve("/calls/31-minutes.wav", file(wav(31 * 60), "audio/wav"))
-    server.serve("/invoices/881.pdf", file(PDF, "application/pdf"))
-    server.serve("/company/", file(PAGE, "text/html"))
-    server.serve("/small.png", file(picture(31, 17), "image/png"))
+        server.serve(f"/{path}.jpg", file_response(jpeg, "image/jpeg"))
+    server.serve("/calls/0042.wav", file_response(wav(12.5), "audio/wav"))
+    server.serve("/calls/31-minutes.wav", file_response(wav(31 * 60), "audio/wav"))
+    server.serve("/invoices/881.pdf", file_response(PDF, "application/pdf"))
+    server.serve("/company/", file_response(PAGE, "text/html"))
+    server.serve("/small.png", file_response(picture(31, 17), "image/png"))
     server.serve("/moved.png", redirect("/small.png"))
     for hop in range(1, 7):
         server.serve(f"/hop-{hop}.png", redirect(f"/hop-{hop - 1}.png" if hop > 1 else "/small.png"))
-    server.serve("/broken-off.png", broken_off(picture(), "image/png"))
+    server.serve("/broken-off.png", truncated(picture(), "image/png"))
     server.serve("/round.png", redirect("/round.png"))
-    server.serve("/forbidden.png", status(403))
-    server.serve("/down.png", status(500))
+    server.serve("/forbidden.png", status_response(403))
+    server.serve("/down.png", status_response(500))
     yield server
     server.close()
 
 
 @pytest.fixture(scope="session")
-def receiver() -> Iterator[Receiver]:
+def receiver() -> Iterator[CallbackRecorder]:
     """Takes callbacks."""
-    server = Receiver()
+    server = CallbackRecorder()
     yield server
     server.close()
 
 
 @pytest.fixture(scope="session")
-def local(media: MediaServer, receiver: Receiver) -> Callable[[str], dict[str, Any]]:
+def local_example(media: MediaServer, receiver: CallbackRecorder) -> Callable[[str], dict[str, Any]]:
     """An example of the contract whose URLs lead to this machine."""
 
     def example(name: str) -> dict[str, Any]:
@@ -80,17 +80,17 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def url_2017(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A sandbox of 2017, in which live tasks stay pending."""
-    with running(log=tmp_path_factory.mktemp("sandbox") / "log", turnaround=3600, dialect="2017") as url:
+    with running(log=tmp_path_factory.mktemp("sandbox") / "log", turnaround=3600, api="2017") as url:
         yield url
 
 
 @pytest.fixture
-def trial(url: str) -> Caller:
+def test_mode(url: str) -> ApiClient:
     """A caller with a test key."""
-    return Caller(url, "test")
+    return ApiClient(url, "test")
 
 
 @pytest.fixture
-def live(url: str) -> Caller:
+def live(url: str) -> ApiClient:
     """A caller with a live key."""
-    return Caller(url, "live")
+    return ApiClient(url, "live")

@@ -14,52 +14,54 @@ import pytest
 from labelflow.sandbox.testing import running
 from labelflow.scale.models import parse_time
 from labelflow.scale.task_types import known_types
-from tests.support.media_server import Handler, MediaServer, file, picture, wav
-from tests.support.sandbox_client import Caller, until
+from tests.support.media_server import Handler, MediaServer, file_response, picture, wav
+from tests.support.sandbox_client import ApiClient, wait_until
 
 Example = Callable[[str], dict[str, Any]]
 
 
-def boxes(caller: Caller, attachment: str, **more: Any) -> dict[str, Any]:
+def box_request(caller: ApiClient, attachment: str, **more: Any) -> dict[str, Any]:
     request = {"attachment": attachment, "objects_to_annotate": ["car", "truck"], "with_labels": True, **more}
-    return caller.done(caller.create("annotation", request))
+    return caller.wait_until_done(caller.create("annotation", request))
 
 
-def transcribed(caller: Caller, attachment: str) -> dict[str, Any]:
-    return caller.done(caller.create("audiotranscription", {"attachment": attachment}))
+def transcription_request(caller: ApiClient, attachment: str) -> dict[str, Any]:
+    return caller.wait_until_done(caller.create("audiotranscription", {"attachment": attachment}))
 
 
 @pytest.fixture(scope="module")
-def another(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+def other_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClient]:
     """A caller of a sandbox that is run a second time."""
     with running(log=tmp_path_factory.mktemp("another") / "log") as url:
-        yield Caller(url)
+        yield ApiClient(url)
 
 
 @pytest.mark.parametrize("name", known_types)
-def test_the_same_task_gets_the_same_answer_in_every_run(
-    name: str, another: Caller, trial: Caller, local: Example
+def test_same_task_gets_the_same_answer_in_every_run(
+    name: str, other_sandbox: ApiClient, test_mode: ApiClient, local_example: Example
 ) -> None:
-    request = local(name)["request"]
-    response = trial.done(trial.create(name, request))["response"]
+    request = local_example(name)["request"]
+    response = test_mode.wait_until_done(test_mode.create(name, request))["response"]
     known_types[name].response.model_validate(response)
-    assert trial.done(trial.create(name, request))["response"] == response
-    assert another.done(another.create(name, request))["response"] == response
+    assert test_mode.wait_until_done(test_mode.create(name, request))["response"] == response
+    assert other_sandbox.wait_until_done(other_sandbox.create(name, request))["response"] == response
 
 
-def test_another_task_gets_another_answer_but_a_signature_makes_none(trial: Caller, media: MediaServer) -> None:
-    one = boxes(trial, f"{media.url}/street/000017.jpg")["response"]
-    assert boxes(trial, f"{media.url}/street/000018.jpg")["response"] != one
-    assert boxes(trial, f"{media.url}/street/000017.jpg", min_width=40)["response"] != one
+def test_answers_differ_by_task_but_not_by_url_signature(test_mode: ApiClient, media: MediaServer) -> None:
+    one = box_request(test_mode, f"{media.url}/street/000017.jpg")["response"]
+    assert box_request(test_mode, f"{media.url}/street/000018.jpg")["response"] != one
+    assert box_request(test_mode, f"{media.url}/street/000017.jpg", min_width=40)["response"] != one
     signed = f"{media.url}/street/000017.jpg?X-Amz-Signature=0123"
-    assert boxes(trial, signed, metadata={"row": "1"})["response"] == one
+    assert box_request(test_mode, signed, metadata={"row": "1"})["response"] == one
 
 
 @pytest.mark.parametrize(("width", "height", "least"), [(31, 17, 5), (1, 1, 0), (3000, 20, 15), (50, 50, 400)])
-def test_boxes_lie_inside_the_image(width: int, height: int, least: int, trial: Caller, media: MediaServer) -> None:
-    url = media.serve(f"/{width}x{height}.png", file(picture(width, height), "image/png"))
+def test_boxes_lie_inside_the_image(
+    width: int, height: int, least: int, test_mode: ApiClient, media: MediaServer
+) -> None:
+    url = media.serve(f"/{width}x{height}.png", file_response(picture(width, height), "image/png"))
     for i in range(20):
-        response = boxes(trial, url, min_width=least, min_height=least, instruction=f"Draw {i}.")["response"]
+        response = box_request(test_mode, url, min_width=least, min_height=least, instruction=f"Draw {i}.")["response"]
         for box in response["annotations"]:
             assert box["label"] in ("car", "truck")
             assert box["left"] >= 0
@@ -68,19 +70,21 @@ def test_boxes_lie_inside_the_image(width: int, height: int, least: int, trial: 
             assert min(least, height) <= box["height"] <= height - box["top"]
 
 
-def test_a_large_image_is_measured_by_its_start(trial: Caller, media: MediaServer) -> None:
+def test_large_image_is_measured_by_its_prefix(test_mode: ApiClient, media: MediaServer) -> None:
     content = picture(5000, 4000, "BMP")
-    url = media.serve("/large.bmp", file(content, "image/bmp"))
-    response = trial.done(trial.create("lineannotation", {"attachment": url, "objects_to_annotate": ["lane"]}))[
-        "response"
-    ]
+    url = media.serve("/large.bmp", file_response(content, "image/bmp"))
+    response = test_mode.wait_until_done(
+        test_mode.create("lineannotation", {"attachment": url, "objects_to_annotate": ["lane"]})
+    )["response"]
     furthest = max(vertex["x"] for shape in response["annotations"] for vertex in shape["vertices"])
     assert 640 < furthest < 5000
 
 
 @pytest.mark.parametrize("seconds", [0.4, 12.5, 29 * 60])
-def test_the_alignment_spans_the_recording(seconds: float, trial: Caller, media: MediaServer) -> None:
-    response = transcribed(trial, media.serve(f"/{seconds}.wav", file(wav(seconds), "audio/wav")))["response"]
+def test_the_alignment_spans_the_recording(seconds: float, test_mode: ApiClient, media: MediaServer) -> None:
+    response = transcription_request(
+        test_mode, media.serve(f"/{seconds}.wav", file_response(wav(seconds), "audio/wav"))
+    )["response"]
     alignment = response["alignment"]
     assert response["duration"] == pytest.approx(seconds, abs=0.02)
     assert alignment[0]["start"] == 0
@@ -91,13 +95,13 @@ def test_the_alignment_spans_the_recording(seconds: float, trial: Caller, media:
     assert len(response["transcript"].split()) == len(alignment)
 
 
-def test_a_recording_of_many_megabytes_is_told_by_its_start(trial: Caller, media: MediaServer) -> None:
-    url = media.serve("/hifi.wav", file(wav(120, rate=96_000), "audio/wav"))
-    assert transcribed(trial, url)["response"]["duration"] == 120
+def test_large_recording_is_measured_by_its_prefix(test_mode: ApiClient, media: MediaServer) -> None:
+    url = media.serve("/hifi.wav", file_response(wav(120, rate=96_000), "audio/wav"))
+    assert transcription_request(test_mode, url)["response"]["duration"] == 120
 
 
-def test_a_recording_of_31_minutes_is_an_error(trial: Caller, media: MediaServer) -> None:
-    task = transcribed(trial, f"{media.url}/calls/31-minutes.wav")
+def test_a_recording_of_31_minutes_is_an_error(test_mode: ApiClient, media: MediaServer) -> None:
+    task = transcription_request(test_mode, f"{media.url}/calls/31-minutes.wav")
     assert task["status"] == "error"
     assert "longer than 30 minutes" in task["response"]["error"]
     assert task["completed_at"]
@@ -114,9 +118,9 @@ def test_a_recording_of_31_minutes_is_an_error(trial: Caller, media: MediaServer
         ("/broken-off.png", 0),
     ],
 )
-def test_an_attachment_that_is_not_there(path: str, code: int, trial: Caller, media: MediaServer) -> None:
+def test_missing_attachment(path: str, code: int, test_mode: ApiClient, media: MediaServer) -> None:
     url = f"{media.url}{path}?X-Amz-Signature=0"
-    task = boxes(trial, url)
+    task = box_request(test_mode, url)
     assert task["status"] == "error"
     assert task["response"] == {
         "error": "One or more attachments could not be downloaded.",
@@ -124,7 +128,7 @@ def test_an_attachment_that_is_not_there(path: str, code: int, trial: Caller, me
     }
 
 
-def test_only_the_bad_ones_of_several_are_named(trial: Caller, media: MediaServer) -> None:
+def test_only_bad_attachments_are_named(test_mode: ApiClient, media: MediaServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         nobody = f"http://127.0.0.1:{server.getsockname()[1]}/a.png"
     request = {
@@ -133,59 +137,59 @@ def test_only_the_bad_ones_of_several_are_named(trial: Caller, media: MediaServe
         "attachments": [f"{media.url}/small.png", f"{media.url}/gone.png", nobody],
         "choices": ["yes", "no"],
     }
-    response = trial.done(trial.create("comparison", request))["response"]
+    response = test_mode.wait_until_done(test_mode.create("comparison", request))["response"]
     assert response["attachments"] == [
         {"statusCode": 404, "url": f"{media.url}/gone.png"},
         {"statusCode": 0, "url": nobody},
     ]
 
 
-def test_a_redirect_is_followed(trial: Caller, media: MediaServer) -> None:
+def test_a_redirect_is_followed(test_mode: ApiClient, media: MediaServer) -> None:
     for path in ("/moved.png", "/hop-5.png"):
-        for box in boxes(trial, media.url + path)["response"]["annotations"]:
+        for box in box_request(test_mode, media.url + path)["response"]["annotations"]:
             assert box["left"] + box["width"] <= 31
 
 
-def test_an_attachment_that_mends_is_looked_at_again(trial: Caller, media: MediaServer) -> None:
+def test_attachment_that_recovers_is_fetched_again(test_mode: ApiClient, media: MediaServer) -> None:
     url = f"{media.url}/mended.png"
-    assert boxes(trial, url)["status"] == "error"
-    media.serve("/mended.png", file(picture(9, 9), "image/png"))
-    assert boxes(trial, url)["status"] == "completed"
+    assert box_request(test_mode, url)["status"] == "error"
+    media.serve("/mended.png", file_response(picture(9, 9), "image/png"))
+    assert box_request(test_mode, url)["status"] == "completed"
 
 
-def test_tasks_that_share_an_attachment_fetch_it_once(trial: Caller, media: MediaServer) -> None:
-    url = media.serve("/shared.png", file(picture(), "image/png"))
+def test_tasks_that_share_an_attachment_fetch_it_once(test_mode: ApiClient, media: MediaServer) -> None:
+    url = media.serve("/shared.png", file_response(picture(), "image/png"))
     request = {"attachment": url, "objects_to_annotate": ["car"]}
-    for task in [trial.create("annotation", request) for _ in range(30)]:
-        assert trial.done(task)["status"] == "completed"
+    for task in [test_mode.create("annotation", request) for _ in range(30)]:
+        assert test_mode.wait_until_done(task)["status"] == "completed"
     assert media.count("/shared.png") == 1
 
 
-def test_a_text_that_looks_like_a_url_is_not_fetched(trial: Caller, media: MediaServer) -> None:
-    assert trial.done(trial.text(f"{media.url}/secret"))["status"] == "completed"
+def test_text_that_looks_like_a_url_is_not_fetched(test_mode: ApiClient, media: MediaServer) -> None:
+    assert test_mode.wait_until_done(test_mode.create_text_task(f"{media.url}/secret"))["status"] == "completed"
     assert media.count("/secret") == 0
 
 
-def test_live_tasks_take_the_turnaround_each_its_own(tmp_path: Path) -> None:
+def test_live_tasks_have_individual_turnarounds(tmp_path: Path) -> None:
     with running(log=tmp_path / "log", turnaround="0.2-0.6") as url:
-        live = Caller(url, "live")
-        tasks = [live.done(task) for task in [live.text(str(i)) for i in range(8)]]
-        took = [_seconds(task) for task in tasks]
+        live = ApiClient(url, "live")
+        tasks = [live.wait_until_done(task) for task in [live.create_text_task(str(i)) for i in range(8)]]
+        took = [_turnaround(task) for task in tasks]
         assert all(0.19 <= seconds < 2 for seconds in took)
         assert max(took) - min(took) > 0.05
         assert not any("is_test" in task for task in tasks)
 
 
-def test_a_canceled_task_is_not_answered(tmp_path: Path) -> None:
+def test_canceled_task_is_not_answered(tmp_path: Path) -> None:
     with running(log=tmp_path / "log", turnaround="0.2") as url:
-        live = Caller(url, "live")
-        canceled, kept = live.text("one"), live.text("two")
+        live = ApiClient(url, "live")
+        canceled, kept = live.create_text_task("one"), live.create_text_task("two")
         live.ok("POST", f"/task/{canceled['task_id']}/cancel")
-        until(lambda: live.listed(status="completed") == [kept["task_id"]])
+        wait_until(lambda: live.list_task_ids(status="completed") == [kept["task_id"]])
         assert live.get(canceled["task_id"]) == {**canceled, "status": "canceled"}
 
 
-def test_a_task_that_is_canceled_while_its_attachment_is_fetched_stays_so(trial: Caller, media: MediaServer) -> None:
+def test_task_canceled_during_attachment_fetch_stays_canceled(test_mode: ApiClient, media: MediaServer) -> None:
     canceled = threading.Event()
 
     def slow(handler: Handler) -> None:
@@ -193,15 +197,15 @@ def test_a_task_that_is_canceled_while_its_attachment_is_fetched_stays_so(trial:
         handler.answer(200, picture(), {"Content-Type": "image/png"})
 
     request = {"attachment": media.serve("/awaited.png", slow), "objects_to_annotate": ["car"]}
-    first, second = trial.create("annotation", request), trial.create("annotation", request)
-    until(lambda: media.count("/awaited.png"))
-    trial.ok("POST", f"/task/{first['task_id']}/cancel")
+    first, second = test_mode.create("annotation", request), test_mode.create("annotation", request)
+    wait_until(lambda: media.count("/awaited.png"))
+    test_mode.ok("POST", f"/task/{first['task_id']}/cancel")
     canceled.set()
-    assert trial.done(second)["status"] == "completed"
-    assert trial.get(first["task_id"]) == {**first, "status": "canceled"}
+    assert test_mode.wait_until_done(second)["status"] == "completed"
+    assert test_mode.get(first["task_id"]) == {**first, "status": "canceled"}
 
 
-def _seconds(task: dict[str, Any]) -> float:
+def _turnaround(task: dict[str, Any]) -> float:
     completed, created = parse_time(task["completed_at"]), parse_time(task["created_at"])
     assert completed
     assert created

@@ -12,121 +12,138 @@ import pytest
 import requests
 
 from labelflow.sandbox.testing import running
-from labelflow.sandbox.workers.callback_sender import RETRIES, pause_before
+from labelflow.sandbox.workers.callback_sender import MAX_RETRIES, retry_delay
 from tests.support.media_server import MediaServer
-from tests.support.sandbox_client import Caller, Receiver, until
+from tests.support.sandbox_client import ApiClient, CallbackRecorder, wait_until
 
-DAY = 1.0  # seconds that the 24 hours of retries take here
+CALLBACK_DAY = 1.0  # seconds that the 24 hours of retries take here
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(log=tmp_path_factory.mktemp("sandbox") / "log", callback_day=DAY) as url:
+    with running(log=tmp_path_factory.mktemp("sandbox") / "log", callback_day=CALLBACK_DAY) as url:
         yield url
 
 
 @pytest.fixture
-def path(receiver: Receiver) -> str:
+def path(receiver: CallbackRecorder) -> str:
     """A path of the receiver that nobody else uses."""
     receiver.status = lambda path, count: 200
     return f"/{uuid4().hex}"
 
 
-def settled(caller: Caller, task: dict[str, Any]) -> dict[str, Any]:
+def wait_for_callback_result(caller: ApiClient, task: dict[str, Any]) -> dict[str, Any]:
     """The task once its callback has succeeded, or failed for good."""
 
     def done() -> dict[str, Any] | None:
         now = caller.get(task["task_id"])
         return now if "callback_succeeded" in now else None
 
-    found: dict[str, Any] = until(done)
+    found: dict[str, Any] = wait_until(done)
     return found
 
 
-def test_a_callback_carries_the_key_the_response_and_the_task(trial: Caller, receiver: Receiver, path: str) -> None:
-    task = settled(trial, trial.text(callback_url=receiver.url + path, metadata={"row_id": "7"}))
+def test_callback_has_the_key_the_response_and_the_task(
+    test_mode: ApiClient, receiver: CallbackRecorder, path: str
+) -> None:
+    task = wait_for_callback_result(
+        test_mode, test_mode.create_text_task(callback_url=receiver.url + path, metadata={"row_id": "7"})
+    )
     assert task["callback_succeeded"] is True
-    (body,) = receiver.on(path)
+    (body,) = receiver.bodies(path)
     assert body["task_id"] == task["task_id"]
     assert body["response"] == task["response"]
     assert body["task"] == {name: value for name, value in task.items() if name != "callback_succeeded"}
-    headers = next(headers for seen, headers, _, _ in receiver.seen if seen == path)
+    headers = next(headers for seen, headers, _, _ in receiver.received if seen == path)
     sent = {name.lower(): value for name, value in headers.items()}
     assert sent["scale-callback-auth"] == "sandbox-callback-key"
     assert sent["content-type"] == "application/json"
 
 
-def test_any_2xx_is_a_success(trial: Caller, receiver: Receiver, path: str) -> None:
+def test_any_2xx_is_a_success(test_mode: ApiClient, receiver: CallbackRecorder, path: str) -> None:
     receiver.status = lambda path, count: 204
-    assert settled(trial, trial.text(callback_url=receiver.url + path))["callback_succeeded"] is True
+    assert (
+        wait_for_callback_result(test_mode, test_mode.create_text_task(callback_url=receiver.url + path))[
+            "callback_succeeded"
+        ]
+        is True
+    )
 
 
-def test_it_is_sent_again_until_it_succeeds(trial: Caller, receiver: Receiver, path: str) -> None:
+def test_callback_is_retried_until_it_succeeds(test_mode: ApiClient, receiver: CallbackRecorder, path: str) -> None:
     receiver.status = lambda path, count: 202 if count == 4 else 500
-    task = trial.done(trial.text(callback_url=receiver.url + path))
+    task = test_mode.wait_until_done(test_mode.create_text_task(callback_url=receiver.url + path))
     assert task["status"] == "completed"
-    assert settled(trial, task)["callback_succeeded"] is True
-    assert len(receiver.on(path)) == 4
+    assert wait_for_callback_result(test_mode, task)["callback_succeeded"] is True
+    assert len(receiver.bodies(path)) == 4
 
 
-def test_after_20_retries_it_has_failed(trial: Caller, receiver: Receiver, path: str) -> None:
+def test_callback_fails_after_20_retries(test_mode: ApiClient, receiver: CallbackRecorder, path: str) -> None:
     receiver.status = lambda path, count: 302
-    task = settled(trial, trial.text(callback_url=receiver.url + path))
+    task = wait_for_callback_result(test_mode, test_mode.create_text_task(callback_url=receiver.url + path))
     assert task["callback_succeeded"] is False
-    assert len(receiver.on(path)) == 1 + RETRIES
-    times = [time for seen, _, _, time in receiver.seen if seen == path]
-    assert times[-1] - times[0] == pytest.approx(DAY, abs=0.7)
+    assert len(receiver.bodies(path)) == 1 + MAX_RETRIES
+    times = [time for seen, _, _, time in receiver.received if seen == path]
+    assert times[-1] - times[0] == pytest.approx(CALLBACK_DAY, abs=0.7)
     assert times[-1] - times[-2] > times[-3] - times[-4]
 
 
-def test_nobody_listens(trial: Caller) -> None:
-    task = settled(trial, trial.text(callback_url="http://127.0.0.1:9/callback"))
+def test_unreachable_callback_url(test_mode: ApiClient) -> None:
+    task = wait_for_callback_result(test_mode, test_mode.create_text_task(callback_url="http://127.0.0.1:9/callback"))
     assert task["callback_succeeded"] is False
 
 
-def test_the_pauses_grow_and_add_up_to_a_day() -> None:
-    pauses = [pause_before(retry, 86_400) for retry in range(1, RETRIES + 1)]
+def test_retry_intervals_grow_and_sum_to_a_day() -> None:
+    pauses = [retry_delay(retry, 86_400) for retry in range(1, MAX_RETRIES + 1)]
     assert len(pauses) == 20
     assert sum(pauses) == pytest.approx(86_400)
     assert all(one < two for one, two in pairwise(pauses))
     assert pauses[0] > 5
 
 
-def test_to_an_e_mail_address_nothing_is_sent(trial: Caller) -> None:
-    assert settled(trial, trial.text(callback_url="ada@example.com"))["callback_succeeded"] is True
+def test_no_callback_is_sent_to_an_email_address(test_mode: ApiClient) -> None:
+    assert (
+        wait_for_callback_result(test_mode, test_mode.create_text_task(callback_url="ada@example.com"))[
+            "callback_succeeded"
+        ]
+        is True
+    )
 
 
-def test_the_sink_takes_what_comes(trial: Caller) -> None:
-    task = settled(trial, trial.text())
+def test_callback_sink_accepts_everything(test_mode: ApiClient) -> None:
+    task = wait_for_callback_result(test_mode, test_mode.create_text_task())
     assert task["callback_succeeded"] is True
     assert requests.post(task["callback_url"], json={}, timeout=10).status_code == 204
 
 
-def test_a_bad_attachment_has_a_callback_of_its_own_form(
-    trial: Caller, receiver: Receiver, path: str, media: MediaServer
+def test_bad_attachment_callback_has_its_own_format(
+    test_mode: ApiClient, receiver: CallbackRecorder, path: str, media: MediaServer
 ) -> None:
     request = {
         "attachment": f"{media.url}/gone.png",
         "objects_to_annotate": ["car"],
         "callback_url": receiver.url + path,
     }
-    task = settled(trial, trial.create("annotation", request))
-    (body,) = receiver.on(path)
+    task = wait_for_callback_result(test_mode, test_mode.create("annotation", request))
+    (body,) = receiver.bodies(path)
     assert body["error"] == "One or more attachments could not be downloaded."
     assert body["attachments"] == [{"statusCode": 404, "url": f"{media.url}/gone.png"}]
     assert body["task_id"] == body["task"]["task_id"] == task["task_id"]
     assert body["response"] == task["response"] == {name: body[name] for name in ("error", "attachments")}
 
 
-def test_in_2017_that_form_had_no_task(receiver: Receiver, path: str, media: MediaServer, tmp_path: Path) -> None:
-    with running(log=tmp_path / "log", dialect="2017", default_callback=receiver.url + path) as url:
-        trial = Caller(url)
-        good = settled(trial, trial.text())
-        bad = settled(
-            trial, trial.create("annotation", {"attachment": f"{media.url}/gone.png", "objects_to_annotate": ["car"]})
+def test_bad_attachment_callback_has_no_task_in_2017(
+    receiver: CallbackRecorder, path: str, media: MediaServer, tmp_path: Path
+) -> None:
+    with running(log=tmp_path / "log", api="2017", default_callback=receiver.url + path) as url:
+        test_mode = ApiClient(url)
+        good = wait_for_callback_result(test_mode, test_mode.create_text_task())
+        bad = wait_for_callback_result(
+            test_mode,
+            test_mode.create("annotation", {"attachment": f"{media.url}/gone.png", "objects_to_annotate": ["car"]}),
         )
         assert good["callback_url"] == bad["callback_url"] == receiver.url + path
-    usual, short = receiver.on(path)
+    usual, short = receiver.bodies(path)
     assert set(usual) == {"task_id", "response", "task"}
     assert short == {
         "task_id": bad["task_id"],
@@ -135,13 +152,13 @@ def test_in_2017_that_form_had_no_task(receiver: Receiver, path: str, media: Med
     }
 
 
-def test_the_key_comes_from_the_environment(
-    receiver: Receiver, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_callback_key_comes_from_the_environment(
+    receiver: CallbackRecorder, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", "a-key-of-our-own")
     with running(log=tmp_path / "log") as url:
-        trial = Caller(url)
-        settled(trial, trial.text(callback_url=receiver.url + path))
-    headers = next(headers for seen, headers, _, _ in receiver.seen if seen == path)
+        test_mode = ApiClient(url)
+        wait_for_callback_result(test_mode, test_mode.create_text_task(callback_url=receiver.url + path))
+    headers = next(headers for seen, headers, _, _ in receiver.received if seen == path)
     assert "a-key-of-our-own" in headers.values()
     assert "a-key-of-our-own" not in (tmp_path / "log").read_text()

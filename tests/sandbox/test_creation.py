@@ -14,12 +14,12 @@ import requests
 from labelflow.sandbox.testing import running
 from labelflow.scale.task_types import known_types
 from tests.support.examples import examples
-from tests.support.sandbox_client import Caller, text_request
+from tests.support.sandbox_client import ApiClient, text_request
 
 Example = Callable[[str], dict[str, Any]]
 
 
-def as_form(request: dict[str, Any]) -> list[tuple[str, str]]:
+def form_encoded(request: dict[str, Any]) -> list[tuple[str, str]]:
     """A request as curl -d would send it."""
     pairs: list[tuple[str, str]] = []
     for name, value in request.items():
@@ -32,7 +32,7 @@ def as_form(request: dict[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
-def as_promised(task: dict[str, Any], example: dict[str, Any]) -> None:
+def check_created_task(task: dict[str, Any], example: dict[str, Any]) -> None:
     """The task is the example's, but for what the server gives."""
     assert re.fullmatch(r"[0-9a-f]{24}", task["task_id"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", task["created_at"])
@@ -41,33 +41,33 @@ def as_promised(task: dict[str, Any], example: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", examples())
-def test_an_example_as_json(name: str, live: Caller, local: Example) -> None:
-    example = local(name)
+def test_json_example_is_accepted(name: str, live: ApiClient, local_example: Example) -> None:
+    example = local_example(name)
     task = live.create(name, example["request"])
-    as_promised(task, example)
+    check_created_task(task, example)
     assert live.get(task["task_id"]) == task
 
 
 @pytest.mark.parametrize("name", known_types)
-def test_an_example_as_a_form(name: str, live: Caller, local: Example) -> None:
-    example = local(name)
-    as_promised(live.ok("POST", f"/task/{name}", data=as_form(example["request"])), example)
+def test_form_example_is_accepted(name: str, live: ApiClient, local_example: Example) -> None:
+    example = local_example(name)
+    check_created_task(live.ok("POST", f"/task/{name}", data=form_encoded(example["request"])), example)
 
 
 @pytest.mark.parametrize("name", examples())
-def test_a_test_key_completes_an_example_at_once(name: str, trial: Caller, local: Example) -> None:
-    example = local(name)
-    task = trial.create(name, example["request"])
+def test_test_key_completes_an_example_immediately(name: str, test_mode: ApiClient, local_example: Example) -> None:
+    example = local_example(name)
+    task = test_mode.create(name, example["request"])
     assert task["is_test"] is True
     assert task["status"] == "pending"
-    done = trial.done(task)
+    done = test_mode.wait_until_done(task)
     assert done["status"] == "completed"
     assert done["completed_at"] >= done["created_at"]
     assert set(done) - {"is_test", "callback_succeeded"} == set(example["task_completed"]) - {"callback_succeeded"}
     assert done["response"].keys() == example["task_completed"]["response"].keys()
 
 
-def test_a_form_as_curl_sends_it(live: Caller) -> None:
+def test_curl_form_encoding(live: ApiClient) -> None:
     body = urlencode(
         [
             ("attachment", "http://127.0.0.1:9/a b.jpg".replace(" ", "%20")),
@@ -99,20 +99,20 @@ def test_a_form_as_curl_sends_it(live: Caller) -> None:
         [("categories[1]", "b"), ("categories[0]", "a")],
     ],
 )
-def test_a_list_in_a_form(pairs: list[tuple[str, str]], live: Caller) -> None:
+def test_a_list_in_a_form(pairs: list[tuple[str, str]], live: ApiClient) -> None:
     form = [("instruction", "?"), ("attachment_type", "text"), ("attachment", "hi"), ("tags", "one"), *pairs]
     task = live.ok("POST", "/task/categorization", data=form)
     assert task["params"]["categories"] == ["a", "b"]
     assert task["tags"] == ["one"]
 
 
-def test_a_form_with_a_value_and_keys_under_one_name(live: Caller) -> None:
+def test_form_with_a_value_and_keys_under_one_name(live: ApiClient) -> None:
     form = [("fields", "x"), ("fields[title]", "Title")]
-    assert "fields" in live.refused(400, "POST", "/task/datacollection", data=form)
-    assert "fields" in live.refused(400, "POST", "/task/datacollection", data=form[::-1])
+    assert "fields" in live.expect_error(400, "POST", "/task/datacollection", data=form)
+    assert "fields" in live.expect_error(400, "POST", "/task/datacollection", data=form[::-1])
 
 
-def test_numbers_as_texts_and_null(live: Caller) -> None:
+def test_numbers_as_strings_and_null(live: ApiClient) -> None:
     request = {
         "attachment": "http://127.0.0.1:9/a.jpg",
         "objects_to_annotate": ["car"],
@@ -127,7 +127,7 @@ def test_numbers_as_texts_and_null(live: Caller) -> None:
 
 IMAGE = {"attachment": "http://127.0.0.1:9/a.jpg"}
 BOXES = {**IMAGE, "objects_to_annotate": ["car"]}
-LOOK_UP = {"instruction": "Look.", "attachment_type": "image", **IMAGE, "fields": {"title": "Title"}}
+LOOKUP = {"instruction": "Look.", "attachment_type": "image", **IMAGE, "fields": {"title": "Title"}}
 COMPARE = {
     "instruction": "Same?",
     "attachment_type": "text",
@@ -156,14 +156,14 @@ COMPARE = {
         ("comparison", COMPARE, {"attachments": None}, "attachments"),
         ("comparison", COMPARE, {"attachments": ["one"]}, "attachments"),
         ("comparison", COMPARE, {"choices": None}, "choices"),
-        ("transcription", LOOK_UP, {"fields": None}, "repeatable_fields"),
-        ("transcription", LOOK_UP, {"attachment_type": "text"}, "attachment_type"),
-        ("transcription", LOOK_UP, {"fields": {"title": ["x"]}}, "fields.title"),
+        ("transcription", LOOKUP, {"fields": None}, "repeatable_fields"),
+        ("transcription", LOOKUP, {"attachment_type": "text"}, "attachment_type"),
+        ("transcription", LOOKUP, {"fields": {"title": ["x"]}}, "fields.title"),
         ("audiotranscription", IMAGE, {"attachment": "s3://bucket/a.wav"}, "attachment"),
         ("audiotranscription", IMAGE, {"attachment_type": "video"}, "attachment_type"),
         ("audiotranscription", IMAGE, {"phrases": "Parquet"}, "phrases"),
-        ("datacollection", LOOK_UP, {"fields": None}, "fields"),
-        ("datacollection", LOOK_UP, {"attachment_type": "audio"}, "attachment_type"),
+        ("datacollection", LOOKUP, {"fields": None}, "fields"),
+        ("datacollection", LOOKUP, {"attachment_type": "audio"}, "attachment_type"),
         ("annotation", BOXES, {"attachment": "ftp://media.example.com/a.jpg"}, "attachment"),
         ("annotation", BOXES, {"objects_to_annotate": None}, "objects_to_annotate"),
         ("annotation", BOXES, {"objects_to_annotate": list("abcdefg")}, "objects_to_annotate"),
@@ -176,26 +176,26 @@ COMPARE = {
     ],
 )
 def test_a_400_names_the_parameter(
-    name: str, request_body: dict[str, Any], change: dict[str, Any], named: str, live: Caller
+    name: str, request_body: dict[str, Any], change: dict[str, Any], named: str, live: ApiClient
 ) -> None:
     live.create(name, request_body)
-    error = live.refused(400, "POST", f"/task/{name}", json={**request_body, **change})
+    error = live.expect_error(400, "POST", f"/task/{name}", json={**request_body, **change})
     assert re.search(rf"\b{re.escape(named)}\b", error), error
     assert live.ok("GET", "/tasks")["total"] == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"a": NaN}'])
-def test_a_body_that_is_no_object(body: bytes, live: Caller) -> None:
+def test_body_that_is_not_an_object(body: bytes, live: ApiClient) -> None:
     headers = {"Content-Type": "application/json"}
-    assert "JSON" in live.refused(400, "POST", "/task/categorization", data=body, headers=headers)
+    assert "JSON" in live.expect_error(400, "POST", "/task/categorization", data=body, headers=headers)
 
 
 @pytest.mark.parametrize("least", ["9" * 30, 10**30])
-def test_a_number_that_is_too_large(least: object, live: Caller) -> None:
-    live.refused(400, "POST", "/task/annotation", json={**BOXES, "min_width": least})
+def test_number_too_large(least: object, live: ApiClient) -> None:
+    live.expect_error(400, "POST", "/task/annotation", json={**BOXES, "min_width": least})
 
 
-def test_a_type_without_a_file_of_its_own_is_taken_unchecked(live: Caller) -> None:
+def test_unknown_task_type_is_accepted_unchecked(live: ApiClient) -> None:
     task = live.create("namedentityrecognition", {"text": "Ada in Ulm", "labels": [{"name": "person"}]})
     assert task["type"] == "namedentityrecognition"
     assert task["params"] == {"text": "Ada in Ulm", "labels": [{"name": "person"}]}
@@ -205,25 +205,25 @@ def test_a_type_without_a_file_of_its_own_is_taken_unchecked(live: Caller) -> No
     "auth", [None, ("", ""), ("nobody", ""), ("testy_key", ""), ("test_key", "password"), ("live", "")]
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/tasks"), ("POST", "/task/annotation"), ("GET", "/task/x")])
-def test_a_key_is_needed(method: str, path: str, auth: tuple[str, str] | None, url: str) -> None:
+def test_api_key_is_required(method: str, path: str, auth: tuple[str, str] | None, url: str) -> None:
     answer = requests.request(method, url + path, auth=auth, json={}, timeout=10)
     assert answer.status_code == 401
     assert answer.json()["status_code"] == 401
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic !!", "Basic dGVzdF8", "Bearer test_key", "Basic /////w=="])
-def test_an_authorization_that_is_none(header: str, url: str) -> None:
+def test_invalid_authorization_header(header: str, url: str) -> None:
     assert requests.get(f"{url}/tasks", headers={"Authorization": header}, timeout=10).status_code == 401
 
 
-def test_keys_are_kept_apart(url: str, live: Caller, trial: Caller) -> None:
-    task = live.text(unique_id="the same")
-    for stranger in (trial, Caller(url, "live")):
-        stranger.refused(404, "GET", f"/task/{task['task_id']}")
-        stranger.refused(404, "POST", f"/task/{task['task_id']}/cancel")
-        assert stranger.listed() == []
-        stranger.text(unique_id="the same")
-    assert live.listed() == [task["task_id"]]
+def test_keys_are_isolated(url: str, live: ApiClient, test_mode: ApiClient) -> None:
+    task = live.create_text_task(unique_id="the same")
+    for stranger in (test_mode, ApiClient(url, "live")):
+        stranger.expect_error(404, "GET", f"/task/{task['task_id']}")
+        stranger.expect_error(404, "POST", f"/task/{task['task_id']}/cancel")
+        assert stranger.list_task_ids() == []
+        stranger.create_text_task(unique_id="the same")
+    assert live.list_task_ids() == [task["task_id"]]
 
 
 @pytest.mark.parametrize(
@@ -238,26 +238,26 @@ def test_keys_are_kept_apart(url: str, live: Caller, trial: Caller) -> None:
         ("GET", "/tasks/"),
     ],
 )
-def test_an_unknown_endpoint(method: str, path: str, live: Caller) -> None:
-    live.refused(404, method, path)
+def test_an_unknown_endpoint(method: str, path: str, live: ApiClient) -> None:
+    live.expect_error(404, method, path)
 
 
 @pytest.mark.parametrize("task_id", ["x", "0" * 24, "f" * 24, "g" * 24, "5985d9000000000000000005", "%00", "é" * 24])
-def test_an_unknown_task(task_id: str, live: Caller) -> None:
-    live.text()
-    live.refused(404, "GET", f"/task/{task_id}")
+def test_an_unknown_task(task_id: str, live: ApiClient) -> None:
+    live.create_text_task()
+    live.expect_error(404, "GET", f"/task/{task_id}")
 
 
-def test_ids_and_times_grow(live: Caller) -> None:
-    tasks = [live.text() for _ in range(20)]
+def test_ids_and_times_increase(live: ApiClient) -> None:
+    tasks = [live.create_text_task() for _ in range(20)]
     assert sorted(tasks, key=lambda task: task["task_id"]) == tasks
     assert sorted(tasks, key=lambda task: task["created_at"]) == tasks
-    assert live.listed() == [task["task_id"] for task in reversed(tasks)]
+    assert live.list_task_ids() == [task["task_id"] for task in reversed(tasks)]
 
 
-def test_a_callback_url_is_required_where_there_is_no_default(tmp_path: Path, live: Caller) -> None:
-    assert live.text()["callback_url"].endswith("/callback-sink")
+def test_a_callback_url_is_required_where_there_is_no_default(tmp_path: Path, live: ApiClient) -> None:
+    assert live.create_text_task()["callback_url"].endswith("/callback-sink")
     with running(log=tmp_path / "log", default_callback="none") as url:
-        caller = Caller(url)
-        assert "callback_url" in caller.refused(400, "POST", "/task/categorization", json=text_request())
-        assert caller.text(callback_url="ada@example.com")["callback_url"] == "ada@example.com"
+        caller = ApiClient(url)
+        assert "callback_url" in caller.expect_error(400, "POST", "/task/categorization", json=text_request())
+        assert caller.create_text_task(callback_url="ada@example.com")["callback_url"] == "ada@example.com"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from labelflow.sandbox.faults.sampler import Fates
-from labelflow.sandbox.settings.fault_kinds import Target
-from labelflow.sandbox.settings.fault_spec import KNOWN, described, parse
+from labelflow.sandbox.faults.sampler import FaultSampler
+from labelflow.sandbox.settings.fault_kinds import FaultTarget
+from labelflow.sandbox.settings.fault_spec import KINDS_BY_NAME, help_text, parse
 
 DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
 
 
-def test_what_is_given_is_read() -> None:
+def test_fault_spec_is_parsed() -> None:
     spec = parse(" slow=5%:0.25s,seed = 7 , reset=.5%,lag=3s,429-wait=100% ".replace("100%", "10%"))
     assert spec.seed == 7
     assert [(one.kind.name, one.rate, one.seconds) for one in spec.settings] == [
@@ -24,15 +24,15 @@ def test_what_is_given_is_read() -> None:
         ("lag", 0, 3),
         ("429-wait", 0.1, 2),
     ]
-    assert [one.kind.name for one in spec.of(Target.LISTING)] == ["lag"]
+    assert [one.kind.name for one in spec.for_target(FaultTarget.LISTING)] == ["lag"]
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_each_fault_can_be_asked_for_as_its_example_says_and_is_documented(name: str) -> None:
-    (setting,) = parse(KNOWN[name].example).settings
-    assert setting.kind is KNOWN[name]
-    assert KNOWN[name].meaning in described()
-    assert f"| `{KNOWN[name].example}` | {KNOWN[name].meaning} |" in DOCS.read_text()
+@pytest.mark.parametrize("name", KINDS_BY_NAME)
+def test_each_fault_works_as_its_example_and_is_documented(name: str) -> None:
+    (setting,) = parse(KINDS_BY_NAME[name].example).settings
+    assert setting.kind is KINDS_BY_NAME[name]
+    assert KINDS_BY_NAME[name].description in help_text()
+    assert f"| `{KINDS_BY_NAME[name].example}` | {KINDS_BY_NAME[name].description} |" in DOCS.read_text()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_each_fault_can_be_asked_for_as_its_example_says_and_is_documented(name:
         ("reset=60%, 429=50%", "reset, 429: the rates for requests add up to 110%; make it 100% at most"),
     ],
 )
-def test_a_mistake_is_named_with_what_would_be_right(text: str, message: str) -> None:
+def test_invalid_spec_gives_the_error_and_the_correct_form(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as error:
         parse(text)
     assert str(error.value).startswith(message)
@@ -67,7 +67,7 @@ def test_rates_of_different_targets_do_not_add_up() -> None:
     assert len(parse("reset=100%, error=100%, order=100%").settings) == 3
 
 
-def test_a_mistake_ends_the_command_with_status_2_and_one_message() -> None:
+def test_invalid_spec_ends_the_command_with_status_2_and_one_message() -> None:
     command = [sys.executable, "-m", "labelflow.sandbox", "--faults", "rset=2%"]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert outcome.returncode == 2
@@ -76,14 +76,14 @@ def test_a_mistake_ends_the_command_with_status_2_and_one_message() -> None:
     assert "argument --faults: 'rset=2%': there is no fault 'rset'; did you mean reset?" in last
 
 
-def test_fates_come_at_their_rates_and_the_same_way_with_the_same_seed() -> None:
+def test_sampled_faults_match_their_rates_and_are_reproducible_by_seed() -> None:
     spec = parse("seed=5, reset=2%, 429=10%")
-    one, two = Fates(spec, Target.REQUEST), Fates(spec, Target.REQUEST)
-    drawn = [one.next() for _ in range(20_000)]
-    assert drawn == [two.next() for _ in range(20_000)]
+    one, two = FaultSampler(spec, FaultTarget.REQUEST), FaultSampler(spec, FaultTarget.REQUEST)
+    drawn = [one.sample() for _ in range(20_000)]
+    assert drawn == [two.sample() for _ in range(20_000)]
     names = [setting.kind.name for setting in drawn if setting]
     assert 300 <= names.count("reset") <= 500
     assert 1_800 <= names.count("429") <= 2_200
-    by_content = [one.of(str(number).encode()) for number in range(20_000)]
-    assert by_content == [two.of(str(number).encode()) for number in range(20_000)]
+    by_content = [one.sample_for(str(number).encode()) for number in range(20_000)]
+    assert by_content == [two.sample_for(str(number).encode()) for number in range(20_000)]
     assert 2_100 <= sum(setting is not None for setting in by_content) <= 2_700

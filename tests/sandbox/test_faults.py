@@ -21,20 +21,20 @@ import pytest
 import requests
 
 from labelflow.sandbox.database.store import Store
-from labelflow.sandbox.faults.requests import REQUEST_KINDS
+from labelflow.sandbox.faults.requests import REQUEST_FAULT_KINDS
 from labelflow.sandbox.server import make_server
 from labelflow.sandbox.settings.fault_spec import parse
 from labelflow.sandbox.settings.options import Options
 from labelflow.sandbox.testing import listening_url, running, start, stop
 from tests.support.media_server import MediaServer
-from tests.support.sandbox_client import Caller, Receiver, text_request, until
+from tests.support.sandbox_client import ApiClient, CallbackRecorder, text_request, wait_until
 
 CREATION = "/task/categorization"
-ALL_AT_ONCE = ", ".join(f"{kind.name}=5%" + (":0.01s" if kind.seconds else "") for kind in REQUEST_KINDS)
-TROUBLE = "500-before 503-before 500-after 503-after"
+ALL_REQUEST_FAULTS = ", ".join(f"{kind.name}=5%" + (":0.01s" if kind.seconds else "") for kind in REQUEST_FAULT_KINDS)
+SERVER_ERRORS = "500-before 503-before 500-after 503-after"
 
 
-class Served(threading.Thread):
+class SandboxThread(threading.Thread):
     """A sandbox that starts faster than a process. What it logs goes to a file."""
 
     def __init__(self, listener: socket.socket, options: Options, log: Path) -> None:
@@ -62,10 +62,10 @@ class Served(threading.Thread):
         assert not self.is_alive()
 
 
-class Faulty(Caller):
+class FaultyApiClient(ApiClient):
     """Calls a sandbox with faults."""
 
-    def counts(self) -> dict[str, int]:
+    def fault_counts(self) -> dict[str, int]:
         counts: dict[str, int] = requests.get(self.url.replace("/v1", "/sandbox/faults"), timeout=10).json()
         return counts
 
@@ -76,92 +76,92 @@ def log(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def faulty(log: Path, faults: str, db: Path | None = None) -> Iterator[Faulty]:
+def running_faulty_sandbox(log: Path, faults: str, db: Path | None = None) -> Iterator[FaultyApiClient]:
     """A caller of a sandbox with such faults, which runs in a thread, and must find nothing to complain about."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     options = Options(url, db, default_callback=f"{url}/callback-sink", faults=parse(faults))
-    served = Served(listener, options, log)
+    served = SandboxThread(listener, options, log)
     served.start()
     try:
-        yield Faulty(f"{url}/v1")
+        yield FaultyApiClient(f"{url}/v1")
     finally:
         served.stop()
     assert log.read_text() == ""
 
 
-def listing_on_a_socket(caller: Caller) -> socket.socket:
+def open_listing_socket(caller: ApiClient) -> socket.socket:
     """A connection on which `GET /tasks` was asked for."""
     connection = socket.create_connection(("127.0.0.1", urlsplit(caller.url).port or 0), timeout=10)
     connection.sendall(b"GET /v1/tasks HTTP/1.1\r\nHost: sandbox\r\n\r\n")
     return connection
 
 
-def created(db: Path) -> int:
+def count_created(db: Path) -> int:
     """How many tasks a sandbox that has ended had created."""
     with closing(sqlite3.connect(db)) as connection:
         (count,) = connection.execute("SELECT count(*) FROM tasks").fetchone()
         return int(count)
 
 
-def test_a_reset_comes_before_anything_is_created(tmp_path: Path, log: Path) -> None:
-    with faulty(log, "reset=100%", db=tmp_path / "db") as caller:
+def test_reset_occurs_before_anything_is_created(tmp_path: Path, log: Path) -> None:
+    with running_faulty_sandbox(log, "reset=100%", db=tmp_path / "db") as caller:
         with pytest.raises(requests.ConnectionError):
-            caller.text()
-        with listing_on_a_socket(caller) as connection, pytest.raises(ConnectionResetError):
+            caller.create_text_task()
+        with open_listing_socket(caller) as connection, pytest.raises(ConnectionResetError):
             connection.recv(1)
-        assert caller.counts() == {"reset": 2}
-    assert created(tmp_path / "db") == 0
+        assert caller.fault_counts() == {"reset": 2}
+    assert count_created(tmp_path / "db") == 0
 
 
-def test_a_dropped_connection_leaves_a_task(log: Path) -> None:
-    with faulty(log, "dropped=100%") as caller:
+def test_dropped_connection_leaves_a_created_task(log: Path) -> None:
+    with running_faulty_sandbox(log, "dropped=100%") as caller:
         with pytest.raises(requests.ConnectionError, match="without response"):
             caller.create("categorization", text_request() | {"unique_id": "row/1"})
         assert [task["unique_id"] for task in caller.ok("GET", "/tasks")["docs"]] == ["row/1"]
-        assert caller.counts() == {"dropped": 1}
+        assert caller.fault_counts() == {"dropped": 1}
 
 
-@pytest.mark.parametrize("name", TROUBLE.split())
-def test_trouble_before_and_after_the_creation(name: str, tmp_path: Path, log: Path) -> None:
+@pytest.mark.parametrize("name", SERVER_ERRORS.split())
+def test_server_error_before_and_after_the_creation(name: str, tmp_path: Path, log: Path) -> None:
     status, _, when = name.partition("-")
-    with faulty(log, f"{name}=100%", db=tmp_path / "db") as caller:
-        caller.refused(int(status), "POST", CREATION, json=text_request())
-        assert caller.counts() == {name: 1}
+    with running_faulty_sandbox(log, f"{name}=100%", db=tmp_path / "db") as caller:
+        caller.expect_error(int(status), "POST", CREATION, json=text_request())
+        assert caller.fault_counts() == {name: 1}
         if when == "before":
-            caller.refused(int(status), "GET", "/tasks")
+            caller.expect_error(int(status), "GET", "/tasks")
         else:
             caller.ok("GET", "/tasks")
-    assert created(tmp_path / "db") == (when == "after")
+    assert count_created(tmp_path / "db") == (when == "after")
 
 
-def test_too_many_requests_with_and_without_a_time(log: Path) -> None:
-    with faulty(log, "429=50%, 429-wait=50%:1.2s") as caller:
-        answers = [caller.call("POST", CREATION, json=text_request()) for _ in range(40)]
+def test_429_with_and_without_retry_after(log: Path) -> None:
+    with running_faulty_sandbox(log, "429=50%, 429-wait=50%:1.2s") as caller:
+        answers = [caller.request("POST", CREATION, json=text_request()) for _ in range(40)]
         assert {answer.status_code for answer in answers} == {429}
         assert answers[0].json() == {"status_code": 429, "error": "Too many requests."}
         waits = Counter(answer.headers.get("Retry-After") for answer in answers)
         assert waits.keys() == {None, "2"}
-        assert caller.counts() == {"429": waits[None], "429-wait": waits["2"]}
+        assert caller.fault_counts() == {"429": waits[None], "429-wait": waits["2"]}
 
 
-def test_a_slow_answer_is_a_good_one_and_holds_up_no_other(log: Path) -> None:
-    with faulty(log, "slow=100%:0.4s") as caller:
+def test_slow_response_is_valid_and_delays_no_other(log: Path) -> None:
+    with running_faulty_sandbox(log, "slow=100%:0.4s") as caller:
         began = time.monotonic()
-        task = caller.text()
+        task = caller.create_text_task()
         assert time.monotonic() - began >= 0.4
         began = time.monotonic()
-        caller.counts()
+        caller.fault_counts()
         assert time.monotonic() - began < 0.3
         assert caller.get(task["task_id"])["task_id"] == task["task_id"]
 
 
-def test_an_answer_that_never_comes_holds_up_no_end(tmp_path: Path, log: Path) -> None:
-    with faulty(log, "never=100%", db=tmp_path / "db") as caller:
+def test_hanging_response_does_not_delay_shutdown(tmp_path: Path, log: Path) -> None:
+    with running_faulty_sandbox(log, "never=100%", db=tmp_path / "db") as caller:
         with pytest.raises(requests.ReadTimeout):
             requests.post(caller.url + CREATION, json=text_request(), auth=(caller.key, ""), timeout=0.3)
-        connection = listing_on_a_socket(caller)
-        until(lambda: caller.counts() == {"never": 2})
+        connection = open_listing_socket(caller)
+        wait_until(lambda: caller.fault_counts() == {"never": 2})
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.recv(1)
@@ -169,16 +169,16 @@ def test_an_answer_that_never_comes_holds_up_no_end(tmp_path: Path, log: Path) -
     assert time.monotonic() - began < 1.5
     with connection:
         assert connection.recv(1) == b""
-    assert created(tmp_path / "db") == 1
+    assert count_created(tmp_path / "db") == 1
 
 
-def test_broken_json_is_cut_off_within_sound_http(log: Path) -> None:
-    with faulty(log, "broken-json=50%, seed=3") as caller:
-        answers = [caller.call("POST", CREATION, json=text_request(str(number))) for number in range(30)]
+def test_broken_json_is_truncated_within_valid_http(log: Path) -> None:
+    with running_faulty_sandbox(log, "broken-json=50%, seed=3") as caller:
+        answers = [caller.request("POST", CREATION, json=text_request(str(number))) for number in range(30)]
         broken = [answer for answer in answers if not is_json(answer.text)]
         assert {answer.status_code for answer in answers} == {200}
         assert all(answer.text.startswith('{"task_id":') for answer in broken)
-        assert caller.counts() == {"broken-json": len(broken)}
+        assert caller.fault_counts() == {"broken-json": len(broken)}
         assert 5 <= len(broken) <= 25
 
 
@@ -190,150 +190,152 @@ def is_json(text: str) -> bool:
     return True
 
 
-def test_a_lagging_list_knows_a_task_later_than_its_own_address_does(log: Path) -> None:
-    with faulty(log, "lag=0.6s") as caller:
-        assert caller.listed() == []
-        assert caller.counts() == {"lag": 0}
-        task = caller.text(unique_id="row/1")
+def test_lagging_list_shows_a_task_later_than_its_own_url(log: Path) -> None:
+    with running_faulty_sandbox(log, "lag=0.6s") as caller:
+        assert caller.list_task_ids() == []
+        assert caller.fault_counts() == {"lag": 0}
+        task = caller.create_text_task(unique_id="row/1")
         assert caller.get(task["task_id"])["unique_id"] == "row/1"
-        caller.refused(409, "POST", CREATION, json=text_request() | {"unique_id": "row/1"})
+        caller.expect_error(409, "POST", CREATION, json=text_request() | {"unique_id": "row/1"})
         assert caller.ok("GET", "/tasks", params={"unique_id": "row/1"})["total"] == 0
-        assert caller.counts() == {"lag": 1}
+        assert caller.fault_counts() == {"lag": 1}
         began = time.monotonic()
-        until(lambda: caller.listed(unique_id="row/1") == [task["task_id"]])
+        wait_until(lambda: caller.list_task_ids(unique_id="row/1") == [task["task_id"]])
         assert 0.3 < time.monotonic() - began < 2
-        count = caller.counts()
+        count = caller.fault_counts()
         assert caller.ok("GET", "/tasks")["total"] == 1
-        assert caller.counts() == count
+        assert caller.fault_counts() == count
 
 
-def statuses(caller: Caller, count: int) -> list[str]:
-    tasks = [caller.text(f"message {number}", metadata={"row_id": number}) for number in range(count)]
-    return [caller.done(task)["status"] for task in tasks]
+def final_statuses(caller: ApiClient, count: int) -> list[str]:
+    tasks = [caller.create_text_task(f"message {number}", metadata={"row_id": number}) for number in range(count)]
+    return [caller.wait_until_done(task)["status"] for task in tasks]
 
 
-def test_the_same_tasks_end_in_error_in_every_run_and_others_with_another_seed(log: Path) -> None:
+def test_error_tasks_are_reproducible_and_depend_on_the_seed(log: Path) -> None:
     runs = []
     for seed in (7, 7, 8):
-        with faulty(log, f"error=30%, seed={seed}") as caller:
-            runs.append(statuses(caller, 60))
-            assert caller.counts() == {"error": runs[-1].count("error")}
+        with running_faulty_sandbox(log, f"error=30%, seed={seed}") as caller:
+            runs.append(final_statuses(caller, 60))
+            assert caller.fault_counts() == {"error": runs[-1].count("error")}
     assert runs[0] == runs[1] != runs[2]
     assert 8 <= runs[0].count("error") <= 28
 
 
-def test_a_task_in_error_frees_its_unique_id_where_that_was_wished(log: Path, receiver: Receiver) -> None:
-    with faulty(log, "error=100%") as caller:
+def test_error_task_frees_its_unique_id_when_requested(log: Path, receiver: CallbackRecorder) -> None:
+    with running_faulty_sandbox(log, "error=100%") as caller:
         path = f"/{uuid4().hex}"
         wished: dict[str, Any] = {
             "unique_id": "row/1",
             "clear_unique_id_on_error": True,
             "callback_url": receiver.url + path,
         }
-        task = caller.done(caller.text(**wished))
+        task = caller.wait_until_done(caller.create_text_task(**wished))
         assert task["status"] == "error"
         assert task["response"] == {"error": "The task could not be done."}
-        assert caller.text(**wished)["task_id"] != task["task_id"]
-        (first, _) = until(lambda: len(receiver.on(path)) == 2 and receiver.on(path))
+        assert caller.create_text_task(**wished)["task_id"] != task["task_id"]
+        (first, _) = wait_until(lambda: len(receiver.bodies(path)) == 2 and receiver.bodies(path))
         assert first["response"] == task["response"]
 
 
-def test_an_attachment_dies_after_the_check(log: Path, media: MediaServer, receiver: Receiver) -> None:
+def test_attachment_becomes_unavailable_after_the_check(
+    log: Path, media: MediaServer, receiver: CallbackRecorder
+) -> None:
     attachment = f"{media.url}/small.png"
     path = f"/{uuid4().hex}"
-    with faulty(log, "dead-attachment=100%") as caller:
+    with running_faulty_sandbox(log, "dead-attachment=100%") as caller:
         request = {"attachment": attachment, "objects_to_annotate": ["car"], "callback_url": receiver.url + path}
-        task = caller.done(caller.create("annotation", request))
+        task = caller.wait_until_done(caller.create("annotation", request))
         assert task["status"] == "error"
         assert task["response"]["attachments"] == [{"statusCode": 404, "url": attachment}]
-        (body,) = until(lambda: receiver.on(path))
+        (body,) = wait_until(lambda: receiver.bodies(path))
         assert body["error"] == "One or more attachments could not be downloaded."
-        assert caller.done(caller.text())["status"] == "completed"
-        assert caller.counts() == {"dead-attachment": 1}
+        assert caller.wait_until_done(caller.create_text_task())["status"] == "completed"
+        assert caller.fault_counts() == {"dead-attachment": 1}
 
 
-def test_a_recalled_task_is_pending_again_and_then_has_another_answer(log: Path, receiver: Receiver) -> None:
+def test_recalled_task_is_pending_again_and_then_gets_another_answer(log: Path, receiver: CallbackRecorder) -> None:
     path = f"/{uuid4().hex}"
-    with faulty(log, "recall=100%:0.3s") as caller:
-        first = caller.done(caller.text(callback_url=receiver.url + path))
-        again = until(lambda: pending(caller, first))
+    with running_faulty_sandbox(log, "recall=100%:0.3s") as caller:
+        first = caller.wait_until_done(caller.create_text_task(callback_url=receiver.url + path))
+        again = wait_until(lambda: wait_until_pending(caller, first))
         assert not {"response", "completed_at", "callback_succeeded"} & again.keys()
-        second = caller.done(first)
+        second = caller.wait_until_done(first)
         assert second["response"] != first["response"]
         assert second["completed_at"] > first["completed_at"]
-        bodies = until(lambda: len(receiver.on(path)) == 2 and receiver.on(path))
+        bodies = wait_until(lambda: len(receiver.bodies(path)) == 2 and receiver.bodies(path))
         assert [body["response"] for body in bodies] == [first["response"], second["response"]]
         time.sleep(0.7)
         assert caller.get(first["task_id"])["response"] == second["response"]
-        assert caller.counts() == {"recall": 1}
+        assert caller.fault_counts() == {"recall": 1}
 
 
-def pending(caller: Caller, task: dict[str, Any]) -> dict[str, Any] | None:
+def wait_until_pending(caller: ApiClient, task: dict[str, Any]) -> dict[str, Any] | None:
     now = caller.get(task["task_id"])
     return now if now["status"] == "pending" else None
 
 
-def test_recalls_outlive_kill_9(tmp_path: Path, log: Path) -> None:
+def test_recalls_survive_kill_9(tmp_path: Path, log: Path) -> None:
     options = {"db": tmp_path / "db", "faults": "recall=100%:0.5s"}
     process = start(log=log, **options)
-    caller = Caller(listening_url(process))
-    first = caller.done(caller.text())
+    caller = ApiClient(listening_url(process))
+    first = caller.wait_until_done(caller.create_text_task())
     process.kill()
     stop(process)
     process = start(log=log, **options)
     caller.url = listening_url(process)
-    until(lambda: pending(caller, first))
+    wait_until(lambda: wait_until_pending(caller, first))
     process.kill()
     stop(process)
     with running(log=log, **options) as url:
         caller.url = url
-        assert caller.done(first)["response"] != first["response"]
+        assert caller.wait_until_done(first)["response"] != first["response"]
 
 
-def test_a_callback_comes_twice(log: Path, receiver: Receiver) -> None:
+def test_duplicate_callback(log: Path, receiver: CallbackRecorder) -> None:
     path = f"/{uuid4().hex}"
-    with faulty(log, "duplicate-callback=100%:0.2s") as caller:
-        caller.text(callback_url=receiver.url + path)
-        first, second = until(lambda: len(receiver.on(path)) == 2 and receiver.on(path))
+    with running_faulty_sandbox(log, "duplicate-callback=100%:0.2s") as caller:
+        caller.create_text_task(callback_url=receiver.url + path)
+        first, second = wait_until(lambda: len(receiver.bodies(path)) == 2 and receiver.bodies(path))
         assert first == second
-        assert caller.counts() == {"duplicate-callback": 1}
+        assert caller.fault_counts() == {"duplicate-callback": 1}
 
 
-def test_a_late_callback_holds_up_nothing_else(log: Path, receiver: Receiver) -> None:
+def test_late_callback_delays_nothing_else(log: Path, receiver: CallbackRecorder) -> None:
     path = f"/{uuid4().hex}"
-    with faulty(log, "late-callback=100%:0.5s") as caller:
+    with running_faulty_sandbox(log, "late-callback=100%:0.5s") as caller:
         began = time.monotonic()
         for number in range(80):
-            caller.done(caller.text(str(number), callback_url=receiver.url + path))
-        until(lambda: len(receiver.on(path)) == 80)
-        came = [at - began for seen, _, _, at in receiver.seen if seen == path]
+            caller.wait_until_done(caller.create_text_task(str(number), callback_url=receiver.url + path))
+        wait_until(lambda: len(receiver.bodies(path)) == 80)
+        came = [at - began for seen, _, _, at in receiver.received if seen == path]
         assert min(came) >= 0.5
         assert time.monotonic() - began < 4
-        assert caller.counts() == {"late-callback": 80}
+        assert caller.fault_counts() == {"late-callback": 80}
 
 
-def test_callbacks_overtake_each_other(log: Path, receiver: Receiver) -> None:
+def test_callbacks_are_reordered(log: Path, receiver: CallbackRecorder) -> None:
     path = f"/{uuid4().hex}"
-    with faulty(log, "order=30%:0.4s, seed=1") as caller:
+    with running_faulty_sandbox(log, "order=30%:0.4s, seed=1") as caller:
         tasks = []
         for number in range(20):
-            tasks.append(caller.text(str(number), callback_url=receiver.url + path)["task_id"])
+            tasks.append(caller.create_text_task(str(number), callback_url=receiver.url + path)["task_id"])
             time.sleep(0.02)
-        bodies = until(lambda: len(receiver.on(path)) == 20 and receiver.on(path))
+        bodies = wait_until(lambda: len(receiver.bodies(path)) == 20 and receiver.bodies(path))
         came = [body["task_id"] for body in bodies]
         assert sorted(came) == sorted(tasks)
         overtaken = sum(one > two for one, two in pairwise(came))
-        assert 1 <= overtaken <= caller.counts()["order"]
+        assert 1 <= overtaken <= caller.fault_counts()["order"]
 
 
-def test_an_only_callback_comes_although_none_overtakes_it(log: Path, receiver: Receiver) -> None:
+def test_single_callback_is_sent_without_another_to_overtake_it(log: Path, receiver: CallbackRecorder) -> None:
     path = f"/{uuid4().hex}"
-    with faulty(log, "order=100%:0.3s") as caller:
-        caller.text(callback_url=receiver.url + path)
-        assert until(lambda: receiver.on(path))
+    with running_faulty_sandbox(log, "order=100%:0.3s") as caller:
+        caller.create_text_task(callback_url=receiver.url + path)
+        assert wait_until(lambda: receiver.bodies(path))
 
 
-def outcome(session: requests.Session, url: str) -> str:
+def request_outcome(session: requests.Session, url: str) -> str:
     """What a client sees of one creation."""
     try:
         answer = session.post(url + CREATION, json=text_request(), timeout=0.2)
@@ -342,19 +344,19 @@ def outcome(session: requests.Session, url: str) -> str:
     return f"{answer.status_code}{'' if is_json(answer.text) else ' broken'}"
 
 
-def outcomes(caller: Faulty, count: int) -> list[str]:
+def request_outcomes(caller: FaultyApiClient, count: int) -> list[str]:
     with requests.Session() as session:
         session.auth = (caller.key, "")
-        return [outcome(session, caller.url) for _ in range(count)]
+        return [request_outcome(session, caller.url) for _ in range(count)]
 
 
-def test_all_at_once_come_at_their_rates_and_the_same_way_with_the_same_seed(log: Path) -> None:
-    rates = ALL_AT_ONCE.replace("never=5%", "never=1%")
+def test_combined_faults_match_their_rates_and_are_reproducible_by_seed(log: Path) -> None:
+    rates = ALL_REQUEST_FAULTS.replace("never=5%", "never=1%")
     runs, counts = [], []
     for _ in range(2):
-        with faulty(log, f"seed=11, {rates}") as caller:
-            runs.append(outcomes(caller, 300))
-            counts.append(caller.counts())
+        with running_faulty_sandbox(log, f"seed=11, {rates}") as caller:
+            runs.append(request_outcomes(caller, 300))
+            counts.append(caller.fault_counts())
     assert runs[0] == runs[1]
     assert counts[0] == counts[1]
     assert 1 <= counts[0].pop("never") <= 9

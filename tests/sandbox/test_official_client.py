@@ -17,46 +17,46 @@ from scaleapi.exceptions import (
 from scaleapi.tasks import TaskStatus, TaskType
 
 from tests.support.examples import examples
-from tests.support.sandbox_client import Caller, text_request, until
+from tests.support.sandbox_client import ApiClient, text_request, wait_until
 
 Example = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture
-def official(live: Caller) -> ScaleClient:
+def official_client(live: ApiClient) -> ScaleClient:
     return ScaleClient(live.key, api_instance_url=live.url)
 
 
 @pytest.mark.parametrize("name", examples())
-def test_create_get_list_and_cancel(name: str, official: ScaleClient, local: Example) -> None:
-    task = official.create_task(SimpleNamespace(value=name), **local(name)["request"])
+def test_create_get_list_and_cancel(name: str, official_client: ScaleClient, local_example: Example) -> None:
+    task = official_client.create_task(SimpleNamespace(value=name), **local_example(name)["request"])
     assert task.status == "pending"
-    assert official.get_task(task.id).as_dict() == task.as_dict()
-    assert [one.id for one in official.tasks(type=name, status="pending")] == [task.id]
+    assert official_client.get_task(task.id).as_dict() == task.as_dict()
+    assert [one.id for one in official_client.tasks(type=name, status="pending")] == [task.id]
     task.cancel()
     task.refresh()
     assert task.status == "canceled"
     with pytest.raises(ScaleInvalidRequest):
-        official.cancel_task(task.id)
+        official_client.cancel_task(task.id)
 
 
 @pytest.mark.parametrize("name", examples())
-def test_a_test_key_gets_an_answer(name: str, trial: Caller, local: Example) -> None:
-    official = ScaleClient(trial.key, api_instance_url=trial.url)
-    task = official.create_task(SimpleNamespace(value=name), **local(name)["request"])
+def test_test_key_gets_an_answer(name: str, test_mode: ApiClient, local_example: Example) -> None:
+    official_client = ScaleClient(test_mode.key, api_instance_url=test_mode.url)
+    task = official_client.create_task(SimpleNamespace(value=name), **local_example(name)["request"])
 
     def answered() -> bool:
         task.refresh()
         return bool(task.status == "completed")
 
-    until(answered)
-    assert task.response.keys() == local(name)["task_completed"]["response"].keys()
+    wait_until(answered)
+    assert task.response.keys() == local_example(name)["task_completed"]["response"].keys()
 
 
-def test_paging_with_its_generator(official: ScaleClient) -> None:
+def test_paging_with_the_client_generator(official_client: ScaleClient) -> None:
     request = {**text_request(), "project": "street"}
-    made = [official.create_task(TaskType.Categorization, **request, tags=["a"]).id for _ in range(23)]
-    found = official.get_tasks(
+    made = [official_client.create_task(TaskType.Categorization, **request, tags=["a"]).id for _ in range(23)]
+    found = official_client.get_tasks(
         project_name="street",
         task_type=TaskType.Categorization,
         status=TaskStatus.Pending,
@@ -65,14 +65,14 @@ def test_paging_with_its_generator(official: ScaleClient) -> None:
         limit=10,
     )
     assert [task.id for task in found] == made[::-1]
-    assert official.get_tasks_count(project_name="street") == 23
+    assert official_client.get_tasks_count(project_name="street") == 23
 
 
-def test_unique_ids_metadata_and_tags(official: ScaleClient) -> None:
-    task = official.create_task(TaskType.Categorization, **text_request(), unique_id="one")
+def test_unique_ids_metadata_and_tags(official_client: ScaleClient) -> None:
+    task = official_client.create_task(TaskType.Categorization, **text_request(), unique_id="one")
     with pytest.raises(ScaleDuplicateResource, match=task.id):
-        official.create_task(TaskType.Categorization, **text_request(), unique_id="one")
-    assert official.tasks(unique_id=["one", "two"])[0].id == task.id
+        official_client.create_task(TaskType.Categorization, **text_request(), unique_id="one")
+    assert official_client.tasks(unique_id=["one", "two"])[0].id == task.id
     task.update_unique_id("two")
     task.set_metadata({"row_id": "7"})
     task.set_tags(["a", "b"])
@@ -87,10 +87,10 @@ def test_unique_ids_metadata_and_tags(official: ScaleClient) -> None:
     assert "unique_id" not in task.as_dict()
 
 
-def test_its_errors(official: ScaleClient, url: str) -> None:
+def test_official_client_errors(official_client: ScaleClient, url: str) -> None:
     with pytest.raises(ScaleInvalidRequest, match="categories"):
-        official.create_task(TaskType.Categorization, **{**text_request(), "categories": []})
+        official_client.create_task(TaskType.Categorization, **{**text_request(), "categories": []})
     with pytest.raises(ScaleResourceNotFound):
-        official.get_task("0" * 24)
+        official_client.get_task("0" * 24)
     with pytest.raises(ScaleUnauthorized):
         ScaleClient("nobody", api_instance_url=url).tasks()

@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 
 from labelflow.scale.client import ScaleClient
-from labelflow.scale.errors import AnswerLost, InvalidRequest, ServerTrouble
+from labelflow.scale.errors import InvalidRequest, ResponseLost, ServerError
 from labelflow.scale.models import PAGE_LIMIT, Mode, format_time, parse_time
-from labelflow.scale.rate_limiter import Pace
-from labelflow.scale.retry import RetryPolicy, retry_after_seconds, retrying
-from tests.conftest import Scripted
+from labelflow.scale.rate_limiter import RateLimiter
+from labelflow.scale.retry import RetryPolicy, call_with_retries, retry_after_seconds
+from tests.conftest import StubServer
 
 KEY = "test_5d3c1f"
-FAST = RetryPolicy(attempts=4, first_pause=0.001, longest_pause=0.002)
+FAST_RETRY = RetryPolicy(attempts=4, initial_delay=0.001, max_delay=0.002)
 
 
 def task(number: int, **more: Any) -> dict[str, Any]:
     return {"task_id": f"{number:024x}", "type": "annotation", "status": "pending", **more}
 
 
-class Paced(Pace):
+class RecordingRateLimiter(RateLimiter):
     """Takes down what the client asks of it."""
 
     def __init__(self) -> None:
@@ -35,96 +35,96 @@ class Paced(Pace):
     def wait(self) -> None:
         self.calls.append(("wait", None))
 
-    def slow_down(self, retry_after: float | None) -> None:
+    def back_off(self, retry_after: float | None) -> None:
         self.calls.append(("slow down", retry_after))
 
 
-def test_every_creation_waits_for_the_pace_and_every_429_slows_it_down(scripted: Scripted) -> None:
+def test_creations_wait_for_the_rate_limiter_and_429_makes_it_back_off(stub_server: StubServer) -> None:
     told = {"Retry-After": "0"}
-    scripted.answer = lambda *_: (429, {}, told) if len(scripted.requests) < 3 else (200, task(1), {})
-    paced = Paced()
-    with ScaleClient(KEY, scripted.url, retry=FAST, pace=paced) as client:
+    stub_server.respond = lambda *_: (429, {}, told) if len(stub_server.requests) < 3 else (200, task(1), {})
+    paced = RecordingRateLimiter()
+    with ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, rate_limiter=paced) as client:
         client.create_task("annotation", {})
         client.get_task("a")
     wait, slow = ("wait", None), ("slow down", 0.0)
     assert paced.calls == [wait, slow, wait, slow, wait]
 
 
-def test_an_answer_that_does_not_come_in_time_is_settled_before_it_is_repeated(scripted: Scripted) -> None:
+def test_timed_out_creation_is_recovered_before_it_is_repeated(stub_server: StubServer) -> None:
     hang = threading.Event()
 
     def answer(*_: object) -> tuple[int, Any, dict[str, str]] | None:
-        if len(scripted.requests) > 1:
+        if len(stub_server.requests) > 1:
             return 200, task(2), {}
         hang.wait(5)
         return None
 
-    scripted.answer = answer
+    stub_server.respond = answer
     asked: list[int] = []
-    client = ScaleClient(KEY, scripted.url, retry=FAST, timeout=(1.0, 0.2))
+    client = ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, timeout=(1.0, 0.2))
     assert client.create_task("annotation", {}, lambda: asked.append(1)).task_id == f"{2:024x}"
     hang.set()
     assert asked == [1]
 
 
-def test_an_answer_whose_body_cannot_be_decoded_counts_as_lost(scripted: Scripted) -> None:
-    scripted.answer = lambda *_: (200, b"not gzip", {"Content-Encoding": "gzip"})
-    client = ScaleClient(KEY, scripted.url, retry=RetryPolicy(attempts=1))
-    with pytest.raises(AnswerLost) as caught:
+def test_undecodable_response_body_counts_as_lost(stub_server: StubServer) -> None:
+    stub_server.respond = lambda *_: (200, b"not gzip", {"Content-Encoding": "gzip"})
+    client = ScaleClient(KEY, stub_server.url, retry=RetryPolicy(attempts=1))
+    with pytest.raises(ResponseLost) as caught:
         client.create_task("annotation", {})
-    assert caught.value.maybe_done
+    assert caught.value.outcome_unknown
 
 
-def test_more_ids_than_a_page_holds_are_refused_before_anything_is_sent(scripted: Scripted) -> None:
-    scripted.answer = lambda *_: (200, {"docs": [], "has_more": False}, {})
-    client = ScaleClient(KEY, scripted.url, retry=FAST)
+def test_more_ids_than_a_page_holds_are_rejected_before_sending(stub_server: StubServer) -> None:
+    stub_server.respond = lambda *_: (200, {"docs": [], "has_more": False}, {})
+    client = ScaleClient(KEY, stub_server.url, retry=FAST_RETRY)
     client.find_by_unique_id([f"job/{number}" for number in range(PAGE_LIMIT)])
-    assert len(scripted.requests) == 1
+    assert len(stub_server.requests) == 1
     with pytest.raises(InvalidRequest):
         client.find_by_unique_id([f"job/{number}" for number in range(PAGE_LIMIT + 1)])
-    assert len(scripted.requests) == 1
+    assert len(stub_server.requests) == 1
 
 
-def test_canceling_frees_the_unique_id_only_where_asked(scripted: Scripted) -> None:
-    scripted.answer = lambda *_: (200, task(1), {})
-    client = ScaleClient(KEY, scripted.url, retry=FAST)
+def test_canceling_frees_the_unique_id_only_on_request(stub_server: StubServer) -> None:
+    stub_server.respond = lambda *_: (200, task(1), {})
+    client = ScaleClient(KEY, stub_server.url, retry=FAST_RETRY)
     client.cancel_task("a")
     client.cancel_task("a", clear_unique_id=True)
-    assert [path for _, path, _, _ in scripted.requests] == ["/task/a/cancel", "/task/a/cancel?clear_unique_id=true"]
+    assert [path for _, path, _, _ in stub_server.requests] == ["/task/a/cancel", "/task/a/cancel?clear_unique_id=true"]
 
 
-def test_pauses_double_up_to_the_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_pauses_double_up_to_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
-    policy = RetryPolicy(attempts=9, first_pause=0.25, longest_pause=5.0)
-    error = ServerTrouble("oops")
-    assert [policy.pause_after(failures, error) for failures in range(1, 8)] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+    policy = RetryPolicy(attempts=9, initial_delay=0.25, max_delay=5.0)
+    error = ServerError("oops")
+    assert [policy.delay_after(failures, error) for failures in range(1, 8)] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
 
 
-def test_the_server_may_ask_for_less_than_the_pause() -> None:
-    policy = RetryPolicy(first_pause=10.0)
-    assert policy.pause_after(1, ServerTrouble("oops", 503, retry_after=0.001)) >= 5.0
+def test_retry_after_may_be_shorter_than_the_pause() -> None:
+    policy = RetryPolicy(initial_delay=10.0)
+    assert policy.delay_after(1, ServerError("oops", 503, retry_after=0.001)) >= 5.0
 
 
-def test_it_settles_after_the_pause_for_listings_lag() -> None:
+def test_recovery_runs_after_the_pause_because_listings_lag() -> None:
     done: list[str] = []
 
     def call() -> str:
         done.append("call")
         if len(done) == 1:
-            raise AnswerLost("gone")
+            raise ResponseLost("gone")
         return "made"
 
-    assert retrying(call, FAST, lambda _: done.append("pause"), lambda: done.append("settle")) == "made"
+    assert call_with_retries(call, FAST_RETRY, lambda _: done.append("pause"), lambda: done.append("settle")) == "made"
     assert done == ["call", "pause", "settle", "call"]
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5))])
-def test_retry_after_may_be_a_date_in_any_zone(zone: timezone) -> None:
+def test_retry_after_may_be_a_date_in_any_time_zone(zone: timezone) -> None:
     moment = datetime.now(zone) + timedelta(seconds=90)
     assert retry_after_seconds(format_datetime(moment)) == pytest.approx(90, abs=3)
 
 
-def test_times_are_utc_whatever_zone_they_come_in() -> None:
+def test_parsed_times_are_utc() -> None:
     assert parse_time("2026-11-23T10:00:00") == datetime(2026, 11, 23, 10, tzinfo=UTC)
     eastern = parse_time("2026-11-23T10:00:00-05:00")
     assert eastern == datetime(2026, 11, 23, 15, tzinfo=UTC)
@@ -132,7 +132,7 @@ def test_times_are_utc_whatever_zone_they_come_in() -> None:
     assert eastern.tzinfo is UTC
 
 
-def test_times_are_written_in_utc_with_milliseconds() -> None:
+def test_times_are_formatted_in_utc_with_milliseconds() -> None:
     moment = datetime(2026, 11, 23, 10, 0, 0, 250_999, timezone(timedelta(hours=-5)))
     assert format_time(moment) == "2026-11-23T15:00:00.250Z"
 
@@ -142,4 +142,4 @@ def test_times_are_written_in_utc_with_milliseconds() -> None:
     [("test_a", Mode.TEST), ("a|test", Mode.TEST), ("live_a", Mode.LIVE), ("a|live", Mode.LIVE), ("a", None)],
 )
 def test_the_mode_of_a_key(key: str, mode: Mode | None) -> None:
-    assert Mode.of_key(key) is mode
+    assert Mode.from_key(key) is mode

@@ -15,23 +15,23 @@ from labelflow.scale.task_types import known_types, task_type
 from tests.support.examples import examples, own_params
 
 EXAMPLES = examples()
-PART_A = [name for name in EXAMPLES if name != "imageannotation"]
+DOCUMENTED_TYPES = [name for name in EXAMPLES if name != "imageannotation"]
 
 
-def test_every_type_of_part_a_has_a_file() -> None:
-    assert sorted(PART_A) == sorted(known_types)
+def test_every_documented_type_has_a_module() -> None:
+    assert sorted(DOCUMENTED_TYPES) == sorted(known_types)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_request_is_accepted_and_its_params_are_the_examples(name: str) -> None:
+def test_example_request_is_accepted_with_its_params(name: str) -> None:
     model = task_type(name).params.model_validate(own_params(EXAMPLES[name]["request"]))
     params = model.model_dump(exclude_none=True)
     assert params.pop("instruction", None) == EXAMPLES[name]["task_pending"].get("instruction")
     assert params == EXAMPLES[name]["task_pending"]["params"]
 
 
-@pytest.mark.parametrize("name", PART_A)
-def test_a_response_fills_exactly_the_columns(name: str) -> None:
+@pytest.mark.parametrize("name", DOCUMENTED_TYPES)
+def test_response_fills_exactly_the_columns(name: str) -> None:
     kind, example = task_type(name), EXAMPLES[name]
     columns = kind.columns(example["request"])
     answer = kind.response.model_validate(example["task_completed"]["response"]).model_dump(
@@ -42,7 +42,7 @@ def test_a_response_fills_exactly_the_columns(name: str) -> None:
         assert table[key].to_pylist() == [value]
 
 
-BAD: list[tuple[str, dict[str, Any], str, str]] = [
+INVALID_REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("annotation", {"objects_to_annotate": list("abcdefg")}, "objects_to_annotate", "has 7 objects"),
     ("annotation", {"objects_to_annotate": []}, "objects_to_annotate", "is empty"),
     ("annotation", {"attachment": "ftp://media.example.com/a.jpg"}, "attachment", "ftp://"),
@@ -66,8 +66,8 @@ BAD: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "change", "field", "reason"), BAD)
-def test_a_broken_limit_names_the_field_and_what_was_wrong(
+@pytest.mark.parametrize(("name", "change", "field", "reason"), INVALID_REQUESTS)
+def test_exceeded_limit_names_the_field_and_the_error(
     name: str, change: dict[str, Any], field: str, reason: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -78,29 +78,29 @@ def test_a_broken_limit_names_the_field_and_what_was_wrong(
     assert problem.fix
 
 
-def test_the_limit_itself_is_allowed() -> None:
+def test_limit_is_inclusive() -> None:
     request = own_params(EXAMPLES["annotation"]["request"])
     task_type("annotation").params.model_validate({**request, "objects_to_annotate": list("abcdef")})
 
 
-@pytest.mark.parametrize("name", PART_A)
+@pytest.mark.parametrize("name", DOCUMENTED_TYPES)
 @pytest.mark.parametrize("seed", range(20))
-def test_a_made_up_answer_is_as_promised_and_always_the_same(name: str, seed: int) -> None:
+def test_fake_response_is_valid_and_deterministic(name: str, seed: int) -> None:
     kind = task_type(name)
     params = kind.params.model_validate(own_params(EXAMPLES[name]["request"])).model_dump(exclude_none=True)
     media = [Media("image", width=123, height=77, seconds=7.5)]
-    answer = kind.imagine(params, media, random.Random(seed))
+    answer = kind.fake_response(params, media, random.Random(seed))
     kind.response.model_validate(answer)
-    assert answer == kind.imagine(params, media, random.Random(seed))
+    assert answer == kind.fake_response(params, media, random.Random(seed))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (19, 300), (640, 480)])
-def test_shapes_lie_inside_the_picture(width: int, height: int) -> None:
+def test_shapes_lie_inside_the_image(width: int, height: int) -> None:
     media = [Media("image", width=width, height=height)]
     for name in ("annotation", "lineannotation", "polygonannotation"):
         params = task_type(name).params.model_validate(own_params(EXAMPLES[name]["request"])).model_dump()
         for seed in range(50):
-            for shape in task_type(name).imagine(params, media, random.Random(seed))["annotations"]:
+            for shape in task_type(name).fake_response(params, media, random.Random(seed))["annotations"]:
                 assert shape["label"] in params["objects_to_annotate"]
                 for point in shape.get("vertices", []):
                     assert 0 <= point["x"] < width
@@ -114,7 +114,7 @@ def test_shapes_lie_inside_the_picture(width: int, height: int) -> None:
 
 def test_an_alignment_spans_the_recording() -> None:
     params = task_type("audiotranscription").params.model_validate({"attachment": "https://x.example/a.wav"})
-    answer = task_type("audiotranscription").imagine(
+    answer = task_type("audiotranscription").fake_response(
         params.model_dump(), [Media("audio", seconds=12.5)], random.Random(3)
     )
     assert answer["alignment"][0]["start"] == 0
@@ -123,7 +123,7 @@ def test_an_alignment_spans_the_recording() -> None:
     assert " ".join(word["word"] for word in answer["alignment"]) == answer["transcript"].lower().rstrip(".")
 
 
-def test_a_type_without_a_file_flows_through() -> None:
+def test_unknown_type_is_passed_through() -> None:
     kind = task_type("lidarannotation")
     assert kind.params.model_validate({"frames": [1, {"a": 2}]}).model_dump() == {"frames": [1, {"a": 2}]}
     assert kind.columns({}) == []

@@ -21,17 +21,17 @@ PREFIX = "labels/"
 ORDER = {f"t{number}": number for number in range(1, 13)}
 
 
-def order(tasks: Sequence[str]) -> Int64Array:
+def ledger_order(tasks: Sequence[str]) -> Int64Array:
     return np.array([ORDER[task] for task in tasks], np.int64)
 
 
-def put(folder: LocalFolder, name: str, numbers: list[int]) -> None:
+def write_part(folder: LocalFolder, name: str, numbers: list[int]) -> None:
     """A part with these tasks, newest first as the API lists them."""
     table = pa.table({"task_id": [f"t{number}" for number in reversed(numbers)]})
     folder.write(f"{PREFIX}{name}.parquet", to_parquet(table))
 
 
-def visible(folder: LocalFolder) -> list[str]:
+def visible_names(folder: LocalFolder) -> list[str]:
     """The tasks that a reader sees."""
     return [task for name in list_parts(folder, PREFIX) for task in strings(read_part(folder, name), "task_id")]
 
@@ -40,7 +40,7 @@ class Crash(BaseException):
     """The power goes."""
 
 
-class Watched(LocalFolder):
+class CrashingFolder(LocalFolder):
     """Looks after each change that no task is seen twice, and crashes before the so-manieth."""
 
     def __init__(self, path: str, crash_at: int = 0) -> None:
@@ -48,93 +48,91 @@ class Watched(LocalFolder):
         self.changes = 0
         self._crash_at = crash_at
 
-    def _change(self) -> None:
-        seen = visible(self)
+    def _before_change(self) -> None:
+        seen = visible_names(self)
         assert len(seen) == len(set(seen)), "a reader sees a row twice"
         self.changes += 1
         if self.changes == self._crash_at:
             raise Crash
 
     def write(self, name: str, content: bytes) -> None:
-        self._change()
+        self._before_change()
         super().write(name, content)
 
     def write_file(self, name: str, path: Path) -> None:
-        self._change()
+        self._before_change()
         super().write_file(name, path)
 
     def move(self, name: str, target: str) -> None:
-        self._change()
+        self._before_change()
         super().move(name, target)
 
     def delete(self, name: str) -> None:
-        self._change()
+        self._before_change()
         super().delete(name)
 
 
-def filled(path: Path) -> LocalFolder:
+def make_parts(path: Path) -> LocalFolder:
     folder = LocalFolder(str(path))
-    put(folder, "part-a", [7, 8, 9])
-    put(folder, "part-b", [1, 2, 3])
-    put(folder, "part-c", [10, 11, 12])
-    put(folder, "part-d", [4, 5, 6])
+    write_part(folder, "part-a", [7, 8, 9])
+    write_part(folder, "part-b", [1, 2, 3])
+    write_part(folder, "part-c", [10, 11, 12])
+    write_part(folder, "part-d", [4, 5, 6])
     return folder
 
 
 def test_merged_parts_are_sorted_and_nothing_else_is_left(tmp_path: Path) -> None:
-    folder = filled(tmp_path)
-    compact(folder, PREFIX, order)
-    assert visible(folder) == list(ORDER)
+    folder = make_parts(tmp_path)
+    compact(folder, PREFIX, ledger_order)
+    assert visible_names(folder) == list(ORDER)
     assert len(list_parts(folder, PREFIX)) == 1
     assert [path.name for path in (tmp_path / "_ledger").rglob("*") if path.is_file()] == []
 
 
-def test_a_crash_at_any_step_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    steps = Watched(str(filled(tmp_path / "whole")._root))
-    compact(steps, PREFIX, order)
+def test_crash_at_any_step_loses_and_duplicates_nothing(tmp_path: Path) -> None:
+    steps = CrashingFolder(str(make_parts(tmp_path / "whole")._root))
+    compact(steps, PREFIX, ledger_order)
     assert steps.changes >= 8
     for step in range(1, steps.changes + 1):
         path = tmp_path / f"crash-{step}"
-        filled(path)
+        make_parts(path)
         with pytest.raises(Crash):
-            compact(Watched(str(path), step), PREFIX, order)
-        folder = Watched(str(path))
+            compact(CrashingFolder(str(path), step), PREFIX, ledger_order)
+        folder = CrashingFolder(str(path))
         finish_compaction(folder)
-        assert sorted(visible(folder), key=ORDER.__getitem__) == list(ORDER), f"after a crash at step {step}"
+        assert sorted(visible_names(folder), key=ORDER.__getitem__) == list(ORDER), f"after a crash at step {step}"
         finish_compaction(folder)
-        compact(folder, PREFIX, order)
-        assert visible(folder) == list(ORDER)
+        compact(folder, PREFIX, ledger_order)
+        assert visible_names(folder) == list(ORDER)
         assert folder.read(compaction.PLAN) is None
 
 
-def test_files_are_merged_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = filled(tmp_path)
+def test_files_are_merged_up_to_the_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_parts(tmp_path)
     monkeypatch.setattr(external_sort, "GROUP_ROWS", 3)
     monkeypatch.setattr(external_sort, "FILE_BYTES", 2 * max(file.size for file in folder.list(PREFIX)) + 1)
-    compact(folder, PREFIX, order)
+    compact(folder, PREFIX, ledger_order)
     assert 1 < len(list_parts(folder, PREFIX)) < 4
-    assert sorted(visible(folder), key=ORDER.__getitem__) == list(ORDER)
+    assert sorted(visible_names(folder), key=ORDER.__getitem__) == list(ORDER)
 
 
-def test_one_part_is_left_as_it_is(tmp_path: Path) -> None:
+def test_single_part_is_left_unchanged(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
-    put(folder, "part-a", [1, 2])
+    write_part(folder, "part-a", [1, 2])
     before = (tmp_path / PREFIX / "part-a.parquet").stat()
-    compact(folder, PREFIX, order)
+    compact(folder, PREFIX, ledger_order)
     assert (tmp_path / PREFIX / "part-a.parquet").stat() == before
 
 
-def test_other_files_are_no_parts(tmp_path: Path) -> None:
-    folder = filled(tmp_path)
+def test_other_files_are_not_parts(tmp_path: Path) -> None:
+    folder = make_parts(tmp_path)
     folder.write(f"{PREFIX}README.txt", b"mine")
-    compact(folder, PREFIX, order)
-    assert visible(folder) == list(ORDER)
+    compact(folder, PREFIX, ledger_order)
+    assert visible_names(folder) == list(ORDER)
     assert folder.read(f"{PREFIX}README.txt") == b"mine"
 
 
-def test_a_reader_sees_the_old_file_until_the_new_one_is_on_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readers_see_the_old_file_until_the_new_one_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = LocalFolder(str(tmp_path))
     folder.write("a/file.parquet", b"old")
     seen: list[tuple[bytes | None, list[str]]] = []
@@ -147,7 +145,7 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_on_the_disk(
     assert seen == [(b"old", ["a/file.parquet"]), (b"new", ["a/file.parquet"])]  # the file's fsync, the directory's
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_only_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = LocalFolder(str(tmp_path))
     folder.write("file", b"old")
 
@@ -160,7 +158,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, mon
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
 
 
-def test_two_writers_of_one_file_do_not_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_writers_of_one_file_do_not_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, sync = LocalFolder(str(tmp_path)), os.fsync
 
     def fsync(handle: int) -> None:
@@ -173,14 +171,14 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_files_are_listed_by_name_and_what_is_half_written_is_not(tmp_path: Path) -> None:
+def test_files_are_listed_by_name_without_partial_ones(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
     for name in ("a/c", "a/a", "a/b", "a/.b.1234.part"):
         folder.write(name, b"12")
     assert [(file.name, file.size) for file in folder.list("a/")] == [("a/a", 2), ("a/b", 2), ("a/c", 2)]
 
 
-def test_a_plan_that_another_run_carries_out_meanwhile_harms_nothing(tmp_path: Path) -> None:
+def test_compaction_plan_executed_concurrently_is_harmless(tmp_path: Path) -> None:
     class Overtaken(LocalFolder):
         """Reads the plan just before another run finishes it."""
 
@@ -190,6 +188,6 @@ def test_a_plan_that_another_run_carries_out_meanwhile_harms_nothing(tmp_path: P
                 finish_compaction(LocalFolder(str(tmp_path)))
             return content
 
-    filled(tmp_path)
-    compact(Overtaken(str(tmp_path)), PREFIX, order)
-    assert visible(LocalFolder(str(tmp_path))) == list(ORDER)
+    make_parts(tmp_path)
+    compact(Overtaken(str(tmp_path)), PREFIX, ledger_order)
+    assert visible_names(LocalFolder(str(tmp_path))) == list(ORDER)

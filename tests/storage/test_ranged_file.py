@@ -17,24 +17,24 @@ from tests.support.media_server import picture
 CONTENT = random.Random(1).randbytes(100_000)
 
 
-class Source:
+class RangeSource:
     """Bytes somewhere else; remembers what was asked for."""
 
     def __init__(self, content: bytes = CONTENT) -> None:
         self.content = content
-        self.asked: list[tuple[int, int]] = []
+        self.requests: list[tuple[int, int]] = []
 
     def __call__(self, start: int, stop: int) -> bytes:
         assert 0 <= start < stop <= len(self.content)
-        self.asked.append((start, stop))
+        self.requests.append((start, stop))
         return self.content[start:stop]
 
-    def file(self, block: int = 1000, **options: object) -> RangedFile:
+    def open(self, block: int = 1000, **options: object) -> RangedFile:
         return RangedFile(self, len(self.content), block, **options)  # type: ignore[arg-type]
 
 
-def test_reads_what_a_file_would_read_wherever_it_is_asked() -> None:
-    real, ranged, chance = io.BytesIO(CONTENT), Source().file(head=CONTENT[:1500]), random.Random(2)
+def test_reads_match_a_plain_file_at_any_position() -> None:
+    real, ranged, chance = io.BytesIO(CONTENT), RangeSource().open(prefix=CONTENT[:1500]), random.Random(2)
     for _ in range(500):
         position, size = chance.randrange(len(CONTENT) + 50), chance.choice([0, 1, 999, 1000, 1001, 5000])
         assert ranged.seek(position) == real.seek(position)
@@ -43,7 +43,7 @@ def test_reads_what_a_file_would_read_wherever_it_is_asked() -> None:
 
 
 def test_seeks_from_all_three_ends() -> None:
-    file = Source().file()
+    file = RangeSource().open()
     assert file.seek(-10, io.SEEK_END) == 99_990
     assert file.read() == CONTENT[-10:]
     assert file.seek(100) == 100
@@ -53,42 +53,42 @@ def test_seeks_from_all_three_ends() -> None:
 
 
 def test_a_block_is_fetched_once_while_it_is_kept() -> None:
-    source = Source()
-    file = source.file()
+    source = RangeSource()
+    file = source.open()
     for _ in range(3):
         file.seek(1200)
         file.read(10)
-    assert source.asked == [(1000, 2000)]
+    assert source.requests == [(1000, 2000)]
 
 
-def test_blocks_that_were_not_used_for_long_are_forgotten() -> None:
-    source = Source()
-    file = source.file()
+def test_least_recently_used_blocks_are_evicted() -> None:
+    source = RangeSource()
+    file = source.open()
     for position in [*range(0, 20_000, 1000), 0]:
         file.seek(position)
         file.read(1)
-    assert source.asked.count((0, 1000)) == 2
-    assert len(source.asked) == 21
+    assert source.requests.count((0, 1000)) == 2
+    assert len(source.requests) == 21
 
 
 def test_a_long_read_is_one_request() -> None:
-    source = Source()
-    assert source.file().read(50_000) == CONTENT[:50_000]
-    assert source.asked == [(0, 50_000)]
+    source = RangeSource()
+    assert source.open().read(50_000) == CONTENT[:50_000]
+    assert source.requests == [(0, 50_000)]
 
 
-def test_the_head_is_not_asked_for_again() -> None:
-    source = Source()
-    file = source.file(head=CONTENT[:1500])
+def test_prefix_is_not_requested_again() -> None:
+    source = RangeSource()
+    file = source.open(prefix=CONTENT[:1500])
     assert file.read(1500) == CONTENT[:1500]
-    assert source.asked == []
+    assert source.requests == []
     assert file.read(100) == CONTENT[1500:1600]
-    assert source.asked == [(1500, 2000)]
+    assert source.requests == [(1500, 2000)]
 
 
-def test_a_budget_ends_the_reading() -> None:
-    source = Source()
-    file = source.file(budget=2500)
+def test_exceeded_read_budget_ends_the_reading() -> None:
+    source = RangeSource()
+    file = source.open(budget=2500)
     file.read(1)
     file.seek(50_000)
     file.read(1)
@@ -96,22 +96,22 @@ def test_a_budget_ends_the_reading() -> None:
     with pytest.raises(ReadBudgetExceeded):
         file.read(1)
     assert isinstance(file.failure, ReadBudgetExceeded)
-    assert len(source.asked) == 2
+    assert len(source.requests) == 2
 
 
 def test_a_size_from_a_hostile_file_allocates_nothing() -> None:
-    file = Source(b"short").file()
+    file = RangeSource(b"short").open()
     assert file.read(1 << 60) == b"short"
 
 
-def test_fewer_bytes_than_asked_for_are_an_error() -> None:
+def test_short_response_is_an_error() -> None:
     file = RangedFile(lambda start, stop: b"x", 100)
     with pytest.raises(OSError, match="100 bytes were asked for, 1 came"):
         file.read()
 
 
-def test_a_closed_file_says_so() -> None:
-    file = Source().file()
+def test_closed_file_raises() -> None:
+    file = RangeSource().open()
     file.close()
     with pytest.raises(ValueError, match="closed"):
         file.read()
@@ -121,20 +121,20 @@ def test_pyarrow_reads_parquet_through_it() -> None:
     table = pa.table({"id": list(range(20_000)), "name": [f"row {i}" for i in range(20_000)]})
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=1000, compression="none")
-    source = Source(sink.getvalue())
-    parquet = pq.ParquetFile(pa.PythonFile(source.file(4096), mode="r"))
+    source = RangeSource(sink.getvalue())
+    parquet = pq.ParquetFile(pa.PythonFile(source.open(4096), mode="r"))
     assert parquet.read_row_group(3).equals(table.slice(3000, 1000))
-    assert sum(stop - start for start, stop in source.asked) < len(source.content) / 2
-    assert pq.read_table(pa.PythonFile(source.file(4096), mode="r")).equals(table)
+    assert sum(stop - start for start, stop in source.requests) < len(source.content) / 2
+    assert pq.read_table(pa.PythonFile(source.open(4096), mode="r")).equals(table)
 
 
 def test_pil_reads_only_what_it_needs() -> None:
-    source = Source(picture(3000, 2000, "BMP"))
-    with Image.open(cast(BinaryIO, source.file(4096))) as image:
+    source = RangeSource(picture(3000, 2000, "BMP"))
+    with Image.open(cast(BinaryIO, source.open(4096))) as image:
         assert image.size == (3000, 2000)
-    assert sum(stop - start for start, stop in source.asked) <= 4096
+    assert sum(stop - start for start, stop in source.requests) <= 4096
 
 
-def test_a_buffered_reader_gives_lines() -> None:
+def test_buffered_reader_yields_lines() -> None:
     lines = [f"line {i}\n".encode() for i in range(5000)]
-    assert list(io.BufferedReader(Source(b"".join(lines)).file(), 512)) == lines
+    assert list(io.BufferedReader(RangeSource(b"".join(lines)).open(), 512)) == lines

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from labelflow.storage import s3
-from tests.support.s3_servers import AWS, Bucket, Counter, StrictS3, use_s3
+from tests.support.s3_servers import AWS, Bucket, S3RequestCounter, StrictS3, use_s3
 
 ODD_KEY = "a folder/ü+%2F & ?#'\"=~.txt"
 
@@ -30,17 +30,17 @@ ODD_KEY = "a folder/ü+%2F & ?#'\"=~.txt"
         ("s3://bucket", ("bucket", "")),
     ],
 )
-def test_a_uri_is_split_with_nothing_decoded(uri: str, parts: tuple[str, str]) -> None:
+def test_uri_is_split_without_decoding(uri: str, parts: tuple[str, str]) -> None:
     assert s3.split_uri(uri) == parts
 
 
 @pytest.mark.parametrize("uri", ["", "bucket/key", "https://bucket/key", "s3:/bucket/key", "s3:///key", "s3://"])
-def test_what_is_no_uri_is_told_so(uri: str) -> None:
+def test_invalid_uri_is_reported(uri: str) -> None:
     with pytest.raises(ValueError, match="is no S3 URI; write s3://bucket/key"):
         s3.split_uri(uri)
 
 
-def test_a_key_that_is_too_long_is_told_so() -> None:
+def test_overlong_key_is_reported() -> None:
     assert s3.split_uri("s3://bucket/" + "ü" * 512)
     with pytest.raises(ValueError, match="at most 1024 bytes"):
         s3.split_uri("s3://bucket/" + "ü" * 513)
@@ -51,7 +51,7 @@ def test_importing_does_not_load_boto3() -> None:
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_one_client_until_the_settings_change(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_is_reused_until_the_settings_change(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     first = s3.client()
     assert s3.client() is first
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
@@ -73,20 +73,20 @@ def test_objects_are_written_listed_read_and_removed(bucket: Bucket, tmp_path: P
         s3.read_bytes(bucket.uri("c"))
 
 
-def test_a_listing_goes_on_beyond_a_page(bucket: Bucket, s3_requests: Counter) -> None:
+def test_listing_continues_beyond_one_page(bucket: Bucket, s3_requests: S3RequestCounter) -> None:
     keys = [f"p/{i:05}" for i in range(2001)]
     bucket.fill(keys)
     assert [info.key for info in s3.list_keys(bucket.uri("p/"))] == keys
     assert s3_requests.operations == ["ListObjectsV2"] * 3
 
 
-def test_a_large_file_is_one_put(bucket: Bucket, s3_requests: Counter, tmp_path: Path) -> None:
+def test_a_large_file_is_one_put(bucket: Bucket, s3_requests: S3RequestCounter, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(20_000_000))
     s3.put_file(bucket.uri("large"), tmp_path / "large")
     assert s3_requests.operations == ["PutObject"]
 
 
-def test_a_small_object_is_opened_and_read_with_one_request(bucket: Bucket, s3_requests: Counter) -> None:
+def test_a_small_object_is_opened_and_read_with_one_request(bucket: Bucket, s3_requests: S3RequestCounter) -> None:
     s3.put_bytes(bucket.uri("k"), b"content")
     s3_requests.operations.clear()
     with s3.open_ranged(bucket.uri("k")) as file:
@@ -95,7 +95,7 @@ def test_a_small_object_is_opened_and_read_with_one_request(bucket: Bucket, s3_r
     assert s3_requests.operations == ["GetObject"]
 
 
-def test_a_large_object_is_read_where_it_is_needed(bucket: Bucket, s3_requests: Counter) -> None:
+def test_large_object_is_read_in_ranges(bucket: Bucket, s3_requests: S3RequestCounter) -> None:
     table = pa.table({"id": list(range(50_000))})
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=5000, compression="none")
@@ -112,7 +112,7 @@ def test_an_empty_object_opens(bucket: Bucket) -> None:
     assert s3.open_ranged(bucket.uri("empty")).read() == b""
 
 
-def test_an_object_that_is_replaced_while_it_is_read_is_noticed(bucket: Bucket) -> None:
+def test_object_replaced_during_a_read_is_detected(bucket: Bucket) -> None:
     s3.put_bytes(bucket.uri("k"), b"a" * 3000)
     file = s3.open_ranged(bucket.uri("k"), block=1000)
     s3.put_bytes(bucket.uri("k"), b"b" * 3000)
@@ -121,55 +121,57 @@ def test_an_object_that_is_replaced_while_it_is_read_is_noticed(bucket: Bucket) 
         file.read(1000)
 
 
-def error_of(uri: str) -> Exception:
+def read_error(uri: str) -> Exception:
     with pytest.raises(Exception) as caught:  # noqa: PT011
         s3.read_bytes(uri)
     return caught.value
 
 
-def test_errors_say_what_would_be_right(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_suggest_a_fix(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = bucket.uri("missing")
-    assert s3.s3_error(error_of(missing), missing) == (
+    assert s3.s3_error(read_error(missing), missing) == (
         f"there is no object 'missing' in the bucket '{bucket.name}'; correct the URI"
     )
     nowhere = "s3://no-such-bucket-here/k"
-    assert s3.s3_error(error_of(nowhere), nowhere) == (
+    assert s3.s3_error(read_error(nowhere), nowhere) == (
         "there is no bucket 'no-such-bucket-here'; correct its name, or create it"
     )
     bad = "s3://Not A Bucket/k"
-    assert s3.s3_error(error_of(bad), bad) == "'s3://Not A Bucket/k' is no S3 URI; write s3://bucket/key"
-    assert s3.s3_error(error_of("s3://b"), "s3://b") == ("'s3://b' names a bucket and no object; write s3://bucket/key")
+    assert s3.s3_error(read_error(bad), bad) == "'s3://Not A Bucket/k' is no S3 URI; write s3://bucket/key"
+    assert s3.s3_error(read_error("s3://b"), "s3://b") == (
+        "'s3://b' names a bucket and no object; write s3://bucket/key"
+    )
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    assert s3.s3_error(error_of(missing), missing).startswith("no S3 credentials were found; set AWS_ACCESS_KEY_ID")
+    assert s3.s3_error(read_error(missing), missing).startswith("no S3 credentials were found; set AWS_ACCESS_KEY_ID")
 
 
-def test_an_endpoint_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         use_s3(monkeypatch, url)
-        error = error_of("s3://bucket/key")
+        error = read_error("s3://bucket/key")
     said = s3.explain(error, "s3://bucket/key")
     assert said.reason == f"S3 at {url} does not answer"
     assert said.is_systemic
 
 
-def test_credentials_that_are_not_accepted(strict_s3: StrictS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_credentials(strict_s3: StrictS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOBODYNOBODY")
-    said = s3.explain(error_of("s3://bucket/key"), "s3://bucket/key")
+    said = s3.explain(read_error("s3://bucket/key"), "s3://bucket/key")
     assert said.is_systemic
     assert said.reason == "S3 does not accept the credentials (InvalidAccessKeyId)"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", AWS["AWS_ACCESS_KEY_ID"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
-    said = s3.explain(error_of("s3://bucket/key"), "s3://bucket/key")
+    said = s3.explain(read_error("s3://bucket/key"), "s3://bucket/key")
     assert said.is_systemic
     assert "wrong-secret" not in f"{said}"
 
 
-def test_a_strict_store_takes_what_is_written_and_gives_it_back(strict_s3: StrictS3, tmp_path: Path) -> None:
+def test_round_trip_with_strict_signature_verification(strict_s3: StrictS3, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"from a file" * 1000)
     s3.put_file("s3://bucket/new/file", tmp_path / "file")
     s3.put_bytes("s3://bucket/new/bytes", b"bytes")
@@ -179,7 +181,7 @@ def test_a_strict_store_takes_what_is_written_and_gives_it_back(strict_s3: Stric
 
 
 @pytest.mark.parametrize("key", ["plain.txt", "a folder/ü+%2F & #'=~.txt"])
-def test_a_signed_url_is_taken(strict_s3: StrictS3, key: str) -> None:
+def test_signed_url_is_accepted(strict_s3: StrictS3, key: str) -> None:
     s3.put_bytes(f"s3://bucket/{key}", b"content")
     url = s3.presign(f"s3://bucket/{key}", 7 * 24 * 3600)
     assert url.startswith(f"{strict_s3.url}/bucket/")
@@ -188,7 +190,7 @@ def test_a_signed_url_is_taken(strict_s3: StrictS3, key: str) -> None:
     assert requests.head(url, timeout=10).status_code == 403
 
 
-def test_a_tampered_signature_is_refused(strict_s3: StrictS3) -> None:
+def test_tampered_signature_is_rejected(strict_s3: StrictS3) -> None:
     s3.put_bytes("s3://bucket/mine", b"content")
     s3.put_bytes("s3://bucket/other", b"content")
     url = s3.presign("s3://bucket/mine", 60)
@@ -196,7 +198,7 @@ def test_a_tampered_signature_is_refused(strict_s3: StrictS3) -> None:
     assert requests.get(url.replace("X-Amz-Expires=60", "X-Amz-Expires=600"), timeout=10).status_code == 403
 
 
-def test_an_expired_signature_is_refused(strict_s3: StrictS3) -> None:
+def test_expired_signature_is_rejected(strict_s3: StrictS3) -> None:
     s3.put_bytes("s3://bucket/k", b"content")
     url = s3.presign("s3://bucket/k", 1)
     signed = parse_qs(urlsplit(url).query)
@@ -206,12 +208,12 @@ def test_an_expired_signature_is_refused(strict_s3: StrictS3) -> None:
     assert requests.get(url, timeout=10).status_code in (400, 403)
 
 
-def test_signing_makes_no_request(bucket: Bucket, s3_requests: Counter) -> None:
+def test_signing_sends_no_request(bucket: Bucket, s3_requests: S3RequestCounter) -> None:
     assert s3.presign(bucket.uri("k"), 60)
     assert s3_requests.count() == 0
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 7 * 24 * 3600 + 1])
-def test_a_lifetime_that_s3_does_not_allow(bucket: Bucket, seconds: int) -> None:
+def test_invalid_signature_lifetime(bucket: Bucket, seconds: int) -> None:
     with pytest.raises(ValueError, match="7 days"):
         s3.presign(bucket.uri("k"), seconds)

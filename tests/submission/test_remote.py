@@ -40,84 +40,84 @@ def api() -> Iterator[str]:
         yield url
 
 
-def the_job(folder: Path, api: str, **changes: Any) -> Job:
+def create_job(folder: Path, api: str, **changes: Any) -> Job:
     rows = [{"id": f"{folder.name}-{number}", "text": f"text {number}"} for number in range(ROWS)]
     rows[7]["text"] = " "
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return make_job(folder, name=folder.name, scale={"url": api}, runner="dask", **changes)
 
 
-def in_another_process(errand: WorkItem) -> ChunkReport:
+def execute_isolated(item: WorkItem) -> ChunkReport:
     """As it arrives there: nothing of this process is shared, but for what earlier errands have opened."""
-    arrived: WorkItem = pickle.loads(pickle.dumps(errand))
+    arrived: WorkItem = pickle.loads(pickle.dumps(item))
     report: ChunkReport = pickle.loads(pickle.dumps(execute(arrived)))
     return report
 
 
-def made(job: Job) -> Counter[str]:
+def created_rows(job: Job) -> Counter[str]:
     with ScaleClient(KEY, job.scale.url) as client:
         return Counter(str(task.metadata["row_id"]) for task in client.list_tasks() if task.metadata["job"] == job.name)
 
 
-def test_an_errand_that_is_carried_out_twice_makes_no_second_task(tmp_path: Path, api: str) -> None:
-    job = the_job(tmp_path, api)
+def test_work_item_executed_twice_creates_no_second_task(tmp_path: Path, api: str) -> None:
+    job = create_job(tmp_path, api)
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
         errand = run.make_work_item(chunk, workers=2)
-        first = in_another_process(errand)
-        again = in_another_process(errand)  # its first worker has died before it could tell
+        first = execute_isolated(errand)
+        again = execute_isolated(errand)  # its first worker has died before it could tell
         assert (first.created, again.created, again.recovered, len(again.rejected)) == (ROWS - 1, 0, ROWS - 1, 1)
         run.record_result(errand, again)
         run.finish_submission()
         run.collect()
         summary = run.finish()
     assert (summary.labeled, summary.rejected, summary.pending) == (ROWS - 1, 1, 0)
-    assert set(made(job).values()) == {1}
+    assert set(created_rows(job).values()) == {1}
     assert list((tmp_path / "out" / "_ledger" / "runs").glob("*")) == []
 
 
-def test_what_a_chunk_may_create_is_taken_out_of_the_cap_and_given_back(tmp_path: Path, api: str) -> None:
-    job = the_job(tmp_path, api, submit={"max_tasks": ROWS + 5})
+def test_chunk_budget_is_reserved_from_max_tasks_and_returned(tmp_path: Path, api: str) -> None:
+    job = create_job(tmp_path, api, submit={"max_tasks": ROWS + 5})
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
         errand = run.make_work_item(chunk, workers=1)
         other = run.make_work_item(chunk, workers=1)
         assert (errand.tasks, other.tasks) == (ROWS, 5)
-        report = in_another_process(errand)
+        report = execute_isolated(errand)
         assert report.unused_budget == 1  # of the row that is rejected
         run.record_result(errand, report)
         assert run.make_work_item(chunk, workers=1).tasks == 1
 
 
-def test_the_first_rows_of_a_chunk_get_what_may_be_created(tmp_path: Path, api: str) -> None:
-    job = the_job(tmp_path, api, submit={"max_tasks": 4})
+def test_first_rows_of_a_chunk_get_the_task_budget(tmp_path: Path, api: str) -> None:
+    job = create_job(tmp_path, api, submit={"max_tasks": 4})
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
         errand = run.make_work_item(chunk, workers=1)
-        report = in_another_process(errand)
-        assert in_another_process(errand).created == 0
-        assert sorted(made(job)) == [f"{tmp_path.name}-{number}" for number in range(4)]
+        report = execute_isolated(errand)
+        assert execute_isolated(errand).created == 0
+        assert sorted(created_rows(job)) == [f"{tmp_path.name}-{number}" for number in range(4)]
         assert len(report.over_cap) == ROWS - 5
 
 
-def test_a_worker_shares_the_rate_with_the_others(tmp_path: Path, api: str) -> None:
-    with closing(LabelRun(Plan(the_job(tmp_path, api, submit={"rate": "90/s"})))) as run:
+def test_workers_share_the_rate(tmp_path: Path, api: str) -> None:
+    with closing(LabelRun(Plan(create_job(tmp_path, api, submit={"rate": "90/s"})))) as run:
         (chunk,) = run.chunks()
         assert run.make_work_item(chunk, workers=3).rate == 30
 
 
-def test_nothing_is_sent_for_a_run_that_is_gone(tmp_path: Path, api: str) -> None:
-    job = the_job(tmp_path, api)
+def test_nothing_is_sent_for_a_dead_run(tmp_path: Path, api: str) -> None:
+    job = create_job(tmp_path, api)
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
         errand = run.make_work_item(chunk, workers=1)
     with pytest.raises(LeaseLost):
-        in_another_process(errand)
-    assert made(job) == Counter()
+        execute_isolated(errand)
+    assert created_rows(job) == Counter()
 
 
-def test_an_errand_without_a_report_leaves_a_mark(tmp_path: Path, api: str) -> None:
-    job = the_job(tmp_path, api)
+def test_work_item_without_a_report_keeps_a_lease_record(tmp_path: Path, api: str) -> None:
+    job = create_job(tmp_path, api)
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.chunks()
         run.make_work_item(chunk, workers=1)
@@ -125,20 +125,22 @@ def test_an_errand_without_a_report_leaves_a_mark(tmp_path: Path, api: str) -> N
     assert len(list((tmp_path / "out" / "_ledger" / "runs").glob("*"))) == 1
 
 
-def test_too_many_rejects_keep_further_errands_back(tmp_path: Path, api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exceeding_max_unlabeled_stops_further_work_items(
+    tmp_path: Path, api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("labelflow.planning.plan.MIN_ROWS_FOR_LIMIT", 10)
-    with closing(LabelRun(Plan(the_job(tmp_path, api, max_unlabeled=0)))) as run:
+    with closing(LabelRun(Plan(create_job(tmp_path, api, max_unlabeled=0)))) as run:
         (chunk,) = run.chunks()
         errand = run.make_work_item(chunk, workers=1)
-        run.record_result(errand, in_another_process(errand))
+        run.record_result(errand, execute_isolated(errand))
         with pytest.raises(LimitExceeded):
             run.make_work_item(chunk, workers=1)
 
 
-def test_relabeling_and_servers_without_unique_id_are_refused(tmp_path: Path, api: str) -> None:
-    job = the_job(tmp_path, api)
+def test_relabeling_and_servers_without_unique_id_are_rejected(tmp_path: Path, api: str) -> None:
+    job = create_job(tmp_path, api)
     with pytest.raises(UsageError, match="rows are relabeled by one process only; use runner: threads"):
         LabelRun(Plan(job, relabel=Relabel.CHANGED))
-    with running(dialect="2017") as old, pytest.raises(UsageError, match="does not know unique_id"):
-        LabelRun(Plan(the_job(tmp_path, old)))
+    with running(api="2017") as old, pytest.raises(UsageError, match="does not know unique_id"):
+        LabelRun(Plan(create_job(tmp_path, old)))
     remote._workers.clear()

@@ -18,7 +18,7 @@ TEXT_TASK = {
 }
 
 
-def document(folder: Path, **changes: Any) -> dict[str, Any]:
+def job_document(folder: Path, **changes: Any) -> dict[str, Any]:
     """A job's document; a change may reach into a section with `section__key`."""
     made: dict[str, Any] = {
         "name": "job",
@@ -40,11 +40,11 @@ def document(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def make_job(folder: Path, **changes: Any) -> Job:
     """The job of a document."""
-    return Job.model_validate(document(folder, **changes))
+    return Job.model_validate(job_document(folder, **changes))
 
 
 def write_config(folder: Path, **changes: Any) -> Path:
     """The document as a config file."""
     path = folder / "job.yaml"
-    path.write_text(yaml.safe_dump(document(folder, **changes)))
+    path.write_text(yaml.safe_dump(job_document(folder, **changes)))
     return path

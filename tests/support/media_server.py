@@ -29,7 +29,7 @@ def wav(seconds: float, rate: int = 100) -> bytes:
     return head + form + b"data" + len(data).to_bytes(4, "little") + data
 
 
-def late_tiff(width: int, height: int, pixels: int) -> bytes:
+def tiff_with_late_header(width: int, height: int, pixels: int) -> bytes:
     """A TIFF whose directory, and so its size, stands behind so many bytes of pixels."""
     tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: pixels}
     directory = struct.pack("<H", len(tags))
@@ -138,7 +138,7 @@ class MediaServer:
         self._thread.join()
 
 
-def file(
+def file_response(
     body: bytes, content_type: str | None = None, *, ranges: bool = True, total: bool = True, encoding: str = ""
 ) -> Route:
     """A file, in ranges where asked for and not told otherwise; `total`: whether a range tells the whole size."""
@@ -158,7 +158,7 @@ def file(
     return route
 
 
-def status(code: int, headers: Mapping[str, str] | None = None) -> Route:
+def status_response(code: int, headers: Mapping[str, str] | None = None) -> Route:
     """Nothing but a status."""
     return lambda handler: handler.answer(code, b"no", headers)
 
@@ -168,7 +168,7 @@ def redirect(target: str) -> Route:
     return lambda handler: handler.answer(302, b"moved", {"Location": target})
 
 
-def in_turn(*routes: Route) -> Route:
+def sequence(*routes: Route) -> Route:
     """Another answer each time; the last one stays."""
     left = list(routes)
     return lambda handler: (left.pop(0) if len(left) > 1 else left[0])(handler)
@@ -225,7 +225,7 @@ def silent(seconds: float = 1.0) -> Route:
     return route
 
 
-def broken_off(body: bytes, content_type: str) -> Route:
+def truncated(body: bytes, content_type: str) -> Route:
     """Less than was promised."""
 
     def route(handler: Handler) -> None:

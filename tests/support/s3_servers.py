@@ -72,7 +72,7 @@ def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     return Bucket(name, moto_url)
 
 
-class Counter:
+class S3RequestCounter:
     """The S3 requests of this process, by the operation's name."""
 
     def __init__(self) -> None:
@@ -86,9 +86,9 @@ class Counter:
 
 
 @pytest.fixture
-def s3_requests(bucket: Bucket) -> Iterator[Counter]:
+def s3_requests(bucket: Bucket) -> Iterator[S3RequestCounter]:
     """Counts what goes out to `bucket`'s server."""
-    counter, events = Counter(), s3.client().meta.events
+    counter, events = S3RequestCounter(), s3.client().meta.events
     events.register("before-send.s3", counter)
     yield counter
     events.unregister("before-send.s3", counter)

@@ -12,19 +12,19 @@ from uuid import uuid4
 
 import requests
 
-PATIENCE = 15.0  # seconds
+TIMEOUT = 15.0  # seconds
 
 
-def until(check: Callable[[], Any]) -> Any:
+def wait_until(check: Callable[[], Any]) -> Any:
     """Wait until a check gives something true, and give that."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not (outcome := check()):
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.01)
     return outcome
 
 
-class Caller:
+class ApiClient:
     """Calls a sandbox with one key, which nobody else uses."""
 
     def __init__(self, url: str, mode: str = "test", key: str | None = None) -> None:
@@ -34,19 +34,19 @@ class Caller:
         self._session.trust_env = False
         self._session.auth = (self.key, "")
 
-    def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self._session.request(method, self.url + path, timeout=PATIENCE, **options)
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self._session.request(method, self.url + path, timeout=TIMEOUT, **options)
 
     def ok(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """The answer's object, which must be a 200."""
-        answer = self.call(method, path, **options)
+        answer = self.request(method, path, **options)
         assert answer.status_code == 200, answer.text
         doc: dict[str, Any] = answer.json()
         return doc
 
-    def refused(self, status: int, method: str, path: str, **options: Any) -> str:
+    def expect_error(self, status: int, method: str, path: str, **options: Any) -> str:
         """The error of an answer, which must have that status."""
-        answer = self.call(method, path, **options)
+        answer = self.request(method, path, **options)
         assert answer.status_code == status, answer.text
         assert set(answer.json()) == {"status_code", "error"}
         assert answer.json()["status_code"] == status
@@ -55,24 +55,24 @@ class Caller:
     def create(self, task_type: str, request: dict[str, Any]) -> dict[str, Any]:
         return self.ok("POST", f"/task/{task_type}", json=request)
 
-    def text(self, text: str = "a message", **more: Any) -> dict[str, Any]:
+    def create_text_task(self, text: str = "a message", **more: Any) -> dict[str, Any]:
         """Create a task that needs no attachment."""
         return self.create("categorization", {**text_request(text), **more})
 
     def get(self, task_id: str) -> dict[str, Any]:
         return self.ok("GET", f"/task/{task_id}")
 
-    def done(self, task: dict[str, Any]) -> dict[str, Any]:
+    def wait_until_done(self, task: dict[str, Any]) -> dict[str, Any]:
         """The task once it is no longer pending."""
 
         def ended() -> dict[str, Any] | None:
             now = self.get(task["task_id"])
             return now if now["status"] != "pending" else None
 
-        found: dict[str, Any] = until(ended)
+        found: dict[str, Any] = wait_until(ended)
         return found
 
-    def listed(self, **query: Any) -> list[str]:
+    def list_task_ids(self, **query: Any) -> list[str]:
         """The ids of a page of tasks."""
         return [task["task_id"] for task in self.ok("GET", "/tasks", params=query)["docs"]]
 
@@ -86,11 +86,11 @@ def text_request(text: str = "a message") -> dict[str, Any]:
     }
 
 
-class Receiver:
+class CallbackRecorder:
     """Takes callbacks; `status(path, count)` says what the so-manieth one on a path is answered."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, dict[str, str], dict[str, Any], float]] = []
+        self.received: list[tuple[str, dict[str, str], dict[str, Any], float]] = []
         self.status: Callable[[str, int], int] = lambda path, count: 200
         outer = self
 
@@ -99,8 +99,8 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.seen.append((self.path, dict(self.headers), body, time.monotonic()))
-                self.send_response(outer.status(self.path, len(outer.on(self.path))))
+                outer.received.append((self.path, dict(self.headers), body, time.monotonic()))
+                self.send_response(outer.status(self.path, len(outer.bodies(self.path))))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -113,9 +113,9 @@ class Receiver:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
-    def on(self, path: str) -> list[dict[str, Any]]:
+    def bodies(self, path: str) -> list[dict[str, Any]]:
         """The bodies that came in on a path."""
-        return [body for seen, _, body, _ in self.seen if seen == path]
+        return [body for seen, _, body, _ in self.received if seen == path]
 
     def close(self) -> None:
         self._server.shutdown()

@@ -22,11 +22,11 @@ ROWS, PART_ROWS = 4000, 100
 METADATA = {b"labelflow.table": b"labels"}
 
 
-def order(tasks: Sequence[str]) -> Int64Array:
+def ledger_order(tasks: Sequence[str]) -> Int64Array:
     return np.array([int(task[1:]) for task in tasks], np.int64)
 
 
-def parts_of(folder: LocalFolder, numbers: list[int]) -> list[str]:
+def write_parts(folder: LocalFolder, numbers: list[int]) -> list[str]:
     """Parts as passes write them, each with rows from all over the manifest."""
     names = []
     for start in range(0, len(numbers), PART_ROWS):
@@ -39,11 +39,11 @@ def parts_of(folder: LocalFolder, numbers: list[int]) -> list[str]:
 
 def merge(folder: LocalFolder, names: list[str], into: Path) -> list[Path]:
     into.mkdir()
-    with external_sort.merge_sorted(folder, names, order) as merged:
-        return [keep(file, into) for file in merged]
+    with external_sort.merge_sorted(folder, names, ledger_order) as merged:
+        return [move_file(file, into) for file in merged]
 
 
-def keep(file: MergedFile, into: Path) -> Path:
+def move_file(file: MergedFile, into: Path) -> Path:
     return file.path.rename(into / file.path.name)
 
 
@@ -53,54 +53,50 @@ def shuffled() -> list[int]:
     return numbers
 
 
-def test_rows_come_in_the_order_of_the_manifest_and_no_task_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_are_in_manifest_order_without_duplicate_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external_sort, "GROUP_ROWS", 500)
     folder = LocalFolder(str(tmp_path))
-    names = parts_of(folder, [*shuffled(), 3, 1, 2])
+    names = write_parts(folder, [*shuffled(), 3, 1, 2])
     (path,) = merge(folder, names, tmp_path / "merged")
-    assert order(strings(pq.read_table(path), "task_id")).tolist() == list(range(ROWS))
+    assert ledger_order(strings(pq.read_table(path), "task_id")).tolist() == list(range(ROWS))
     assert pq.ParquetFile(path).num_row_groups == ROWS // 500 + 1
     schema = pq.read_schema(path)
     assert (schema.names, schema.metadata) == (["row_id", "task_id"], METADATA)
 
 
-def test_files_are_cut_by_size_and_the_order_goes_on_in_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_split_by_size_and_the_order_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external_sort, "GROUP_ROWS", 200)
     monkeypatch.setattr(external_sort, "FILE_BYTES", 4_000)
     folder = LocalFolder(str(tmp_path))
-    paths = merge(folder, parts_of(folder, shuffled()), tmp_path / "merged")
+    paths = merge(folder, write_parts(folder, shuffled()), tmp_path / "merged")
     assert len(paths) > 2
     assert all(path.stat().st_size >= 4_000 for path in paths[:-1])
     task_ids = [task_id for path in paths for task_id in strings(pq.read_table(path), "task_id")]
-    assert order(task_ids).tolist() == list(range(ROWS))
+    assert ledger_order(task_ids).tolist() == list(range(ROWS))
 
 
-def test_rows_that_no_ledger_knows_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_missing_from_the_ledger_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external_sort, "GROUP_ROWS", 500)
     folder = LocalFolder(str(tmp_path))
-    names = parts_of(folder, shuffled())
+    names = write_parts(folder, shuffled())
     with external_sort.merge_sorted(folder, names, lambda tasks: np.full(len(tasks), 2**62, np.int64)) as merged:
         assert sum(pq.read_table(file.path).num_rows for file in merged) == ROWS
 
 
-def test_one_row_is_found_by_its_id_in_one_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_lookup_by_id_reads_one_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external_sort, "GROUP_ROWS", 200)
     folder = LocalFolder(str(tmp_path))
-    (path,) = merge(folder, parts_of(folder, shuffled()), tmp_path / "merged")
+    (path,) = merge(folder, write_parts(folder, shuffled()), tmp_path / "merged")
     row_id = pq.read_table(path)["row_id"][ROWS // 2].as_py()
     told = duckdb.execute(f"EXPLAIN ANALYZE SELECT * FROM '{path}' WHERE row_id = '{row_id}'").fetchall()[0][1]
     assert f"Row Groups Scanned: 1 / {ROWS // 200}" in told, told
 
 
-def test_no_room_for_the_buckets_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_during_partitioning_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from labelflow.errors import StorageError
 
     folder = LocalFolder(str(tmp_path))
-    names = parts_of(folder, shuffled())
+    names = write_parts(folder, shuffled())
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

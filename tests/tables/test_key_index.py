@@ -13,7 +13,7 @@ BATCHES = st.lists(st.lists(st.tuples(KEYS, st.integers(0, 2**62))), max_size=12
 
 
 @given(BATCHES, st.lists(KEYS))
-def test_it_says_what_a_dictionary_says(batches: list[list[tuple[str, int]]], asked: list[str]) -> None:
+def test_index_matches_a_dictionary(batches: list[list[tuple[str, int]]], asked: list[str]) -> None:
     index, known = KeyIndex(), dict[str, int]()
     for batch in batches:
         index.add([key for key, _ in batch], np.array([number for _, number in batch], np.int64))
@@ -22,7 +22,7 @@ def test_it_says_what_a_dictionary_says(batches: list[list[tuple[str, int]]], as
     assert index.find([*known, *asked]).tolist() == [known.get(key, MISSING) for key in [*known, *asked]]
 
 
-def test_many_small_batches_become_few_runs() -> None:
+def test_small_batches_are_merged_into_few_sorted_runs() -> None:
     index = KeyIndex()
     for start in range(0, 50_000, 100):
         index.add([f"r{number}" for number in range(start, start + 100)], np.arange(start, start + 100))
@@ -31,7 +31,7 @@ def test_many_small_batches_become_few_runs() -> None:
     assert len(index._runs) <= 10
 
 
-def test_texts_are_kept_as_they_are_told() -> None:
+def test_string_list_round_trips() -> None:
     texts = StringList()
     texts.add(["a", "b"])
     texts.add([])

@@ -43,7 +43,7 @@ def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_tasks")
 
 
-def ask(path: str, **body: Any) -> Any:
+def post_to_prefect(path: str, **body: Any) -> Any:
     """What Prefect's server answers to a POST."""
     answer = requests.post(f"{PREFECT_API_URL.value()}{path}", json=body, timeout=20)
     answer.raise_for_status()
@@ -51,7 +51,7 @@ def ask(path: str, **body: Any) -> Any:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def completed_jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The jobs that were told to be through; Prefect is told all the same."""
     jobs: list[str] = []
 
@@ -69,19 +69,22 @@ def has_event(job: str, event: str) -> bool:
     filters = {"event": {"name": [event]}, "resource": {"id": [f"labelflow.job.{job}"]}}
     since = {"occurred": {"since": "2020-01-01T00:00:00Z"}}
     deadline = time.monotonic() + 30
-    while not (found := ask("/events/filter", filter={**filters, **since})["events"]) and time.monotonic() < deadline:
+    while (
+        not (found := post_to_prefect("/events/filter", filter={**filters, **since})["events"])
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.5)
     return bool(found)
 
 
 def artifact(key: str) -> dict[str, Any]:
     """The latest one under a key."""
-    found = ask("/artifacts/latest/filter", artifacts={"key": {"any_": [key]}})
+    found = post_to_prefect("/artifacts/latest/filter", artifacts={"key": {"any_": [key]}})
     assert len(found) == 1, key
     return dict(found[0])
 
 
-def the_job(folder: Path, url: str, name: str, root: str = "out", **changes: Any) -> Job:
+def create_job(folder: Path, url: str, name: str, root: str = "out", **changes: Any) -> Job:
     rows = [{"id": f"r{number}", "text": f"text {number}" if number else " "} for number in range(ROWS)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     scale = {"url": url, "mode": "live"}
@@ -89,7 +92,7 @@ def the_job(folder: Path, url: str, name: str, root: str = "out", **changes: Any
     return make_job(folder, **{"name": name, "output": output, "scale": scale, "max_unlabeled": "100%", **changes})
 
 
-def look_until_through(root: Path) -> list[CollectionResult]:
+def collect_until_complete(root: Path) -> list[CollectionResult]:
     deadline = time.monotonic() + 60
     while True:
         visited = collect_responses(outputs=[str(root)])
@@ -98,11 +101,11 @@ def look_until_through(root: Path) -> list[CollectionResult]:
         assert time.monotonic() < deadline
 
 
-def test_jobs_in_trouble_do_not_keep_the_others_waiting(tmp_path: Path) -> None:
+def test_failed_jobs_do_not_block_the_others(tmp_path: Path) -> None:
     root = tmp_path / "out"
     with running(turnaround=0) as url:
         for name in ("a", "damaged", "ledger", "mode", "z"):
-            label(the_job(tmp_path, url, name), wait=False)
+            label(create_job(tmp_path, url, name), wait=False)
         (root / "damaged" / "_ledger" / "config.json").write_text("{")
         next((root / "ledger" / "_ledger" / "submissions").iterdir()).write_bytes(b"no Parquet")
         config = json.loads((root / "mode" / "_ledger" / "config.json").read_text())
@@ -118,17 +121,15 @@ def test_jobs_in_trouble_do_not_keep_the_others_waiting(tmp_path: Path) -> None:
     assert "damaged/_ledger/config.json is damaged; run label_dataset to have it written anew" in lines[1]
     assert lines[2].startswith(f"ledger ({root}/ledger): ")
     assert lines[3].startswith(f"mode ({root}/mode): scale.mode: the job says test, and the key is a live key")
-    runs = ask("/flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    runs = post_to_prefect("/flow_runs/filter", sort="START_TIME_DESC", limit=1)
     assert runs[0]["name"] == f"collect-{root}"
     assert runs[0]["state"]["type"] == "FAILED"
     assert f"mode ({root}/mode)" in runs[0]["state"]["message"]
 
 
-def test_a_mistake_of_ours_in_one_job_does_not_keep_the_others_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_internal_error_in_one_job_does_not_block_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(turnaround=0) as url:
-        jobs = [the_job(tmp_path, url, name) for name in ("bad", "good")]
+        jobs = [create_job(tmp_path, url, name) for name in ("bad", "good")]
         for job in jobs:
             label(job, wait=False)
         (tmp_path / "out" / "bad" / "_ledger" / "watermark.json").unlink(missing_ok=True)
@@ -138,29 +139,32 @@ def test_a_mistake_of_ours_in_one_job_does_not_keep_the_others_waiting(
         assert [one.job for one in raised.value.collected] == ["good"]
 
 
-def test_a_job_that_is_through_is_told_of_once_and_costs_nothing_more(
-    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+def test_completed_job_emits_one_event_and_sends_no_more_requests(
+    tmp_path: Path, completed_jobs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     opened: list[str] = []
     with running(turnaround=0.3) as url:
-        label(the_job(tmp_path, url, "once"), wait=False)
-        look_until_through(tmp_path / "out")
-        assert told == ["once"]
-        note_calls(monkeypatch, ScaleClient, "_send", asked)
-        note_calls(monkeypatch, existing_job, "Ledger", opened)
+        label(create_job(tmp_path, url, "once"), wait=False)
+        collect_until_complete(tmp_path / "out")
+        assert completed_jobs == ["once"]
+        record_calls(monkeypatch, ScaleClient, "_send", asked)
+        record_calls(monkeypatch, existing_job, "Ledger", opened)
         [again] = collect_responses(outputs=[str(tmp_path / "out")])
         assert (again.was_skipped, asked, opened) == (True, [], [])
-        assert told == ["once"]
-        label(the_job(tmp_path, url, "once", manifest={"uri": one_more_row(tmp_path), "row_id": "id"}), wait=False)
-        look_until_through(tmp_path / "out")
+        assert completed_jobs == ["once"]
+        label(
+            create_job(tmp_path, url, "once", manifest={"uri": submit_one_more_row(tmp_path), "row_id": "id"}),
+            wait=False,
+        )
+        collect_until_complete(tmp_path / "out")
         assert opened
-        assert told == ["once", "once"], "with more rows it is another end"
+        assert completed_jobs == ["once", "once"], "with more rows it is another end"
     assert has_event("once", artifacts.JOB_COMPLETED)
     assert has_event("once", artifacts.LABELS_WRITTEN)
 
 
-def note_calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, calls: list[str]) -> None:
+def record_calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, calls: list[str]) -> None:
     """Have the calls of a function noted, and carried out."""
     function = getattr(owner, name)
 
@@ -171,64 +175,64 @@ def note_calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, calls:
     monkeypatch.setattr(owner, name, noting)
 
 
-def one_more_row(folder: Path) -> str:
+def submit_one_more_row(folder: Path) -> str:
     longer = folder / "longer.jsonl"
     longer.write_text((folder / "manifest.jsonl").read_text() + json.dumps({"id": "more", "text": "more"}) + "\n")
     return str(longer)
 
 
-def test_an_end_that_was_told_and_not_noted_is_told_again(
-    tmp_path: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+def test_completion_emitted_but_not_recorded_is_emitted_again(
+    tmp_path: Path, completed_jobs: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def dies(*_: Any) -> None:
         raise OSError("as if the process had died here")
 
     with running(turnaround=0) as url:
-        label(the_job(tmp_path, url, "twice"), wait=False)
+        label(create_job(tmp_path, url, "twice"), wait=False)
         with monkeypatch.context() as dying:
             dying.setattr(completion, "close", dies)
-            look_until_through(tmp_path / "out")
-        assert told == ["twice"]
+            collect_until_complete(tmp_path / "out")
+        assert completed_jobs == ["twice"]
         collect_responses(outputs=[str(tmp_path / "out")])
-        assert told == ["twice", "twice"]
+        assert completed_jobs == ["twice", "twice"]
         collect_responses(outputs=[str(tmp_path / "out")])
-        assert told == ["twice", "twice"]
+        assert completed_jobs == ["twice", "twice"]
 
 
-def test_an_end_that_was_not_told_is_not_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completion_that_was_not_emitted_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(turnaround=0) as url:
-        label(the_job(tmp_path, url, "untold"), wait=False)
+        label(create_job(tmp_path, url, "untold"), wait=False)
         monkeypatch.setattr(artifacts, "emit_event", lambda *_, **__: None)
-        look_until_through(tmp_path / "out")
+        collect_until_complete(tmp_path / "out")
     assert not (tmp_path / "out" / "untold" / completion.FILE).exists()
 
 
-def test_the_bar_of_a_run_that_left_goes_on_to_the_end(tmp_path: Path) -> None:
+def test_progress_of_a_detached_run_is_continued_to_the_end(tmp_path: Path) -> None:
     with running(turnaround=1) as url:
-        summary = label_dataset(the_job(tmp_path, url, "bar"), wait=False)
+        summary = label_dataset(create_job(tmp_path, url, "bar"), wait=False)
         assert summary.pending == ROWS - 1
         begun_bar = artifact("label-bar-progress")
         assert begun_bar["data"] < 100
-        look_until_through(tmp_path / "out")
+        collect_until_complete(tmp_path / "out")
     ended_bar = artifact("label-bar-progress")
     assert (ended_bar["id"], ended_bar["data"]) == (begun_bar["id"], 100)
     files = artifact("label-bar-files")["data"]
     assert f"[`{tmp_path}/out/bar/labels/`](file://{tmp_path}/out/bar/labels/)" in files
 
 
-def test_the_bar_of_a_run_that_waits_ends_at_its_end(tmp_path: Path, told: list[str]) -> None:
+def test_progress_of_a_waiting_run_ends_with_the_run(tmp_path: Path, completed_jobs: list[str]) -> None:
     with running(turnaround=0) as url:
-        job = the_job(tmp_path, url, "Short_run", collect={"poll_interval": "0.1s"})
+        job = create_job(tmp_path, url, "Short_run", collect={"poll_interval": "0.1s"})
         label_dataset(job)
     assert artifact(f"{artifact_key('Short_run')}-progress")["data"] == 100
     [again] = collect_responses(jobs=[job])
     assert again.was_skipped
-    assert told == ["Short_run"]
-    runs = ask("/flow_runs/filter", sort="START_TIME_DESC", limit=1)
+    assert completed_jobs == ["Short_run"]
+    runs = post_to_prefect("/flow_runs/filter", sort="START_TIME_DESC", limit=1)
     assert runs[0]["name"] == "collect-Short_run"
 
 
-def test_the_end_is_shown_however_soon_it_comes() -> None:
+def test_final_progress_is_always_shown() -> None:
     @flow
     def work() -> None:
         progress, counts = ProgressArtifact("soon"), RunProgress()
@@ -244,7 +248,7 @@ def test_the_end_is_shown_however_soon_it_comes() -> None:
     assert artifact("label-soon-progress")["data"] == 100
 
 
-def test_each_job_has_a_key_of_its_own() -> None:
+def test_each_job_has_its_own_artifact_key() -> None:
     names = ["a.b", "a_b", "A-b", "a-b", "A.B", "a--b", "-a-b"]
     keys = [artifact_key(name) for name in names]
     assert len(set(keys)) == len(names)
@@ -252,7 +256,7 @@ def test_each_job_has_a_key_of_its_own() -> None:
     assert all(key.replace("-", "").isalnum() and key == key.lower() for key in keys)
 
 
-def test_files_are_links_where_they_can_be() -> None:
+def test_files_are_shown_as_links_where_possible() -> None:
     assert link("s3://bucket/my labels/labels/") == "[`s3://bucket/my labels/labels/`](s3://bucket/my%20labels/labels/)"
     assert link("/data/out (1)/labels/") == "[`/data/out (1)/labels/`](file:///data/out%20%281%29/labels/)"
     assert link("out/summary.json") == f"[`out/summary.json`](file://{Path.cwd()}/out/summary.json)"

@@ -15,7 +15,7 @@ OVERSAMPLING = 3
 CURVE_STEPS = 5
 HALO_RINGS = 16
 HALO_ALPHA = 9  # of 255, a ring; they add up towards the middle
-HALO_MOST = 80.0  # pixels
+MAX_HALO_ALPHA = 80.0  # pixels
 
 
 class Canvas:
@@ -30,14 +30,14 @@ class Canvas:
 
     def polygon(self, points: Sequence[Point], colour: Colour, alpha: int = 255, glows: bool = False) -> None:
         """Fill a polygon. What `glows` keeps its colour whatever the light; `alpha` 0–255."""
-        self._draw.polygon([_enlarge(point) for point in points], fill=self._fill(colour, alpha, glows))
+        self._draw.polygon([_oversampled(point) for point in points], fill=self._fill(colour, alpha, glows))
 
     def ellipse(
         self, centre: Point, rx: float, ry: float, colour: Colour, alpha: int = 255, glows: bool = False
     ) -> None:
         """Fill an ellipse with the radii `rx` and `ry`, in pixels."""
         x, y = centre
-        corners = [_enlarge((x - rx, y - ry)), _enlarge((x + rx, y + ry))]
+        corners = [_oversampled((x - rx, y - ry)), _oversampled((x + rx, y + ry))]
         self._draw.ellipse(corners, fill=self._fill(colour, alpha, glows))
 
     def sky(self, down_to: float) -> None:
@@ -50,15 +50,15 @@ class Canvas:
     def halo(self, centre: Point, radius: float, colour: Colour) -> None:
         """A soft shine around a lamp or the sun, of `radius` pixels (80 at most)."""
         for step in range(HALO_RINGS, 0, -1):
-            ring = min(radius, HALO_MOST) * step / HALO_RINGS
+            ring = min(radius, MAX_HALO_ALPHA) * step / HALO_RINGS
             self.ellipse(centre, ring, ring, colour, HALO_ALPHA, glows=True)
 
-    def finished(self) -> Image.Image:
+    def to_image(self) -> Image.Image:
         """The picture, at its own size."""
         return self._image.reduce(OVERSAMPLING)
 
     def _fill(self, colour: Colour, alpha: int, glows: bool) -> tuple[int, int, int, int]:
-        red, green, blue = colour if glows else self.light.on(colour)
+        red, green, blue = colour if glows else self.light.apply_to(colour)
         return red, green, blue, alpha
 
 
@@ -68,22 +68,22 @@ def rounded(points: Sequence[Point], radius: float) -> list[Point]:
         return list(points)
     curves: list[Point] = []
     for index, corner in enumerate(points):
-        start = _towards(corner, points[index - 1], radius)
-        end = _towards(corner, points[(index + 1) % len(points)], radius)
-        curves += [_bend(start, corner, end, step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
+        start = _point_towards(corner, points[index - 1], radius)
+        end = _point_towards(corner, points[(index + 1) % len(points)], radius)
+        curves += [_bezier_point(start, corner, end, step / CURVE_STEPS) for step in range(CURVE_STEPS + 1)]
     return curves
 
 
-def _towards(corner: Point, other: Point, distance: float) -> Point:
+def _point_towards(corner: Point, other: Point, distance: float) -> Point:
     length = math.dist(corner, other)
     share = min(distance / length, 0.5) if length else 0.0
     return corner[0] + (other[0] - corner[0]) * share, corner[1] + (other[1] - corner[1]) * share
 
 
-def _bend(start: Point, corner: Point, end: Point, t: float) -> Point:
+def _bezier_point(start: Point, corner: Point, end: Point, t: float) -> Point:
     a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t**2
     return a * start[0] + b * corner[0] + c * end[0], a * start[1] + b * corner[1] + c * end[1]
 
 
-def _enlarge(point: Point) -> Point:
+def _oversampled(point: Point) -> Point:
     return point[0] * OVERSAMPLING, point[1] * OVERSAMPLING

@@ -44,7 +44,7 @@ class Light:
     lamps_on: bool
     hours: tuple[int, int]
 
-    def on(self, colour: Colour) -> Colour:
+    def apply_to(self, colour: Colour) -> Colour:
         """What a colour looks like in this light."""
         red, green, blue = (min(255, round(part * share)) for part, share in zip(colour, self.tint, strict=True))
         return red, green, blue

@@ -6,41 +6,41 @@ from dataclasses import dataclass
 
 from demo.samples.drawing.canvas import Canvas, Point
 from demo.samples.drawing.light import Colour
-from demo.samples.drawing.shape_pen import Pen
+from demo.samples.drawing.shape_pen import ShapePen
 
-NEAREST = 3.5
+NEAR_PLANE = 3.5
 
 
 @dataclass(frozen=True, slots=True)
-class Eye:
+class Camera:
     """A camera `height` metres above the road, `x` metres right of its middle; `horizon` in pixels."""
 
     canvas: Canvas
     x: float
     height: float
     horizon: float
-    focus: float
+    focal_length: float
 
-    def see(self, x: float, y: float, z: float) -> Point:
+    def project(self, x: float, y: float, z: float) -> Point:
         """Where a point in space falls on the canvas; nothing is nearer than 3.5 m."""
         scale = self.scale(z)
         return self.canvas.width / 2 + (x - self.x) * scale, self.horizon + (self.height - y) * scale
 
     def scale(self, z: float) -> float:
         """Pixels to a metre, at a distance of `z` metres."""
-        return self.focus / max(z, NEAREST)
+        return self.focal_length / max(z, NEAR_PLANE)
 
-    def pen(self, x: float, z: float) -> Pen:
+    def pen(self, x: float, z: float) -> ShapePen:
         """A pen for what stands upright on the ground and faces the camera."""
-        return Pen(self.canvas, *self.see(x, 0.0, z), self.scale(z))
+        return ShapePen(self.canvas, *self.project(x, 0.0, z), self.scale(z))
 
     def ground(self, left: float, right: float, near: float, far: float, colour: Colour) -> None:
         """Fill a rectangle that lies on the ground."""
         corners = [
-            self.see(left, 0, near),
-            self.see(right, 0, near),
-            self.see(right, 0, far),
-            self.see(left, 0, far),
+            self.project(left, 0, near),
+            self.project(right, 0, near),
+            self.project(right, 0, far),
+            self.project(left, 0, far),
         ]
         self.canvas.polygon(corners, colour)
 
@@ -49,9 +49,9 @@ class Eye:
     ) -> None:
         """Fill an upright rectangle that runs along the road at `x`."""
         corners = [
-            self.see(x, low, near),
-            self.see(x, low, far),
-            self.see(x, high, far),
-            self.see(x, high, near),
+            self.project(x, low, near),
+            self.project(x, low, far),
+            self.project(x, high, far),
+            self.project(x, high, near),
         ]
         self.canvas.polygon(corners, colour, glows=glows)

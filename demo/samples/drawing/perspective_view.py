@@ -7,8 +7,8 @@ from random import Random
 from demo.samples.drawing import rear_view, scenery
 from demo.samples.drawing.canvas import Canvas
 from demo.samples.drawing.light import ASPHALT, GRASS, KERB, LAMP, MARKING, PAINTS, PAVEMENT, Colour, darker, mix
-from demo.samples.drawing.perspective import Eye
-from demo.samples.drawing.shape_pen import Pen
+from demo.samples.drawing.perspective import Camera
+from demo.samples.drawing.shape_pen import ShapePen
 
 LANE = 3.3
 PATH = 2.4
@@ -18,38 +18,38 @@ NEAR = 3.5
 
 def draw(canvas: Canvas, lane_count: int, random: Random) -> None:
     """Draw the whole scene, with `lane_count` 2 to 4 lanes; traffic keeps to the right."""
-    eye = Eye(canvas, x=random.uniform(-0.6, 0.6), height=3.6, horizon=158.0, focus=430.0)
+    camera = Camera(canvas, x=random.uniform(-0.6, 0.6), height=3.6, horizon=158.0, focal_length=430.0)
     half = lane_count * LANE / 2
-    canvas.sky(eye.horizon + 4)
+    canvas.sky(camera.horizon + 4)
     scenery.sun(canvas, random)
     scenery.clouds(canvas, random)
-    scenery.hills(canvas, eye.horizon + 4, random)
-    eye.ground(-400, 400, NEAR, 900, GRASS)
-    _road(eye, half, lane_count)
+    scenery.hills(canvas, camera.horizon + 4, random)
+    camera.ground(-400, 400, NEAR, 900, GRASS)
+    _road(camera, half, lane_count)
     for z, side in _stations(random):
-        _roadside(eye, side, half, z, random)
-    for place in _places(lane_count, random):
+        _roadside(camera, side, half, z, random)
+    for place in _vehicle_places(lane_count, random):
         draw_vehicle = rear_view.truck if random.random() < 0.38 else rear_view.car
-        draw_vehicle(eye, place, random.choice(PAINTS))
+        draw_vehicle(camera, place, random.choice(PAINTS))
 
 
-def _road(eye: Eye, half: float, lane_count: int) -> None:
-    eye.ground(-half - PATH, half + PATH, NEAR, FAR, PAVEMENT)
-    eye.ground(-half - 0.25, half + 0.25, NEAR, FAR, KERB)
-    eye.ground(-half, half, NEAR, FAR, ASPHALT)
+def _road(camera: Camera, half: float, lane_count: int) -> None:
+    camera.ground(-half - PATH, half + PATH, NEAR, FAR, PAVEMENT)
+    camera.ground(-half - 0.25, half + 0.25, NEAR, FAR, KERB)
+    camera.ground(-half, half, NEAR, FAR, ASPHALT)
     for side in (-half + 0.3, half - 0.3):
-        eye.ground(side - 0.07, side + 0.07, NEAR, FAR, MARKING)
+        camera.ground(side - 0.07, side + 0.07, NEAR, FAR, MARKING)
     for lane in range(1, lane_count):
-        _marking(eye, -half + lane * LANE, solid=lane_count == 4 and lane == 2)
+        _marking(camera, -half + lane * LANE, solid=lane_count == 4 and lane == 2)
 
 
-def _marking(eye: Eye, x: float, solid: bool) -> None:
+def _marking(camera: Camera, x: float, solid: bool) -> None:
     if solid:
         for side in (x - 0.16, x + 0.16):
-            eye.ground(side - 0.06, side + 0.06, NEAR, FAR, MARKING)
+            camera.ground(side - 0.06, side + 0.06, NEAR, FAR, MARKING)
         return
     for z in range(4, int(FAR), 7):
-        eye.ground(x - 0.07, x + 0.07, z, z + 3, MARKING)
+        camera.ground(x - 0.07, x + 0.07, z, z + 3, MARKING)
 
 
 def _stations(random: Random) -> list[tuple[float, int]]:
@@ -63,43 +63,43 @@ def _stations(random: Random) -> list[tuple[float, int]]:
     return sorted(places, reverse=True)
 
 
-def _roadside(eye: Eye, side: int, half: float, z: float, random: Random) -> None:
+def _roadside(camera: Camera, side: int, half: float, z: float, random: Random) -> None:
     """One plot: a house or a garden, then a lamp or a tree at the kerb."""
     edge = side * (half + PATH + 1.0)
     if random.random() < 0.7:
-        _house(eye, side, edge, z, random)
+        _house(camera, side, edge, z, random)
     else:
         for step in (8.0, 3.0):
-            scenery.tree(eye.pen(edge + side * random.uniform(1, 4), z + step), random.uniform(5, 7), random)
-        scenery.bush(eye.pen(edge + side, z + 1), random)
-    kerb = eye.pen(side * (half + 0.9), z)
+            scenery.tree(camera.pen(edge + side * random.uniform(1, 4), z + step), random.uniform(5, 7), random)
+        scenery.bush(camera.pen(edge + side, z + 1), random)
+    kerb = camera.pen(side * (half + 0.9), z)
     if random.random() < 0.45:
-        scenery.street_lamp(Pen(kerb.canvas, kerb.x, kerb.y, kerb.scale, mirrored=side > 0))
+        scenery.street_lamp(ShapePen(kerb.canvas, kerb.x, kerb.y, kerb.scale, mirrored=side > 0))
     elif random.random() < 0.5:
-        scenery.tree(eye.pen(side * (half + 1.6), z), random.uniform(3.4, 4.4), random)
+        scenery.tree(camera.pen(side * (half + 1.6), z), random.uniform(3.4, 4.4), random)
 
 
-def _house(eye: Eye, side: int, edge: float, z: float, random: Random) -> None:
+def _house(camera: Camera, side: int, edge: float, z: float, random: Random) -> None:
     """A house that stands with its long side to the road and its gable end to the camera."""
     wall, roof = random.choice(scenery.WALLS), random.choice(scenery.ROOFS)
     far, width = z + random.uniform(9.0, 12.0), 8.0
     height = random.choice((3.4, 6.2, 6.2, 9.0))
-    eye.wall(edge, z, far, 0, height, darker(wall, 0.16))
-    eye.wall(edge, z, far, 0, 0.5, darker(wall, 0.4))
-    _side_windows(eye, edge, (z, far), height, random)
-    _gable_end(eye, side, edge, z, (width, height), wall, random)
+    camera.wall(edge, z, far, 0, height, darker(wall, 0.16))
+    camera.wall(edge, z, far, 0, 0.5, darker(wall, 0.4))
+    _side_windows(camera, edge, (z, far), height, random)
+    _gable_end(camera, side, edge, z, (width, height), wall, random)
     ridge, top = edge + side * width / 2, height + 3.0
     eaves = edge - side * 0.4
     slope = [
-        eye.see(eaves, height - 0.2, z - 0.3),
-        eye.see(eaves, height - 0.2, far),
-        eye.see(ridge, top, far),
-        eye.see(ridge, top, z - 0.3),
+        camera.project(eaves, height - 0.2, z - 0.3),
+        camera.project(eaves, height - 0.2, far),
+        camera.project(ridge, top, far),
+        camera.project(ridge, top, z - 0.3),
     ]
-    eye.canvas.polygon(slope, roof)
+    camera.canvas.polygon(slope, roof)
 
 
-def _side_windows(eye: Eye, x: float, span: tuple[float, float], height: float, random: Random) -> None:
+def _side_windows(camera: Camera, x: float, span: tuple[float, float], height: float, random: Random) -> None:
     near, far = span
     count = 4
     step = (far - near) / count
@@ -107,18 +107,18 @@ def _side_windows(eye: Eye, x: float, span: tuple[float, float], height: float, 
         low = 1.1 + storey * 2.9
         for index in range(count):
             z = near + step * (index + 0.28)
-            eye.wall(x, z - 0.12, z + 1.42, low - 0.12, low + 1.52, scenery.FRAME)
-            lit = eye.canvas.light.lamps_on and random.random() < 0.6
+            camera.wall(x, z - 0.12, z + 1.42, low - 0.12, low + 1.52, scenery.FRAME)
+            lit = camera.canvas.light.lamps_on and random.random() < 0.6
             pane: Colour = LAMP if lit else mix(rear_view.PANE, (40, 60, 90), 0.2)
-            eye.wall(x, z, z + 0.6, low, low + 1.4, pane, glows=lit)
-            eye.wall(x, z + 0.7, z + 1.3, low, low + 1.4, pane, glows=lit)
+            camera.wall(x, z, z + 0.6, low, low + 1.4, pane, glows=lit)
+            camera.wall(x, z + 0.7, z + 1.3, low, low + 1.4, pane, glows=lit)
 
 
 def _gable_end(
-    eye: Eye, side: int, edge: float, z: float, size: tuple[float, float], wall: Colour, random: Random
+    camera: Camera, side: int, edge: float, z: float, size: tuple[float, float], wall: Colour, random: Random
 ) -> None:
     width, height = size
-    pen = eye.pen(min(edge, edge + side * width), z)
+    pen = camera.pen(min(edge, edge + side * width), z)
     pen.shape([(0, 0), (0, height), (width / 2, height + 3.0), (width, height), (width, 0)], wall)
     pen.box(0, 0, width, 0.5, darker(wall, 0.3))
     for storey in range(int(height // 2.8)):
@@ -127,7 +127,7 @@ def _gable_end(
     scenery.window(pen, width / 2 - 0.45, height + 0.6, 0.9, 0.9, random.random() < 0.4)
 
 
-def _places(lane_count: int, random: Random) -> list[rear_view.Place]:
+def _vehicle_places(lane_count: int, random: Random) -> list[rear_view.Place]:
     """Where the vehicles are, farthest first; those in the left half of the lanes come towards the camera."""
     places = []
     for lane in range(lane_count):

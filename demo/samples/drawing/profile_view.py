@@ -17,7 +17,7 @@ from demo.samples.drawing.light import (
     lighter,
     mix,
 )
-from demo.samples.drawing.shape_pen import Pen
+from demo.samples.drawing.shape_pen import ShapePen
 
 RIM: Colour = (186, 190, 196)
 
@@ -28,16 +28,16 @@ class Model:
 
     truck: bool
     length: float
-    draw: Callable[[Pen, Colour], None]
+    draw: Callable[[ShapePen, Colour], None]
 
 
-def _wheel(pen: Pen, x: float, radius: float) -> None:
+def _wheel(pen: ShapePen, x: float, radius: float) -> None:
     pen.disc(x, radius, radius, TYRE)
     pen.disc(x, radius, radius * 0.58, RIM)
     pen.disc(x, radius, radius * 0.2, CHASSIS)
 
 
-def _lights(pen: Pen, front: Point, back: Point) -> None:
+def _lights(pen: ShapePen, front: Point, back: Point) -> None:
     x, y = front
     pen.box(x - 0.2, y - 0.1, x, y + 0.1, HEADLIGHT, 0.06, glows=True)
     pen.halo(x + 0.1, y, 0.9, HEADLIGHT)
@@ -50,7 +50,7 @@ def _lights(pen: Pen, front: Point, back: Point) -> None:
     pen.halo(x, y, 0.5, TAILLIGHT)
 
 
-def _car(pen: Pen, colour: Colour, body: list[Point], cabin: list[Point], pillar: float) -> None:
+def _car(pen: ShapePen, colour: Colour, body: list[Point], cabin: list[Point], pillar: float) -> None:
     """A car of a body and a cabin above it; the cabin's glass is cut in two at `pillar`."""
     left, right = body[0][0], body[-1][0]
     pen.ground_shadow(left - 0.1, right + 0.1)
@@ -74,26 +74,26 @@ def _car(pen: Pen, colour: Colour, body: list[Point], cabin: list[Point], pillar
     _lights(pen, (right - 0.04, 0.68), (left + 0.02, 0.72))
 
 
-def _hatchback(pen: Pen, colour: Colour) -> None:
+def _hatchback(pen: ShapePen, colour: Colour) -> None:
     body = [(-1.9, 0.26), (-1.95, 0.92), (-1.0, 0.98), (0.9, 0.92), (1.8, 0.78), (1.95, 0.26)]
     cabin = [(-1.75, 0.8), (-1.45, 1.5), (0.25, 1.5), (1.05, 0.8)]
     _car(pen, colour, body, cabin, -0.25)
 
 
-def _saloon(pen: Pen, colour: Colour) -> None:
+def _saloon(pen: ShapePen, colour: Colour) -> None:
     body = [(-2.3, 0.26), (-2.32, 0.9), (-1.4, 0.96), (1.1, 0.92), (2.2, 0.78), (2.35, 0.26)]
     cabin = [(-1.75, 0.8), (-1.0, 1.42), (0.35, 1.42), (1.2, 0.8)]
     _car(pen, colour, body, cabin, -0.2)
 
 
-def _estate(pen: Pen, colour: Colour) -> None:
+def _estate(pen: ShapePen, colour: Colour) -> None:
     body = [(-2.3, 0.3), (-2.34, 1.0), (-1.4, 1.02), (1.0, 0.98), (2.15, 0.88), (2.3, 0.3)]
     cabin = [(-2.25, 0.85), (-2.05, 1.6), (0.2, 1.6), (1.05, 0.85)]
     _car(pen, colour, body, cabin, -0.3)
     pen.box(-1.8, 1.6, 0.0, 1.66, CHASSIS, 0.03)
 
 
-def _cab(pen: Pen, colour: Colour, back: float) -> None:
+def _cab(pen: ShapePen, colour: Colour, back: float) -> None:
     """A truck's cab, 1.9 m long, that starts at `back`."""
     body = [
         (back, 0.5),
@@ -113,7 +113,7 @@ def _cab(pen: Pen, colour: Colour, back: float) -> None:
     pen.box(back + 1.62, 1.5, back + 1.74, 1.95, CHASSIS, 0.04)
 
 
-def _truck(pen: Pen, colour: Colour, half: float, axles: tuple[float, ...]) -> None:
+def _truck(pen: ShapePen, colour: Colour, half: float, axles: tuple[float, ...]) -> None:
     """What all trucks have: a shadow, a frame, a cab in front, large wheels and lamps."""
     pen.ground_shadow(-half - 0.1, half + 0.1, 0.2)
     pen.box(-half, 0.55, half - 0.2, 0.85, CHASSIS)
@@ -124,7 +124,7 @@ def _truck(pen: Pen, colour: Colour, half: float, axles: tuple[float, ...]) -> N
     _lights(pen, (half, 0.9), (-half, 0.75))
 
 
-def _box_truck(pen: Pen, colour: Colour) -> None:
+def _box_truck(pen: ShapePen, colour: Colour) -> None:
     _truck(pen, colour, 3.6, (-2.2, 2.6))
     pen.box(-3.6, 0.85, 1.55, 3.3, (240, 238, 230), 0.06)
     pen.box(-3.6, 1.55, 1.55, 2.0, colour)
@@ -132,7 +132,7 @@ def _box_truck(pen: Pen, colour: Colour) -> None:
     pen.box(-3.6, 0.85, 1.55, 0.95, (150, 152, 156))
 
 
-def _tipper(pen: Pen, colour: Colour) -> None:
+def _tipper(pen: ShapePen, colour: Colour) -> None:
     _truck(pen, colour, 3.5, (-2.6, -1.5, 2.5))
     heap = [(-3.0, 1.8), (-2.2, 2.35), (-1.4, 2.25), (-0.6, 2.6), (0.4, 2.2), (1.1, 1.8)]
     pen.shape(heap, (176, 142, 98), 0.3)
@@ -142,7 +142,7 @@ def _tipper(pen: Pen, colour: Colour) -> None:
     pen.box(-3.62, 1.9, 1.45, 2.06, darker(colour, 0.42), 0.04)
 
 
-def _tanker(pen: Pen, colour: Colour) -> None:
+def _tanker(pen: ShapePen, colour: Colour) -> None:
     _truck(pen, colour, 4.0, (-3.0, -1.9, 3.0))
     pen.box(-4.0, 0.95, 1.9, 2.95, (202, 208, 214), 0.7)
     pen.box(-3.7, 2.45, 1.6, 2.65, (238, 241, 244), 0.1)
@@ -151,7 +151,7 @@ def _tanker(pen: Pen, colour: Colour) -> None:
         pen.box(x, 2.9, x + 0.7, 3.08, CHASSIS, 0.06)
 
 
-def _articulated(pen: Pen, colour: Colour) -> None:
+def _articulated(pen: ShapePen, colour: Colour) -> None:
     _truck(pen, colour, 5.6, (-4.6, -3.5, 2.7, 4.7))
     pen.box(-5.6, 0.9, 3.4, 3.5, lighter(colour, 0.55), 0.06)
     pen.box(-5.6, 0.9, 3.4, 1.15, darker(colour, 0.1))

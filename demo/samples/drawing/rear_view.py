@@ -17,8 +17,8 @@ from demo.samples.drawing.light import (
     lighter,
     mix,
 )
-from demo.samples.drawing.perspective import Eye
-from demo.samples.drawing.shape_pen import Pen
+from demo.samples.drawing.perspective import Camera
+from demo.samples.drawing.shape_pen import ShapePen
 
 PANE: Colour = mix(GLASS, (60, 84, 110), 0.4)
 PLATE: Colour = (244, 242, 226)
@@ -34,13 +34,13 @@ class Place:
     oncoming: bool
 
 
-def car(eye: Eye, place: Place, colour: Colour) -> None:
+def car(camera: Camera, place: Place, colour: Colour) -> None:
     """A car: a body 4.2 m long with a cabin on it, and the end that faces the camera."""
     cabin_from, cabin_to = (1.3, 3.6) if place.oncoming else (0.5, 2.8)
-    pen = eye.pen(place.x, place.z)
-    _shadow(eye, place, 1.0, 4.2)
-    _block(eye, place, 0.88, (0.35, 0.92), (0.0, 4.2), colour)
-    _cabin(eye, place, (cabin_from, cabin_to), colour)
+    pen = camera.pen(place.x, place.z)
+    _shadow(camera, place, 1.0, 4.2)
+    _block(camera, place, 0.88, (0.35, 0.92), (0.0, 4.2), colour)
+    _cabin(camera, place, (cabin_from, cabin_to), colour)
     for x in (-0.68, 0.68):
         pen.box(x - 0.12, 0.0, x + 0.12, 0.5, TYRE, 0.05)
     body: list[Point] = [(-0.86, 0.28), (-0.9, 0.62), (-0.82, 0.95), (0.82, 0.95), (0.9, 0.62), (0.86, 0.28)]
@@ -55,51 +55,51 @@ def car(eye: Eye, place: Place, colour: Colour) -> None:
     pen.box(-0.26, 0.44, 0.26, 0.58, PLATE, 0.02)
 
 
-def _cabin(eye: Eye, place: Place, span: tuple[float, float], colour: Colour) -> None:
+def _cabin(camera: Camera, place: Place, span: tuple[float, float], colour: Colour) -> None:
     """Glass all round, with a roof that is narrower than the sills."""
     near, far = place.z + span[0], place.z + span[1]
     roof_near, roof_far = near + 0.4, far - 0.3
-    side = -0.84 if place.x > eye.x else 0.84
+    side = -0.84 if place.x > camera.x else 0.84
     x, top = place.x, 1.45
     flank = [(side, 0.9, near), (side * 0.8, top, roof_near), (side * 0.8, top, roof_far), (side, 0.9, far)]
-    eye.canvas.polygon([eye.see(x + dx, y, z) for dx, y, z in flank], darker(PANE, 0.3))
+    camera.canvas.polygon([camera.project(x + dx, y, z) for dx, y, z in flank], darker(PANE, 0.3))
     roof = [(-0.7, roof_near), (0.7, roof_near), (0.7, roof_far), (-0.7, roof_far)]
-    eye.canvas.polygon([eye.see(x + dx, top, z) for dx, z in roof], lighter(colour, 0.18))
+    camera.canvas.polygon([camera.project(x + dx, top, z) for dx, z in roof], lighter(colour, 0.18))
     frame = [
         (-0.86, 0.9, near),
         (-0.7, top + 0.02, roof_near),
         (0.7, top + 0.02, roof_near),
         (0.86, 0.9, near),
     ]
-    eye.canvas.polygon([eye.see(x + dx, y, z) for dx, y, z in frame], colour)
+    camera.canvas.polygon([camera.project(x + dx, y, z) for dx, y, z in frame], colour)
     pane = [
         (-0.74, 0.93, near),
         (-0.62, top - 0.06, roof_near),
         (0.62, top - 0.06, roof_near),
         (0.74, 0.93, near),
     ]
-    eye.canvas.polygon([eye.see(x + dx, y, z) for dx, y, z in pane], PANE)
+    camera.canvas.polygon([camera.project(x + dx, y, z) for dx, y, z in pane], PANE)
     shine = [(-0.5, 0.96, near), (-0.3, 1.36, roof_near), (-0.05, 1.36, roof_near), (-0.22, 0.96, near)]
-    eye.canvas.polygon([eye.see(x + dx, y, z) for dx, y, z in shine], GLASS, 150)
+    camera.canvas.polygon([camera.project(x + dx, y, z) for dx, y, z in shine], GLASS, 150)
 
 
-def truck(eye: Eye, place: Place, colour: Colour) -> None:
+def truck(camera: Camera, place: Place, colour: Colour) -> None:
     """A truck: a tall box 7 m long; doors when it drives away, a cab in front of the box when it comes."""
-    _shadow(eye, place, 1.35, 7.4)
+    _shadow(camera, place, 1.35, 7.4)
     if place.oncoming:
-        _block(eye, place, 1.25, (0.75, 3.3), (1.9, 7.4), CARGO)
-        _wheels_along(eye, place, (2.4, 5.6))
-        eye.pen(place.x, place.z + 1.9).box(-1.25, 0.75, 1.25, 3.3, CARGO)
-        _block(eye, place, 1.12, (0.5, 2.4), (0.0, 1.7), colour)
-        _cab_front(eye.pen(place.x, place.z), colour)
+        _block(camera, place, 1.25, (0.75, 3.3), (1.9, 7.4), CARGO)
+        _wheels_along(camera, place, (2.4, 5.6))
+        camera.pen(place.x, place.z + 1.9).box(-1.25, 0.75, 1.25, 3.3, CARGO)
+        _block(camera, place, 1.12, (0.5, 2.4), (0.0, 1.7), colour)
+        _cab_front(camera.pen(place.x, place.z), colour)
         return
-    _block(eye, place, 1.12, (0.5, 2.4), (5.6, 7.4), colour)
-    _block(eye, place, 1.25, (0.75, 3.3), (0.0, 5.4), CARGO)
-    _wheels_along(eye, place, (1.2, 6.2))
-    _doors(eye.pen(place.x, place.z), colour)
+    _block(camera, place, 1.12, (0.5, 2.4), (5.6, 7.4), colour)
+    _block(camera, place, 1.25, (0.75, 3.3), (0.0, 5.4), CARGO)
+    _wheels_along(camera, place, (1.2, 6.2))
+    _doors(camera.pen(place.x, place.z), colour)
 
 
-def _cab_front(pen: Pen, colour: Colour) -> None:
+def _cab_front(pen: ShapePen, colour: Colour) -> None:
     for x in (-0.9, 0.9):
         pen.box(x - 0.18, 0.0, x + 0.18, 0.7, TYRE, 0.06)
     pen.box(-1.15, 0.4, 1.15, 2.4, colour, 0.14)
@@ -113,7 +113,7 @@ def _cab_front(pen: Pen, colour: Colour) -> None:
     _lamps(pen, 0.9, 0.82, 0.18, HEADLIGHT)
 
 
-def _doors(pen: Pen, colour: Colour) -> None:
+def _doors(pen: ShapePen, colour: Colour) -> None:
     for x in (-0.9, 0.9):
         pen.box(x - 0.26, 0.0, x + 0.26, 0.85, TYRE, 0.06)
     pen.box(-1.25, 0.7, 1.25, 3.3, CARGO, 0.05)
@@ -128,7 +128,7 @@ def _doors(pen: Pen, colour: Colour) -> None:
 
 
 def _block(
-    eye: Eye,
+    camera: Camera,
     place: Place,
     half: float,
     height: tuple[float, float],
@@ -138,24 +138,24 @@ def _block(
     """The top, and the one flank that the camera sees, of a box that runs along the road."""
     near, far = place.z + along[0], place.z + along[1]
     low, high = height
-    side = place.x - half if place.x > eye.x else place.x + half
-    eye.wall(side, near, far, low, high, darker(colour, 0.26))
+    side = place.x - half if place.x > camera.x else place.x + half
+    camera.wall(side, near, far, low, high, darker(colour, 0.26))
     top = [(-half, near), (half, near), (half, far), (-half, far)]
-    eye.canvas.polygon([eye.see(place.x + dx, high, z) for dx, z in top], lighter(colour, 0.12))
+    camera.canvas.polygon([camera.project(place.x + dx, high, z) for dx, z in top], lighter(colour, 0.12))
 
 
-def _wheels_along(eye: Eye, place: Place, positions: tuple[float, ...]) -> None:
-    side = place.x - 1.2 if place.x > eye.x else place.x + 1.2
+def _wheels_along(camera: Camera, place: Place, positions: tuple[float, ...]) -> None:
+    side = place.x - 1.2 if place.x > camera.x else place.x + 1.2
     for z in positions:
-        eye.wall(side, place.z + z, place.z + z + 0.8, 0.0, 0.8, TYRE)
+        camera.wall(side, place.z + z, place.z + z + 0.8, 0.0, 0.8, TYRE)
 
 
-def _shadow(eye: Eye, place: Place, half: float, length: float) -> None:
+def _shadow(camera: Camera, place: Place, half: float, length: float) -> None:
     corners = [(-half, -0.3), (half, -0.3), (half, length), (-half, length)]
-    eye.canvas.polygon([eye.see(place.x + dx, 0, place.z + dz) for dx, dz in corners], SHADOW, 110)
+    camera.canvas.polygon([camera.project(place.x + dx, 0, place.z + dz) for dx, dz in corners], SHADOW, 110)
 
 
-def _lamps(pen: Pen, x: float, y: float, radius: float, colour: Colour) -> None:
+def _lamps(pen: ShapePen, x: float, y: float, radius: float, colour: Colour) -> None:
     for side in (-x, x):
         pen.box(side - radius, y - 0.1, side + radius, y + 0.1, colour, 0.06, glows=True)
         pen.halo(side, y, 0.6 if colour == HEADLIGHT else 0.4, colour)

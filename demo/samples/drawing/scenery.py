@@ -7,7 +7,7 @@ from random import Random
 
 from demo.samples.drawing.canvas import Canvas
 from demo.samples.drawing.light import GLASS, LAMP, Colour, darker, lighter, mix
-from demo.samples.drawing.shape_pen import Pen
+from demo.samples.drawing.shape_pen import ShapePen
 
 WALLS: tuple[Colour, ...] = (
     (232, 208, 168),
@@ -26,7 +26,7 @@ FRAME: Colour = (250, 248, 242)
 TRUNK: Colour = (110, 80, 58)
 
 
-def window(pen: Pen, left: float, low: float, width: float, height: float, lit: bool) -> None:
+def window(pen: ShapePen, left: float, low: float, width: float, height: float, lit: bool) -> None:
     """A window with a white frame; `lit` ones shine where lamps are on."""
     pen.box(left - 0.1, low - 0.1, left + width + 0.1, low + height + 0.1, FRAME)
     shines = lit and pen.canvas.light.lamps_on
@@ -43,7 +43,7 @@ def window(pen: Pen, left: float, low: float, width: float, height: float, lit: 
     pen.box(left - 0.2, low - 0.22, left + width + 0.2, low - 0.08, FRAME)
 
 
-def house(pen: Pen, width: float, storeys: int, random: Random) -> None:
+def house(pen: ShapePen, width: float, storeys: int, random: Random) -> None:
     """A house with its left corner at the pen: gabled, or flat with a shop below."""
     wall, roof = random.choice(WALLS), random.choice(ROOFS)
     height = 3.0 * storeys + 0.2
@@ -60,14 +60,14 @@ def house(pen: Pen, width: float, storeys: int, random: Random) -> None:
         _window_row(pen, width, 3.0 * storey + 1.15, random, beside_door=storey == 0)
 
 
-def _window_row(pen: Pen, width: float, low: float, random: Random, beside_door: bool) -> None:
+def _window_row(pen: ShapePen, width: float, low: float, random: Random, beside_door: bool) -> None:
     count = max(2, round(width / 2.3))
     step = width / count
     for index in range(1 if beside_door else 0, count):
         window(pen, step * index + step / 2 - 0.5, low, 1.0, 1.35, random.random() < 0.6)
 
 
-def _door(pen: Pen, left: float, colour: Colour) -> None:
+def _door(pen: ShapePen, left: float, colour: Colour) -> None:
     pen.box(left - 0.12, 0, left + 1.12, 2.3, FRAME)
     pen.box(left, 0, left + 1.0, 2.18, colour)
     pen.box(left + 0.2, 1.3, left + 0.8, 1.95, lighter(colour, 0.45))
@@ -75,7 +75,7 @@ def _door(pen: Pen, left: float, colour: Colour) -> None:
     pen.box(left - 0.25, -0.05, left + 1.25, 0.12, (186, 184, 178))
 
 
-def _gable(pen: Pen, width: float, height: float, roof: Colour) -> None:
+def _gable(pen: ShapePen, width: float, height: float, roof: Colour) -> None:
     rise = min(2.4, width * 0.34)
     pen.box(width * 0.7, height + rise * 0.2, width * 0.7 + 0.8, height + rise + 0.7, darker(roof, 0.3))
     slope = [
@@ -91,12 +91,12 @@ def _gable(pen: Pen, width: float, height: float, roof: Colour) -> None:
     pen.box(-0.4, height - 0.15, width + 0.4, height + 0.02, FRAME)
 
 
-def _flat_roof(pen: Pen, width: float, height: float, wall: Colour) -> None:
+def _flat_roof(pen: ShapePen, width: float, height: float, wall: Colour) -> None:
     pen.box(-0.15, height, width + 0.15, height + 0.5, darker(wall, 0.18))
     pen.box(-0.3, height + 0.42, width + 0.3, height + 0.66, lighter(wall, 0.35))
 
 
-def _shop_front(pen: Pen, width: float, random: Random) -> None:
+def _shop_front(pen: ShapePen, width: float, random: Random) -> None:
     awning = random.choice(AWNINGS)
     lit = pen.canvas.light.lamps_on
     pane: Colour = LAMP if lit else mix(GLASS, (70, 96, 124), 0.3)
@@ -112,7 +112,7 @@ def _shop_front(pen: Pen, width: float, random: Random) -> None:
         pen.disc(left + step / 2, 2.1, step / 2, colour)
 
 
-def tree(pen: Pen, height: float, random: Random) -> None:
+def tree(pen: ShapePen, height: float, random: Random) -> None:
     """A leafy tree, or a poplar or fir now and then, its trunk at the pen."""
     leaves = random.choice(LEAVES)
     kind = random.random()
@@ -129,14 +129,14 @@ def tree(pen: Pen, height: float, random: Random) -> None:
     pen.disc(-spread * 0.4, height * 0.82, spread * 0.34, lighter(leaves, 0.16))
 
 
-def _fir(pen: Pen, height: float, leaves: Colour) -> None:
+def _fir(pen: ShapePen, height: float, leaves: Colour) -> None:
     for low, half, top in ((0.18, 0.24, 0.62), (0.4, 0.19, 0.82), (0.62, 0.14, 1.0)):
         points = [(-half * height, low * height), (0.0, top * height), (half * height, low * height)]
         pen.shape(points, leaves, 0.15)
         pen.shape([points[0], points[1], (-half * height * 0.2, low * height)], lighter(leaves, 0.12), 0.1)
 
 
-def bush(pen: Pen, random: Random) -> None:
+def bush(pen: ShapePen, random: Random) -> None:
     """A low bush, about two metres wide."""
     leaves = random.choice(LEAVES[:3])
     for x, y, radius in ((-0.6, 0.35, 0.5), (0.55, 0.35, 0.48), (0.0, 0.55, 0.6)):
@@ -144,7 +144,7 @@ def bush(pen: Pen, random: Random) -> None:
         pen.disc(x - 0.08, y + 0.08, radius * 0.7, leaves)
 
 
-def street_lamp(pen: Pen) -> None:
+def street_lamp(pen: ShapePen) -> None:
     """A lamp 5 m tall, its arm to the right."""
     pole: Colour = (70, 76, 84)
     pen.box(-0.14, 0, 0.14, 0.7, pole)
@@ -188,5 +188,5 @@ def hills(canvas: Canvas, foot: float, random: Random) -> None:
             (float(x), foot - height * (0.62 + 0.38 * math.sin(phase + x * pace) * math.cos(x * pace * 0.37)))
             for x in range(0, canvas.width + 9, 8)
         ]
-        colour = mix(canvas.light.on((96, 142, 108)), canvas.light.sky_low, share)
+        colour = mix(canvas.light.apply_to((96, 142, 108)), canvas.light.sky_low, share)
         canvas.polygon([(0, foot), *ridge, (canvas.width, foot)], colour, glows=True)

@@ -10,7 +10,7 @@ from demo.samples.drawing.light import SHADOW, Colour
 
 
 @dataclass(frozen=True, slots=True)
-class Pen:
+class ShapePen:
     """Stands at (`x`, `y`) pixels; a metre is `scale` pixels; `mirrored` turns left into right."""
 
     canvas: Canvas
@@ -19,7 +19,7 @@ class Pen:
     scale: float
     mirrored: bool = False
 
-    def place(self, point: Point) -> Point:
+    def to_pixels(self, point: Point) -> Point:
         """Where a point in metres lies on the canvas."""
         along = -point[0] if self.mirrored else point[0]
         return self.x + along * self.scale, self.y - point[1] * self.scale
@@ -33,7 +33,7 @@ class Pen:
         glows: bool = False,
     ) -> None:
         """Fill a polygon whose corners are rounded by `corner` metres."""
-        self.canvas.polygon([self.place(p) for p in rounded(points, corner)], colour, alpha, glows)
+        self.canvas.polygon([self.to_pixels(p) for p in rounded(points, corner)], colour, alpha, glows)
 
     def box(
         self,
@@ -50,14 +50,14 @@ class Pen:
 
     def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
         """Fill a circle."""
-        self.canvas.ellipse(self.place((x, y)), radius * self.scale, radius * self.scale, colour)
+        self.canvas.ellipse(self.to_pixels((x, y)), radius * self.scale, radius * self.scale, colour)
 
     def halo(self, x: float, y: float, radius: float, colour: Colour) -> None:
         """A soft shine, where lamps are on; nothing by day."""
         if self.canvas.light.lamps_on:
-            self.canvas.halo(self.place((x, y)), radius * self.scale, colour)
+            self.canvas.halo(self.to_pixels((x, y)), radius * self.scale, colour)
 
     def ground_shadow(self, left: float, right: float, depth: float = 0.16) -> None:
         """The shadow on the road under a thing."""
-        x, y = self.place(((left + right) / 2, 0.0))
+        x, y = self.to_pixels(((left + right) / 2, 0.0))
         self.canvas.ellipse((x, y), (right - left) / 2 * self.scale, depth * self.scale, SHADOW, 110)

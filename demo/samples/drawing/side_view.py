@@ -9,7 +9,7 @@ from demo.samples.drawing import scenery
 from demo.samples.drawing.canvas import Canvas
 from demo.samples.drawing.light import ASPHALT, GRASS, KERB, MARKING, PAINTS, PAVEMENT, Colour
 from demo.samples.drawing.profile_view import CARS, TRUCKS, Model
-from demo.samples.drawing.shape_pen import Pen
+from demo.samples.drawing.shape_pen import ShapePen
 
 GROUND = 232.0
 HOUSE_SCALE = 19.0
@@ -25,7 +25,7 @@ class _Vehicle:
     """A vehicle where it will be drawn; `left` and `right` in pixels."""
 
     model: Model
-    pen: Pen
+    pen: ShapePen
     left: float
     right: float
 
@@ -59,22 +59,22 @@ def _row_of_houses(canvas: Canvas, random: Random) -> None:
             x = _garden(canvas, x, random)
             continue
         width = random.uniform(6.0, 9.5)
-        scenery.house(Pen(canvas, x, GROUND, HOUSE_SCALE), width, random.choice((1, 2, 2, 3)), random)
+        scenery.house(ShapePen(canvas, x, GROUND, HOUSE_SCALE), width, random.choice((1, 2, 2, 3)), random)
         x += width * HOUSE_SCALE + random.choice((2, 10))
     _band(canvas, GROUND, ROAD[0], PAVEMENT)
     for x in range(random.randint(20, 90), canvas.width, 210):
-        scenery.street_lamp(Pen(canvas, x, GROUND + 10, HOUSE_SCALE))
+        scenery.street_lamp(ShapePen(canvas, x, GROUND + 10, HOUSE_SCALE))
         if random.random() < 0.7:
-            scenery.tree(Pen(canvas, x + random.uniform(60, 130), GROUND + 10, HOUSE_SCALE), 4.6, random)
+            scenery.tree(ShapePen(canvas, x + random.uniform(60, 130), GROUND + 10, HOUSE_SCALE), 4.6, random)
 
 
 def _garden(canvas: Canvas, x: float, random: Random) -> float:
     """A gap with trees and a hedge; returns where it ends, in pixels."""
     width = random.uniform(90, 150)
     for share in (0.25, 0.7):
-        scenery.tree(Pen(canvas, x + share * width, GROUND, HOUSE_SCALE), random.uniform(4.5, 7.5), random)
+        scenery.tree(ShapePen(canvas, x + share * width, GROUND, HOUSE_SCALE), random.uniform(4.5, 7.5), random)
     for share in (0.1, 0.45, 0.85):
-        scenery.bush(Pen(canvas, x + share * width, GROUND, HOUSE_SCALE), random)
+        scenery.bush(ShapePen(canvas, x + share * width, GROUND, HOUSE_SCALE), random)
     return x + width
 
 
@@ -112,7 +112,7 @@ def _traffic(
     while x < canvas.width:
         model = random.choice(TRUCKS if random.random() < 0.4 else CARS)
         length = model.length * scale
-        vehicle = _Vehicle(model, Pen(canvas, x + length / 2, ground, scale, mirrored=leftwards), x, x + length)
+        vehicle = _Vehicle(model, ShapePen(canvas, x + length / 2, ground, scale, mirrored=leftwards), x, x + length)
         if x + length * 0.75 < canvas.width and not any(vehicle.hides(other) for other in behind):
             lane.append(vehicle)
             x += length

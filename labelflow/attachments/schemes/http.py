@@ -27,15 +27,15 @@ from labelflow.attachments.circuit_breaker import CircuitBreaker, HostUnreachabl
 from labelflow.attachments.deadline import Deadline
 from labelflow.attachments.http_timeouts import TotalTimeoutAdapter
 from labelflow.attachments.media_probe import probe_media, probe_media_prefix
-from labelflow.scale.errors import TryAgain
-from labelflow.scale.retry import RetryPolicy, retry_after_seconds, retrying
+from labelflow.scale.errors import TransientError
+from labelflow.scale.retry import RetryPolicy, call_with_retries, retry_after_seconds
 from labelflow.storage.ranged_file import RangedFile, ReadBudgetExceeded
 
 MAX_REDIRECTS = 5
 CONNECT_TIMEOUT = 5.0  # seconds
 MAX_HOST_POOLS = 64  # whose connections are kept
 MAX_DRAINED_BYTES = 4096  # bytes of a redirect that are read so that its connection can be used again
-RETRIES = RetryPolicy(attempts=3, first_pause=0.2, longest_pause=2.0)
+RETRIES = RetryPolicy(attempts=3, initial_delay=0.2, max_delay=2.0)
 _HAS_HOST = re.compile(r"https?://[A-Za-z0-9]")  # at first sight; `_host` looks closer
 _REMOVE = "correct the URL, or remove the row"
 _RETRY_LATER = "run again later, or host the file elsewhere"
@@ -46,7 +46,7 @@ _FIXES = {401: _MAKE_PUBLIC, 403: _MAKE_PUBLIC, 429: "run again later, or ask th
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
-class TransientFailure(TryAgain):
+class TransientFailure(TransientError):
     """Trouble that may pass; `rejection` is what is left to say where it does not."""
 
     def __init__(self, refused: AttachmentRejected, retry_after: float | None = None) -> None:
@@ -89,7 +89,7 @@ class HttpScheme:
         except AttachmentRejected as refused:
             return refused
         try:
-            found: ProbeResult | AttachmentRejected = retrying(
+            found: ProbeResult | AttachmentRejected = call_with_retries(
                 lambda: self._attempt(wanted, deadline), RETRIES, deadline.sleep
             )
         except TransientFailure as passing:

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
-from labelflow.sandbox.errors import Refused
+from labelflow.sandbox.errors import ApiError
 from labelflow.scale.models import Mode
 
 
@@ -20,16 +20,16 @@ class Account:
     is_test: bool
 
 
-def account_of(authorization: str | None) -> Account:
+def authenticate(authorization: str | None) -> Account:
     """The account behind an `Authorization` header. Raises Refused (401) for none, or for an unknown key."""
-    account = _account_of(authorization or "")
+    account = _parse_authorization(authorization or "")
     if account is None:
-        raise Refused(401, "No valid API key was given: use it as the user name, with an empty password.")
+        raise ApiError(401, "No valid API key was given: use it as the user name, with an empty password.")
     return account
 
 
 @lru_cache(maxsize=1024)
-def _account_of(authorization: str) -> Account | None:
+def _parse_authorization(authorization: str) -> Account | None:
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -37,7 +37,7 @@ def _account_of(authorization: str) -> Account | None:
         key, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return None
-    mode = Mode.of_key(key)
+    mode = Mode.from_key(key)
     if mode is None or password:
         return None
     digest = hashlib.sha256(key.encode()).digest()

@@ -10,15 +10,17 @@ from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from labelflow.sandbox.database.records import COLUMNS, Row
+from labelflow.sandbox.database.records import COLUMNS, TaskRow
 from labelflow.sandbox.database.store import Store
-from labelflow.sandbox.errors import Refused
-from labelflow.sandbox.settings.api_version import Dialect
+from labelflow.sandbox.errors import ApiError
+from labelflow.sandbox.settings.api_version import ApiVersion
 from labelflow.scale.models import PAGE_LIMIT, TaskStatus, parse_time
 
-FEW = 2_000  # so many matches are found through an index on times, and sorted; more are walked through in order
-KEPT_TOTALS = 256
-LIMITED = ("task_id", "status", "metadata", "project")  # what `limited_response` leaves of a task
+MAX_SORTED_MATCHES = (
+    2_000  # so many matches are found through an index on times, and sorted; more are walked through in order
+)
+MAX_CACHED_TOTALS = 256
+LIMITED_FIELDS = ("task_id", "status", "metadata", "project")  # what `limited_response` leaves of a task
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,10 +34,10 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListingPage:
     """One page of tasks, and how many match in all."""
 
-    rows: list[Row]
+    rows: list[TaskRow]
     total: int
     limit: int
     offset: int
@@ -46,60 +48,60 @@ class Listed:
         """Where the next page starts, None where there is none."""
         return f"{self.rows[-1].seq:016x}" if self.has_more else None
 
-    def answer(self, sink: str, limited: bool, with_token: bool) -> dict[str, Any]:
+    def to_body(self, sink_url: str, limited: bool, with_token: bool) -> dict[str, Any]:
         """The answer's body. Source: contract A "Task endpoints", contract B for `next_token`."""
-        docs = [row.doc(sink) for row in self.rows]
+        docs = [row.to_doc(sink_url) for row in self.rows]
         if limited:
-            docs = [{name: doc[name] for name in LIMITED if name in doc} for doc in docs]
-        answer = {
+            docs = [{name: doc[name] for name in LIMITED_FIELDS if name in doc} for doc in docs]
+        body = {
             "docs": docs,
             "total": self.total,
             "limit": self.limit,
             "offset": self.offset,
             "has_more": self.has_more,
         }
-        return {**answer, "next_token": self.next_token} if with_token and self.has_more else answer
+        return {**body, "next_token": self.next_token} if with_token and self.has_more else body
 
 
 class Listing:
     """Answers `GET /tasks` from a store. Totals are counted anew only where something has changed."""
 
-    def __init__(self, store: Store, dialect: Dialect) -> None:
+    def __init__(self, store: Store, api_version: ApiVersion) -> None:
         self._store = store
-        self._dialect = dialect
+        self._api_version = api_version
         self._totals: dict[tuple[str, tuple[Any, ...]], int] = {}
-        self._counted_at = -1  # the store's changes
+        self._counted_at_change = -1  # the store's changes
 
-    def page(self, owner: int, query: QueryParams) -> Listed:
+    def page(self, owner: int, query: QueryParams) -> ListingPage:
         """One page. Raises Refused (400) for a parameter that is unknown or has a wrong value."""
-        given = self._known(query)
-        limit = _whole("limit", given, default=PAGE_LIMIT, least=1, most=PAGE_LIMIT)
-        offset = _whole("offset", given, default=0, least=0, most=2**62)
-        conditions = self._shown([Condition("owner = ?", (owner,)), *_conditions(given)])
+        params = self._known_params(query)
+        limit = _parse_int("limit", params, default=PAGE_LIMIT, minimum=1, maximum=PAGE_LIMIT)
+        offset = _parse_int("offset", params, default=0, minimum=0, maximum=2**62)
+        conditions = self._visible_conditions([Condition("owner = ?", (owner,)), *_conditions(params)])
         total = self._total(conditions)
-        conditions += _after_token(given)
-        clause, values = _where(conditions, in_order=total > FEW)
-        found = self._store.db.execute(
+        conditions += _token_condition(params)
+        clause, values = _where(conditions, in_order=total > MAX_SORTED_MATCHES)
+        cursor = self._store.db.execute(
             f"SELECT {COLUMNS} FROM tasks WHERE {clause} ORDER BY seq DESC LIMIT ? OFFSET ?",
             (*values, limit + 1, offset),
         )
-        rows = [Row._make(row) for row in found]
-        return Listed(rows[:limit], total, limit, offset, has_more=len(rows) > limit)
+        rows = [TaskRow._make(row) for row in cursor]
+        return ListingPage(rows[:limit], total, limit, offset, has_more=len(rows) > limit)
 
-    def _shown(self, conditions: list[Condition]) -> list[Condition]:
+    def _visible_conditions(self, conditions: list[Condition]) -> list[Condition]:
         """The conditions that a task must meet to be listed: those given, and no more."""
         return conditions
 
-    def _known(self, query: QueryParams) -> dict[str, list[str]]:
-        unknown = sorted(set(query) - self._dialect.filters)
-        if unknown and self._dialect.strict_filters:
-            raise Refused(400, f"{unknown[0]}: is not a known parameter; remove it, or correct its spelling")
-        return {name: query.getlist(name) for name in query if name in self._dialect.filters}
+    def _known_params(self, query: QueryParams) -> dict[str, list[str]]:
+        unknown = sorted(set(query) - self._api_version.filters)
+        if unknown and self._api_version.strict_filters:
+            raise ApiError(400, f"{unknown[0]}: is not a known parameter; remove it, or correct its spelling")
+        return {name: query.getlist(name) for name in query if name in self._api_version.filters}
 
     def _total(self, conditions: Sequence[Condition]) -> int:
-        if self._counted_at != self._store.changes or len(self._totals) >= KEPT_TOTALS:
+        if self._counted_at_change != self._store.change_count or len(self._totals) >= MAX_CACHED_TOTALS:
             self._totals.clear()
-            self._counted_at = self._store.changes
+            self._counted_at_change = self._store.change_count
         clause, values = key = _where(conditions)
         if key not in self._totals:
             count = self._store.db.execute(f"SELECT count(*) FROM tasks WHERE {clause}", values)
@@ -113,35 +115,35 @@ def _where(conditions: Sequence[Condition], in_order: bool = False) -> tuple[str
     return clause, tuple(value for one in conditions for value in one.values)
 
 
-def _conditions(given: dict[str, list[str]]) -> list[Condition]:
-    return [_FILTERS[name](name, values) for name, values in given.items() if name in _FILTERS]
+def _conditions(params: dict[str, list[str]]) -> list[Condition]:
+    return [_FILTERS[name](name, values) for name, values in params.items() if name in _FILTERS]
 
 
-def _one_of(name: str, values: list[str]) -> Condition:
-    return Condition(f"{name} IN ({_marks(values)})", tuple(values))
+def _is_one_of(name: str, values: list[str]) -> Condition:
+    return Condition(f"{name} IN ({_placeholders(values)})", tuple(values))
 
 
-def _status(name: str, values: list[str]) -> Condition:
+def _has_status(name: str, values: list[str]) -> Condition:
     for value in values:
         if value not in list(TaskStatus):
-            raise Refused(400, f"{name}: was {value!r}; use one of {', '.join(TaskStatus)}")
-    return _one_of(name, values)
+            raise ApiError(400, f"{name}: was {value!r}; use one of {', '.join(TaskStatus)}")
+    return _is_one_of(name, values)
 
 
-def _tagged(name: str, values: list[str]) -> Condition:
+def _has_any_tag(name: str, values: list[str]) -> Condition:
     """Tasks with any of the tags."""
-    tagged = f"EXISTS (SELECT 1 FROM json_each({name}) WHERE value IN ({_marks(values)}))"
-    return Condition(f"{name} IS NOT NULL AND {tagged}", tuple(values))
+    has_tag = f"EXISTS (SELECT 1 FROM json_each({name}) WHERE value IN ({_placeholders(values)}))"
+    return Condition(f"{name} IS NOT NULL AND {has_tag}", tuple(values))
 
 
 def _created_from(name: str, values: list[str]) -> Condition:
     """Tasks are numbered in the order of `created_at`: a time is a place in that order."""
     first = "SELECT seq FROM tasks WHERE created_at >= ? ORDER BY created_at, seq LIMIT 1"
-    return Condition(f"seq >= ({first})", (_from(name, values),))
+    return Condition(f"seq >= ({first})", (_ceil_milliseconds(name, values),))
 
 
 def _created_until(name: str, values: list[str]) -> Condition:
-    return created_until(_until(name, values))
+    return created_until(_floor_milliseconds(name, values))
 
 
 def created_until(time: int) -> Condition:
@@ -151,20 +153,20 @@ def created_until(time: int) -> Condition:
 
 
 def _time_from(column: str) -> Callable[[str, list[str]], Condition]:
-    return lambda name, values: Condition(f"{column} >= ?", (_from(name, values),), is_time=True)
+    return lambda name, values: Condition(f"{column} >= ?", (_ceil_milliseconds(name, values),), is_time=True)
 
 
 def _time_until(column: str) -> Callable[[str, list[str]], Condition]:
-    return lambda name, values: Condition(f"{column} <= ?", (_until(name, values),), is_time=True)
+    return lambda name, values: Condition(f"{column} <= ?", (_floor_milliseconds(name, values),), is_time=True)
 
 
 _FILTERS: dict[str, Callable[[str, list[str]], Condition]] = {
-    "status": _status,
-    "type": _one_of,
-    "project": _one_of,
-    "batch": _one_of,
-    "unique_id": _one_of,
-    "tags": _tagged,
+    "status": _has_status,
+    "type": _is_one_of,
+    "project": _is_one_of,
+    "batch": _is_one_of,
+    "unique_id": _is_one_of,
+    "tags": _has_any_tag,
     "start_time": _created_from,
     "end_time": _created_until,
     "created_after": _created_from,
@@ -176,38 +178,38 @@ _FILTERS: dict[str, Callable[[str, list[str]], Condition]] = {
 }
 
 
-def _after_token(given: dict[str, list[str]]) -> list[Condition]:
-    if "next_token" not in given:
+def _token_condition(params: dict[str, list[str]]) -> list[Condition]:
+    if "next_token" not in params:
         return []
-    token = given["next_token"][-1]
+    token = params["next_token"][-1]
     try:
         return [Condition("seq < ?", (int(token, 16) % 2**63,))]
     except ValueError:
-        raise Refused(400, f"next_token: was {token!r}; use the one that the page before gave") from None
+        raise ApiError(400, f"next_token: was {token!r}; use the one that the page before gave") from None
 
 
-def _whole(name: str, given: dict[str, list[str]], default: int, least: int, most: int) -> int:
-    text = given.get(name, [str(default)])[-1]
+def _parse_int(name: str, params: dict[str, list[str]], default: int, minimum: int, maximum: int) -> int:
+    text = params.get(name, [str(default)])[-1]
     value = int(text) if text.isascii() and text.isdigit() else -1
-    if not least <= value <= most:
-        raise Refused(400, f"{name}: was {text!r}; use a whole number from {least} to {most}")
+    if not minimum <= value <= maximum:
+        raise ApiError(400, f"{name}: was {text!r}; use a whole number from {minimum} to {maximum}")
     return value
 
 
-def _from(name: str, values: list[str]) -> int:
-    return math.ceil(_milliseconds(name, values))
+def _ceil_milliseconds(name: str, values: list[str]) -> int:
+    return math.ceil(_parse_milliseconds(name, values))
 
 
-def _until(name: str, values: list[str]) -> int:
-    return math.floor(_milliseconds(name, values))
+def _floor_milliseconds(name: str, values: list[str]) -> int:
+    return math.floor(_parse_milliseconds(name, values))
 
 
-def _milliseconds(name: str, values: list[str]) -> float:
+def _parse_milliseconds(name: str, values: list[str]) -> float:
     moment = parse_time(values[-1])
     if moment is None:
-        raise Refused(400, f"{name}: was {values[-1]!r}; use an ISO 8601 time, such as 2017-08-06T21:31:08.250Z")
+        raise ApiError(400, f"{name}: was {values[-1]!r}; use an ISO 8601 time, such as 2017-08-06T21:31:08.250Z")
     return (moment - EPOCH) / timedelta(milliseconds=1)
 
 
-def _marks(values: list[str]) -> str:
+def _placeholders(values: list[str]) -> str:
     return ", ".join("?" * len(values))

@@ -12,22 +12,22 @@ import orjson
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from labelflow.sandbox.errors import Refused
+from labelflow.sandbox.errors import ApiError
 
-FORM = "application/x-www-form-urlencoded"
+FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
 
-async def read_task(request: Request, *models: type[BaseModel]) -> dict[str, Any]:
+async def read_params(request: Request, *models: type[BaseModel]) -> dict[str, Any]:
     """The parameters in a body, `null` being none; the models say which ones of a form are lists.
 
     Raises Refused (400) where the body is no object.
     """
-    if request.headers.get("content-type", "").lower().startswith(FORM):
-        return with_lists(decode_form(await request.body()), *models)
-    given = await read_json(request)
-    if not isinstance(given, dict):
-        raise Refused(400, "The body must be a JSON object of parameters.")
-    return {key: value for key, value in given.items() if value is not None}
+    if request.headers.get("content-type", "").lower().startswith(FORM_CONTENT_TYPE):
+        return coerce_lists(decode_form(await request.body()), *models)
+    body = await read_json(request)
+    if not isinstance(body, dict):
+        raise ApiError(400, "The body must be a JSON object of parameters.")
+    return {key: value for key, value in body.items() if value is not None}
 
 
 async def read_json(request: Request) -> Any:
@@ -35,7 +35,7 @@ async def read_json(request: Request) -> Any:
     try:
         return orjson.loads(await request.body())
     except orjson.JSONDecodeError:
-        raise Refused(400, "The body is not valid JSON.") from None
+        raise ApiError(400, "The body is not valid JSON.") from None
 
 
 def decode_form(body: bytes) -> dict[str, Any]:
@@ -46,34 +46,34 @@ def decode_form(body: bytes) -> dict[str, Any]:
     form: dict[str, Any] = {}
     pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, errors="replace")
     for name, value in pairs:
-        _put(form, name, value)
+        _insert(form, name, value)
     return form
 
 
-def _put(form: dict[str, Any], name: str, value: str) -> None:
-    *path, last = _steps(name)
-    place = form
+def _insert(form: dict[str, Any], name: str, value: str) -> None:
+    *path, last = _split_key(name)
+    node = form
     for step in path:
-        place = place.setdefault(step, {})
-        if not isinstance(place, dict):
-            raise Refused(400, f"{name}: was given both a value and keys; give it one or the other")
-    held = place.get(last)
-    if isinstance(held, dict):
-        raise Refused(400, f"{name}: was given both a value and keys; give it one or the other")
-    if held is not None:
-        place[last] = [*(held if isinstance(held, list) else [held]), value]
+        node = node.setdefault(step, {})
+        if not isinstance(node, dict):
+            raise ApiError(400, f"{name}: was given both a value and keys; give it one or the other")
+    existing = node.get(last)
+    if isinstance(existing, dict):
+        raise ApiError(400, f"{name}: was given both a value and keys; give it one or the other")
+    if existing is not None:
+        node[last] = [*(existing if isinstance(existing, list) else [existing]), value]
     else:
-        place[last] = [value] if name.endswith("[]") else value
+        node[last] = [value] if name.endswith("[]") else value
 
 
-def _steps(name: str) -> list[str]:
+def _split_key(name: str) -> list[str]:
     """`a[b][c][]` as a, b, c; a name whose brackets do not pair is taken as it stands."""
     name = name.removesuffix("[]")
     match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]+\])*)", name)
     return [match[1], *re.findall(r"\[([^\[\]]+)\]", match[2])] if match else [name]
 
 
-def with_lists(form: Mapping[str, Any], *models: type[BaseModel]) -> dict[str, Any]:
+def coerce_lists(form: Mapping[str, Any], *models: type[BaseModel]) -> dict[str, Any]:
     """A form in which whatever a model wants as a list is one: `a=1` alone, or `a[0]=1&a[1]=2`."""
     lists = {name for model in models for name, field in model.model_fields.items() if _is_list(field.annotation)}
     return {name: _as_list(value) if name in lists else value for name, value in form.items()}

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from labelflow.sandbox.api.auth import account_of
+from labelflow.sandbox.api.auth import authenticate
 from labelflow.sandbox.api.listing import Listing
-from labelflow.sandbox.api.request_body import read_json, read_task
-from labelflow.sandbox.api.task_request import new_task, to_json
-from labelflow.sandbox.database.records import Row
+from labelflow.sandbox.api.request_body import read_json, read_params
+from labelflow.sandbox.api.task_request import parse_new_task, to_json
+from labelflow.sandbox.database.records import TaskRow
 from labelflow.sandbox.database.store import Store
-from labelflow.sandbox.errors import Refused
+from labelflow.sandbox.errors import ApiError
 from labelflow.sandbox.settings.options import Options
 from labelflow.scale.models import TaskStatus
 from labelflow.scale.task_types import CommonParams, task_type
@@ -33,7 +33,7 @@ class Api:
         """The endpoints of the dialect."""
         routes = [
             Route("/v1/task/{type}", self.create, methods=["POST"]),
-            Route("/v1/task/{task_id}", self.show, methods=["GET"]),
+            Route("/v1/task/{task_id}", self.get, methods=["GET"]),
             Route("/v1/tasks", self.list, methods=["GET"]),
             Route("/v1/task/{task_id}/cancel", self.cancel, methods=["POST"]),
             Route("/callback-sink", self.sink, methods=["POST"]),
@@ -44,34 +44,34 @@ class Api:
             Route("/v1/task/{task_id}/setMetadata", self.set_metadata, methods=["POST"]),
             Route("/v1/task/{task_id}/tags", self.change_tags, methods=["POST", "PUT", "DELETE"]),
         ]
-        return [*routes, *additions] if self._options.dialect.additions else routes
+        return [*routes, *additions] if self._options.api_version.has_additions else routes
 
     async def create(self, request: Request) -> Response:
         """`POST /task/{type}`"""
-        account = account_of(request.headers.get("authorization"))
+        account = authenticate(request.headers.get("authorization"))
         name = request.path_params["type"]
-        given = await read_task(request, task_type(name).params, CommonParams)
-        return self._told(await self._store.create(account, new_task(name, given, self._options)))
+        params = await read_params(request, task_type(name).params, CommonParams)
+        return self._task_response(await self._store.create(account, parse_new_task(name, params, self._options)))
 
-    async def show(self, request: Request) -> Response:
+    async def get(self, request: Request) -> Response:
         """`GET /task/{task_id}`"""
-        return self._told(self._row(request))
+        return self._task_response(self._row(request))
 
     async def list(self, request: Request) -> Response:
         """`GET /tasks`"""
-        account = account_of(request.headers.get("authorization"))
+        account = authenticate(request.headers.get("authorization"))
         page = self._listing.page(account.owner, request.query_params)
-        limited = _says_yes(request, "limited_response")
-        return json_response(page.answer(self._options.sink, limited, self._options.dialect.additions))
+        limited = _is_true(request, "limited_response")
+        return json_response(page.to_body(self._options.sink_url, limited, self._options.api_version.has_additions))
 
     async def cancel(self, request: Request) -> Response:
         """`POST /task/{task_id}/cancel`; `clear_unique_id` is contract B."""
         row = self._row(request)
         if not row.is_pending:
             message = f"Task {row.task_id} is {row.status}: only a pending task can be canceled."
-            raise Refused(self._options.dialect.cancel_refused, message)
-        freed = {"unique_id": None} if _says_yes(request, "clear_unique_id") else {}
-        return self._told(self._store.change(row, status=TaskStatus.CANCELED, **freed))
+            raise ApiError(self._options.api_version.cancel_rejected_status, message)
+        cleared = {"unique_id": None} if _is_true(request, "clear_unique_id") else {}
+        return self._task_response(self._store.update(row, status=TaskStatus.CANCELED, **cleared))
 
     async def set_unique_id(self, request: Request) -> Response:
         """`POST /task/{task_id}/unique_id` (contract B)"""
@@ -79,41 +79,41 @@ class Api:
         body = await read_json(request)
         unique_id = body.get("unique_id") if isinstance(body, dict) else None
         if not isinstance(unique_id, str) or not unique_id:
-            raise Refused(400, "unique_id: is required and was not given; give `unique_id` a text")
-        return self._told(self._store.change(row, unique_id=unique_id))
+            raise ApiError(400, "unique_id: is required and was not given; give `unique_id` a text")
+        return self._task_response(self._store.update(row, unique_id=unique_id))
 
     async def clear_unique_id(self, request: Request) -> Response:
         """`DELETE /task/{task_id}/unique_id` (contract B)"""
-        return self._told(self._store.change(self._row(request), unique_id=None))
+        return self._task_response(self._store.update(self._row(request), unique_id=None))
 
     async def set_metadata(self, request: Request) -> Response:
         """`POST /task/{task_id}/setMetadata` (contract B)"""
         row = self._row(request)
         metadata = await read_json(request)
         if not isinstance(metadata, dict):
-            raise Refused(400, "metadata: the body must be the whole new metadata, a JSON object")
-        return self._told(self._store.change(row, metadata=to_json(metadata)))
+            raise ApiError(400, "metadata: the body must be the whole new metadata, a JSON object")
+        return self._task_response(self._store.update(row, metadata=to_json(metadata)))
 
     async def change_tags(self, request: Request) -> Response:
         """`POST`, `PUT` and `DELETE /task/{task_id}/tags`: set, add, remove (contract B)"""
         row = self._row(request)
-        given = await read_json(request)
-        if not isinstance(given, list) or not all(isinstance(tag, str) for tag in given):
-            raise Refused(400, "tags: the body must be a JSON list of texts")
-        tags = _changed_tags(request.method, orjson.loads(row.tags or "[]"), given)
-        return self._told(self._store.change(row, tags=to_json(tags)))
+        requested = await read_json(request)
+        if not isinstance(requested, list) or not all(isinstance(tag, str) for tag in requested):
+            raise ApiError(400, "tags: the body must be a JSON list of texts")
+        tags = _apply_tags(request.method, orjson.loads(row.tags or "[]"), requested)
+        return self._task_response(self._store.update(row, tags=to_json(tags)))
 
     async def sink(self, request: Request) -> Response:
         """Takes a callback, and forgets it."""
         return Response(status_code=204)
 
-    def _row(self, request: Request) -> Row:
+    def _row(self, request: Request) -> TaskRow:
         """The task that the path names. Raises Refused (401, 404)."""
-        account = account_of(request.headers.get("authorization"))
+        account = authenticate(request.headers.get("authorization"))
         return self._store.get(account.owner, request.path_params["task_id"])
 
-    def _told(self, row: Row) -> Response:
-        return json_response(row.doc(self._options.sink))
+    def _task_response(self, row: TaskRow) -> Response:
+        return json_response(row.to_doc(self._options.sink_url))
 
 
 def json_response(content: Any, status: int = 200) -> Response:
@@ -121,11 +121,11 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-def _says_yes(request: Request, name: str) -> bool:
+def _is_true(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() == "true"
 
 
-def _changed_tags(method: str, held: list[str], given: list[str]) -> list[str]:
+def _apply_tags(method: str, existing: list[str], requested: list[str]) -> list[str]:
     if method == "DELETE":
-        return [tag for tag in held if tag not in given]
-    return list(dict.fromkeys(given if method == "POST" else [*held, *given]))
+        return [tag for tag in existing if tag not in requested]
+    return list(dict.fromkeys(requested if method == "POST" else [*existing, *requested]))

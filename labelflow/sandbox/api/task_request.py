@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from labelflow.problems import problems
-from labelflow.sandbox.errors import Refused
+from labelflow.sandbox.errors import ApiError
 from labelflow.sandbox.settings.options import Options
 from labelflow.scale.task_types import CommonParams, task_type
 
@@ -37,23 +37,29 @@ class NewTask:
     frees_unique_id: bool
 
 
-def new_task(name: str, given: Mapping[str, Any], options: Options) -> NewTask:
+def parse_new_task(name: str, request_params: Mapping[str, Any], options: Options) -> NewTask:
     """Check a creation. Raises Refused (400) that names each wrong parameter."""
-    dialect = options.dialect
-    common = {key: value for key, value in given.items() if key in dialect.common}
-    own = {key: value for key, value in given.items() if key not in common and key not in dialect.dropped}
-    checked = _check(CommonParams, common)
+    api_version = options.api_version
+    common = {key: value for key, value in request_params.items() if key in api_version.common_params}
+    type_params = {
+        key: value
+        for key, value in request_params.items()
+        if key not in common and key not in api_version.ignored_params
+    }
+    checked = _validate(CommonParams, common)
     callback_url = checked.callback_url or options.default_callback
     if callback_url is None:
-        raise Refused(400, "callback_url: is required and was not given; give `callback_url` a value")
+        raise ApiError(400, "callback_url: is required and was not given; give `callback_url` a value")
     params = {
-        key: value for key, value in _check(task_type(name).params, own).model_dump().items() if value is not None
+        key: value
+        for key, value in _validate(task_type(name).params, type_params).model_dump().items()
+        if value is not None
     }
     return NewTask(
         type=name,
         instruction=params.pop("instruction", None),
         urgency=checked.urgency,
-        callback_url=None if callback_url == options.sink else callback_url,
+        callback_url=None if callback_url == options.sink_url else callback_url,
         params=to_json(params),
         metadata=to_json(checked.metadata),
         unique_id=checked.unique_id,
@@ -69,11 +75,11 @@ def to_json(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
-        raise Refused(400, f"The parameters cannot be kept: {error}.") from None
+        raise ApiError(400, f"The parameters cannot be kept: {error}.") from None
 
 
-def _check(model: type[Model], given: Mapping[str, Any]) -> Model:
+def _validate(model: type[Model], params: Mapping[str, Any]) -> Model:
     try:
-        return model.model_validate(given)
+        return model.model_validate(params)
     except ValidationError as error:
-        raise Refused(400, " · ".join(str(one) for one in problems(error))) from None
+        raise ApiError(400, " · ".join(str(one) for one in problems(error))) from None

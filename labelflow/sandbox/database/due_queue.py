@@ -12,35 +12,35 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Agenda:
+class DueQueue:
     """Numbers that fall due at a time (milliseconds since 1970). What they stand for is kept elsewhere."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int]] = []
         self._changed = asyncio.Event()
 
-    def add(self, due_at: int, number: int) -> None:
+    def add(self, due_at: int, seq: int) -> None:
         """Note a number for a time; one that has passed is due at once."""
-        heapq.heappush(self._heap, (due_at, number))
+        heapq.heappush(self._heap, (due_at, seq))
         self._changed.set()
 
-    async def due(self, limit: int) -> list[int]:
+    async def pop_due(self, limit: int) -> list[int]:
         """Wait until a number is due, and take all that are, up to the limit."""
-        while not (taken := self._take(limit)):
+        while not (popped := self._pop_now(limit)):
             self._changed.clear()
             try:
-                async with asyncio.timeout(self._seconds_to_wait()):
+                async with asyncio.timeout(self._wait_seconds()):
                     await self._changed.wait()
             except TimeoutError:
                 continue
-        return taken
+        return popped
 
-    def _take(self, limit: int) -> list[int]:
+    def _pop_now(self, limit: int) -> list[int]:
         now = now_ms()
-        taken: list[int] = []
-        while self._heap and self._heap[0][0] <= now and len(taken) < limit:
-            taken.append(heapq.heappop(self._heap)[1])
-        return taken
+        popped: list[int] = []
+        while self._heap and self._heap[0][0] <= now and len(popped) < limit:
+            popped.append(heapq.heappop(self._heap)[1])
+        return popped
 
-    def _seconds_to_wait(self) -> float | None:
+    def _wait_seconds(self) -> float | None:
         return max(0.0, (self._heap[0][0] - now_ms()) / 1000) if self._heap else None

@@ -9,10 +9,10 @@ import orjson
 
 from labelflow.scale.models import TaskStatus, format_time
 
-Json = orjson.Fragment  # JSON that goes out as it was kept, without being read again
+RawJson = orjson.Fragment  # JSON that goes out as it was kept, without being read again
 
 
-class Row(NamedTuple):
+class TaskRow(NamedTuple):
     """One row of `tasks`. Times in milliseconds since 1970; `params`, `metadata`, `tags`, `response` are JSON.
 
     seq: grows with each task. callback_url: None for the sandbox's own sink.
@@ -47,17 +47,17 @@ class Row(NamedTuple):
         """Whether people may still answer it."""
         return self.status == TaskStatus.PENDING
 
-    def doc(self, sink: str) -> dict[str, Any]:
+    def to_doc(self, sink_url: str) -> dict[str, Any]:
         """The task object, to be written by orjson. Source: contract A "The task object"."""
         doc: dict[str, Any] = {
             "task_id": self.task_id,
             "type": self.type,
             "status": self.status,
-            "created_at": iso(self.created_at),
-            "callback_url": self.callback_url or sink,
+            "created_at": format_milliseconds(self.created_at),
+            "callback_url": self.callback_url or sink_url,
             "urgency": self.urgency,
-            "params": Json(self.params),
-            "metadata": Json(self.metadata),
+            "params": RawJson(self.params),
+            "metadata": RawJson(self.metadata),
         }
         if self.is_test:
             doc["is_test"] = True
@@ -65,19 +65,19 @@ class Row(NamedTuple):
             if (value := getattr(self, name)) is not None:
                 doc[name] = value
         if self.tags is not None:
-            doc["tags"] = Json(self.tags)
+            doc["tags"] = RawJson(self.tags)
         if self.completed_at is not None:
-            doc["completed_at"] = iso(self.completed_at)
+            doc["completed_at"] = format_milliseconds(self.completed_at)
         if self.callback_succeeded is not None:
             doc["callback_succeeded"] = bool(self.callback_succeeded)
         if self.response is not None:
-            doc["response"] = Json(self.response)
+            doc["response"] = RawJson(self.response)
         return doc
 
 
-COLUMNS = ", ".join(Row._fields)
+COLUMNS = ", ".join(TaskRow._fields)
 
 
-def iso(milliseconds: int) -> str:
+def format_milliseconds(milliseconds: int) -> str:
     """A time as the API writes it."""
     return format_time(datetime.fromtimestamp(milliseconds / 1000, UTC))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-VERSION = 1
+SCHEMA_VERSION = 1
 
 # A filter that leaves a large part of an account's tasks is counted within one index, the table untouched.
 SCHEMA = """
@@ -60,8 +60,8 @@ def open_database(path: Path | None) -> sqlite3.Connection:
     for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = OFF", "cache_size = -65536"):
         connection.execute(f"PRAGMA {pragma}")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, VERSION):
-        raise sqlite3.DatabaseError(f"it is of version {version}, and this sandbox reads version {VERSION}")
+    if version not in (0, SCHEMA_VERSION):
+        raise sqlite3.DatabaseError(f"it is of version {version}, and this sandbox reads version {SCHEMA_VERSION}")
     if version == 0:
-        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     return connection

@@ -10,87 +10,94 @@ from typing import Any
 
 import orjson
 
-from labelflow.sandbox.database.records import Row
+from labelflow.sandbox.database.records import TaskRow
 from labelflow.sandbox.database.store import Store
 from labelflow.sandbox.faults.recalls import Recalls
-from labelflow.sandbox.faults.sampler import Fates
-from labelflow.sandbox.settings.api_version import Dialect
+from labelflow.sandbox.faults.sampler import FaultSampler
+from labelflow.sandbox.settings.api_version import ApiVersion
 from labelflow.sandbox.settings.fault_kinds import DEAD_ATTACHMENT, ERROR, RECALL
-from labelflow.sandbox.workers.annotators import People, content_number, response_to
-from labelflow.sandbox.workers.attachment_fetcher import Attachments, Look
+from labelflow.sandbox.workers.annotators import Annotators, content_hash, make_response
+from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher, FetchResult
 
-Response = dict[str, Any]
+ResponseData = dict[str, Any]
 
-GIVEN_UP = "The task could not be done."
-TRIES = 100  # to make up an answer that differs
+FAILED_MESSAGE = "The task could not be done."
+MAX_VARIANTS = 100  # to make up an answer that differs
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class FaultCase:
     """A task that meets a fault: its attachments, the answer that it would have got, and the fault's seconds."""
 
-    row: Row
+    row: TaskRow
     params: dict[str, Any]
-    looks: Sequence[Look]
-    response: Response
+    fetch_results: Sequence[FetchResult]
+    response: ResponseData
     seconds: float
 
 
-class FaultyPeople(People):
+class FaultyAnnotators(Annotators):
     """Answers tasks, but for those that meet a fault: the same content and metadata meet the same one."""
 
     def __init__(
-        self, store: Store, attachments: Attachments, dialect: Dialect, fates: Fates, counts: Counter[str]
+        self,
+        store: Store,
+        attachment_fetcher: AttachmentFetcher,
+        api_version: ApiVersion,
+        sampler: FaultSampler,
+        counts: Counter[str],
     ) -> None:
-        super().__init__(store, attachments, dialect)
-        self._fates = fates
+        super().__init__(store, attachment_fetcher, api_version)
+        self._sampler = sampler
         self._counts = counts
         self._recalls = Recalls(store, counts)
-        self._strikes = {
-            ERROR.name: self._give_up,
+        self._injectors = {
+            ERROR.name: self._fail,
             DEAD_ATTACHMENT.name: self._lose_attachment,
-            RECALL.name: self._recall_later,
+            RECALL.name: self._schedule_recall,
         }
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Answer what falls due, and recall some of it, until told to stop."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(super().work())
-            group.create_task(self._recalls.work())
+            group.create_task(super().run())
+            group.create_task(self._recalls.run())
 
-    def _response(self, row: Row, params: dict[str, Any], looks: Sequence[Look]) -> Response:
-        response = super()._response(row, params, looks)
+    def _response(self, row: TaskRow, params: dict[str, Any], fetch_results: Sequence[FetchResult]) -> ResponseData:
+        response = super()._response(row, params, fetch_results)
         if "error" in response:
             return response
-        if self._recalls.has_been(row.seq):
-            return _another(row, params, looks, response)
-        setting = self._fates.of(_content(row, params))
+        if self._recalls.was_recalled(row.seq):
+            return _different_response(row, params, fetch_results, response)
+        setting = self._sampler.sample_for(_content_key(row, params))
         if setting is None:
             return response
-        return self._strikes[setting.kind.name](Case(row, params, looks, response, setting.seconds))
+        return self._injectors[setting.kind.name](FaultCase(row, params, fetch_results, response, setting.seconds))
 
-    def _give_up(self, _: Case) -> Response:
+    def _fail(self, _: FaultCase) -> ResponseData:
         self._counts[ERROR.name] += 1
-        return {"error": GIVEN_UP}
+        return {"error": FAILED_MESSAGE}
 
-    def _lose_attachment(self, case: Case) -> Response:
-        if not case.looks:
+    def _lose_attachment(self, case: FaultCase) -> ResponseData:
+        if not case.fetch_results:
             return case.response
         self._counts[DEAD_ATTACHMENT.name] += 1
-        lost = Look(case.looks[0].url, 404)
-        return response_to(case.row.type, case.params, [lost])
+        not_found = FetchResult(case.fetch_results[0].url, 404)
+        return make_response(case.row.type, case.params, [not_found])
 
-    def _recall_later(self, case: Case) -> Response:
-        self._recalls.plan(case.row.seq, case.seconds)
+    def _schedule_recall(self, case: FaultCase) -> ResponseData:
+        self._recalls.schedule(case.row.seq, case.seconds)
         return case.response
 
 
-def _content(row: Row, params: dict[str, Any]) -> bytes:
-    content = [content_number(row.type, params), orjson.loads(row.metadata)]
-    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+def _content_key(row: TaskRow, params: dict[str, Any]) -> bytes:
+    parts = [content_hash(row.type, params), orjson.loads(row.metadata)]
+    return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
 
 
-def _another(row: Row, params: dict[str, Any], looks: Sequence[Look], first: Response) -> Response:
+def _different_response(
+    row: TaskRow, params: dict[str, Any], fetch_results: Sequence[FetchResult], first: ResponseData
+) -> ResponseData:
     """An answer that differs from the first, where the task leaves room for one."""
-    answers = (response_to(row.type, params, looks, draw) for draw in range(1, TRIES))
-    return next((answer for answer in answers if answer != first), first)
+    responses = (make_response(row.type, params, fetch_results, variant) for variant in range(1, MAX_VARIANTS))
+    return next((response for response in responses if response != first), first)

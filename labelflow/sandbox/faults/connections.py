@@ -8,9 +8,9 @@ import struct
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from labelflow.sandbox.faults.exchange import CONNECTION
+from labelflow.sandbox.faults.exchange import CONNECTION_KEY
 
-AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing the socket sends a reset
+LINGER_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing the socket sends a reset
 
 
 class BreakableProtocol(HttpToolsProtocol):
@@ -21,13 +21,13 @@ class BreakableProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins: it is told what it comes on."""
         super().on_message_begin()
-        self.scope["state"][CONNECTION] = self
+        self.scope["state"][CONNECTION_KEY] = self
 
     def reset(self) -> None:
         """Break the connection off."""
         # The loop's own socket object may not be told options: a second one for the same socket may.
-        with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as same:
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as duplicate:
+            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
         self.transport.abort()
 
     def drop(self) -> None:

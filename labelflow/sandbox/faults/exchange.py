@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
-CONNECTION = "connection"  # where a request's state holds its connection
+CONNECTION_KEY = "connection"  # where a request's state holds its connection
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -41,30 +41,30 @@ class Exchange:
     @property
     def connection(self) -> Connection:
         """The connection that it came on."""
-        connection: Connection = self.scope["state"][CONNECTION]
+        connection: Connection = self.scope["state"][CONNECTION_KEY]
         return connection
 
-    async def carried_out(self) -> list[Message]:
+    async def execute(self) -> list[Message]:
         """Have the request carried out, and keep its answer back."""
-        answer: list[Message] = []
+        messages: list[Message] = []
 
-        async def keep(message: Message) -> None:
-            answer.append(message)
+        async def capture(message: Message) -> None:
+            messages.append(message)
 
-        await self.app(self.scope, self.receive, keep)
-        return answer
+        await self.app(self.scope, self.receive, capture)
+        return messages
 
-    async def answer(self, messages: list[Message]) -> None:
+    async def send_response(self, messages: list[Message]) -> None:
         """Send an answer that was kept back."""
         for message in messages:
             await self.send(message)
 
-    async def refuse(self, status: int, message: str, **headers: str) -> None:
+    async def send_error(self, status: int, message: str, **headers: str) -> None:
         """Answer with an error, in the API's form. Source: contract A "Errors"."""
         body = orjson.dumps({"status_code": status, "error": message})
-        given = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-        pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()]
-        await self.answer(
+        all_headers = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+        pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in all_headers.items()]
+        await self.send_response(
             [
                 {"type": "http.response.start", "status": status, "headers": pairs},
                 {"type": "http.response.body", "body": body},
@@ -76,14 +76,14 @@ class Exchange:
         self.connection.held = True
         try:
             async with asyncio.timeout(seconds):
-                await self.closed()
+                await self.wait_closed()
         except TimeoutError:
             return True
         finally:
             self.connection.held = False
         return False
 
-    async def closed(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until the connection is closed."""
         while (await self.receive())["type"] != "http.disconnect":
             pass

@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections import Counter
 
 from labelflow.sandbox.faults.exchange import App, Exchange, Message, Receive, Send
-from labelflow.sandbox.faults.requests import REQUEST_KINDS
-from labelflow.sandbox.faults.sampler import Fates
+from labelflow.sandbox.faults.requests import REQUEST_FAULT_KINDS
+from labelflow.sandbox.faults.sampler import FaultSampler
 
-KINDS = {kind.name: kind for kind in REQUEST_KINDS}
+KINDS_BY_NAME = {kind.name: kind for kind in REQUEST_FAULT_KINDS}
 
 
 class RequestFaults:
     """Passes requests on, but for those that meet a fault. Counts each fault."""
 
-    def __init__(self, app: App, fates: Fates, counts: Counter[str]) -> None:
+    def __init__(self, app: App, sampler: FaultSampler, counts: Counter[str]) -> None:
         self._app = app
-        self._fates = fates
+        self._sampler = sampler
         self._counts = counts
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Take a request (ASGI)."""
-        setting = self._fates.next() if _is_of_the_api(scope) else None
+        setting = self._sampler.sample() if _is_api_request(scope) else None
         if setting is None:
             await self._app(scope, receive, send)
             return
-        kind = KINDS[setting.kind.name]
+        kind = KINDS_BY_NAME[setting.kind.name]
         if kind.only_creations and not _is_creation(scope):
             await self._app(scope, receive, send)
             return
         self._counts[kind.name] += 1
-        await kind.strike(Exchange(self._app, scope, receive, send), setting.seconds)
+        await kind.inject(Exchange(self._app, scope, receive, send), setting.seconds)
 
 
-def _is_of_the_api(scope: Message) -> bool:
+def _is_api_request(scope: Message) -> bool:
     return scope["type"] == "http" and str(scope["path"]).startswith("/v1/")
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from labelflow.scale.models import TaskStatus
 
-Answer = dict[str, Any]
+JsonObject = dict[str, Any]
 
-COMMON_2017 = frozenset({"callback_url", "urgency", "metadata"})
-COMMON_ADDED = frozenset({"unique_id", "clear_unique_id_on_error", "project", "batch", "tags"})
+COMMON_PARAMS_2017 = frozenset({"callback_url", "urgency", "metadata"})
+COMMON_PARAMS_ADDED = frozenset({"unique_id", "clear_unique_id_on_error", "project", "batch", "tags"})
 
 FILTERS_2017 = frozenset({"start_time", "end_time", "status", "type", "limit", "offset"})
 FILTERS_ADDED = frozenset(
@@ -24,7 +24,7 @@ FILTERS_ADDED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class ApiVersion:
     """One generation of the API.
 
     common: parameters of a creation that belong to no type; dropped: those that are not known, and ignored.
@@ -36,46 +36,46 @@ class Dialect:
     """
 
     name: str
-    common: frozenset[str]
-    dropped: frozenset[str]
+    common_params: frozenset[str]
+    ignored_params: frozenset[str]
     filters: frozenset[str]
     strict_filters: bool
-    additions: bool
-    failed: TaskStatus
-    cancel_refused: int
-    bad_attachment_callback: Callable[[Answer, Answer], Answer]
+    has_additions: bool
+    failed_status: TaskStatus
+    cancel_rejected_status: int
+    bad_attachment_callback: Callable[[JsonObject, JsonObject], JsonObject]
 
 
-def _with_the_task(usual: Answer, response: Answer) -> Answer:
-    return {**response, **usual}
+def _with_task(body: JsonObject, response: JsonObject) -> JsonObject:
+    return {**response, **body}
 
 
-def _without_the_task(usual: Answer, response: Answer) -> Answer:
-    return {**response, "task_id": usual["task_id"]}
+def _without_task(body: JsonObject, response: JsonObject) -> JsonObject:
+    return {**response, "task_id": body["task_id"]}
 
 
-TODAY = Dialect(
-    name="today",
-    common=COMMON_2017 | COMMON_ADDED,
-    dropped=frozenset(),
+API_CURRENT = ApiVersion(
+    name="current",
+    common_params=COMMON_PARAMS_2017 | COMMON_PARAMS_ADDED,
+    ignored_params=frozenset(),
     filters=FILTERS_2017 | FILTERS_ADDED,
     strict_filters=True,
-    additions=True,
-    failed=TaskStatus.ERROR,
-    cancel_refused=400,
-    bad_attachment_callback=_with_the_task,
+    has_additions=True,
+    failed_status=TaskStatus.ERROR,
+    cancel_rejected_status=400,
+    bad_attachment_callback=_with_task,
 )
 
-OF_2017 = Dialect(
+API_2017 = ApiVersion(
     name="2017",
-    common=COMMON_2017,
-    dropped=COMMON_ADDED,
+    common_params=COMMON_PARAMS_2017,
+    ignored_params=COMMON_PARAMS_ADDED,
     filters=FILTERS_2017,
     strict_filters=False,
-    additions=False,
-    failed=TaskStatus.COMPLETED,
-    cancel_refused=500,
-    bad_attachment_callback=_without_the_task,
+    has_additions=False,
+    failed_status=TaskStatus.COMPLETED,
+    cancel_rejected_status=500,
+    bad_attachment_callback=_without_task,
 )
 
-DIALECTS = {dialect.name: dialect for dialect in (TODAY, OF_2017)}
+API_VERSIONS = {version.name: version for version in (API_CURRENT, API_2017)}

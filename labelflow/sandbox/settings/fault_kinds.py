@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Target(StrEnum):
+class FaultTarget(StrEnum):
     """What a fault meets. One request, task or callback meets at most one fault."""
 
     REQUEST = "requests"
@@ -16,7 +16,7 @@ class Target(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class FaultKind:
     """A kind of fault.
 
     seconds: how long it takes where the specification does not say; None where it takes no time.
@@ -24,8 +24,8 @@ class Kind:
     """
 
     name: str
-    target: Target
-    meaning: str
+    target: FaultTarget
+    description: str
     seconds: float | None = None
     has_rate: bool = True
 
@@ -37,34 +37,39 @@ class Kind:
         return f"{self.name}=1%" if self.seconds is None else f"{self.name}=1%:{self.seconds:g}s"
 
 
-LAG = Kind(
+LAG = FaultKind(
     name="lag",
-    target=Target.LISTING,
-    meaning="GET /tasks leaves out tasks created so few seconds ago; GET /task/{id} shows them",
+    target=FaultTarget.LISTING,
+    description="GET /tasks leaves out tasks created so few seconds ago; GET /task/{id} shows them",
     seconds=3,
     has_rate=False,
 )
-ERROR = Kind(name="error", target=Target.TASK, meaning="the task ends with an error")
-DEAD_ATTACHMENT = Kind(
+ERROR = FaultKind(name="error", target=FaultTarget.TASK, description="the task ends with an error")
+DEAD_ATTACHMENT = FaultKind(
     name="dead-attachment",
-    target=Target.TASK,
-    meaning="an attachment is gone when people look: the task ends with the bad-attachment error",
+    target=FaultTarget.TASK,
+    description="an attachment is gone when people look: the task ends with the bad-attachment error",
 )
-RECALL = Kind(
+RECALL = FaultKind(
     name="recall",
-    target=Target.TASK,
-    meaning="so long after its completion the task is pending again, for as long, and then has another answer",
+    target=FaultTarget.TASK,
+    description="so long after its completion the task is pending again, for as long, and then has another answer",
     seconds=1,
 )
-DUPLICATE_CALLBACK = Kind(
-    name="duplicate-callback", target=Target.CALLBACK, meaning="it is sent a second time, so much later", seconds=0
+DUPLICATE_CALLBACK = FaultKind(
+    name="duplicate-callback",
+    target=FaultTarget.CALLBACK,
+    description="it is sent a second time, so much later",
+    seconds=0,
 )
-LATE_CALLBACK = Kind(name="late-callback", target=Target.CALLBACK, meaning="it is sent so much later", seconds=2)
-ORDER = Kind(
+LATE_CALLBACK = FaultKind(
+    name="late-callback", target=FaultTarget.CALLBACK, description="it is sent so much later", seconds=2
+)
+OUT_OF_ORDER_CALLBACK = FaultKind(
     name="order",
-    target=Target.CALLBACK,
-    meaning="it is sent after the next one, or so much later where no other comes",
+    target=FaultTarget.CALLBACK,
+    description="it is sent after the next one, or so much later where no other comes",
     seconds=5,
 )
 
-KINDS = (LAG, ERROR, DEAD_ATTACHMENT, RECALL, DUPLICATE_CALLBACK, LATE_CALLBACK, ORDER)
+FAULT_KINDS = (LAG, ERROR, DEAD_ATTACHMENT, RECALL, DUPLICATE_CALLBACK, LATE_CALLBACK, OUT_OF_ORDER_CALLBACK)

@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelflow.sandbox.settings.api_version import TODAY, Dialect
-from labelflow.sandbox.settings.fault_spec import Spec
+from labelflow.sandbox.settings.api_version import API_CURRENT, ApiVersion
+from labelflow.sandbox.settings.fault_spec import FaultSpec
 
 DAY_SECONDS = 86_400.0
 
@@ -28,7 +28,7 @@ class Turnaround:
             raise ValueError("the turnaround must not be negative, and its first number not above the second")
         return turnaround
 
-    def of(self, task_id: str) -> float:
+    def seconds_for(self, task_id: str) -> float:
         """The seconds that one task takes: the same whenever it is asked for."""
         return random.Random(task_id).uniform(self.low, self.high)
 
@@ -47,12 +47,12 @@ class Options:
     url: str
     database: Path | None = None
     turnaround: Turnaround = Turnaround(60, 60)
-    dialect: Dialect = TODAY
+    api_version: ApiVersion = API_CURRENT
     default_callback: str | None = None
     callback_day: float = DAY_SECONDS
-    faults: Spec | None = None
+    faults: FaultSpec | None = None
 
     @property
-    def sink(self) -> str:
+    def sink_url(self) -> str:
         """The sandbox's own receiver of callbacks, which forgets what it is given."""
         return f"{self.url}/callback-sink"

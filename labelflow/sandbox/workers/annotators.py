@@ -12,96 +12,98 @@ from typing import Any
 import orjson
 
 from labelflow.sandbox.api.task_request import to_json
-from labelflow.sandbox.database.records import Row
-from labelflow.sandbox.database.store import Outcome, Store
-from labelflow.sandbox.settings.api_version import Dialect
-from labelflow.sandbox.workers.attachment_fetcher import Attachments, Look, bare
-from labelflow.sandbox.workers.background_tasks import Crew
+from labelflow.sandbox.database.records import TaskRow
+from labelflow.sandbox.database.store import Store, TaskResult
+from labelflow.sandbox.settings.api_version import ApiVersion
+from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher, FetchResult, without_query
+from labelflow.sandbox.workers.background_tasks import BackgroundTasks
 from labelflow.scale.models import MAX_AUDIO_SECONDS, TaskStatus
 from labelflow.scale.task_types import task_type
 
-AT_ONCE = 100  # tasks in one transaction
-LOOKING_AT_ONCE = 1_000  # tasks whose attachments are being fetched
-TOGETHER = 0.005  # seconds in which tasks that fall due are gathered
+BATCH_SIZE = 100  # tasks in one transaction
+MAX_FETCHING_TASKS = 1_000  # tasks whose attachments are being fetched
+BATCH_INTERVAL = 0.005  # seconds in which tasks that fall due are gathered
 NOT_DOWNLOADED = "One or more attachments could not be downloaded."
 TOO_LONG = f"The recording is longer than {MAX_AUDIO_SECONDS / 60:.0f} minutes."
 
 log = logging.getLogger(__name__)
 
 
-class People:
+class Annotators:
     """Answers pending tasks. The same task always gets the same answer."""
 
-    def __init__(self, store: Store, attachments: Attachments, dialect: Dialect) -> None:
+    def __init__(self, store: Store, attachment_fetcher: AttachmentFetcher, api_version: ApiVersion) -> None:
         self._store = store
-        self._attachments = attachments
-        self._dialect = dialect
-        self._answered: list[Outcome] = []
-        self._looking = Crew()
-        self._room = asyncio.Semaphore(LOOKING_AT_ONCE)
+        self._attachment_fetcher = attachment_fetcher
+        self._api_version = api_version
+        self._results: list[TaskResult] = []
+        self._fetching = BackgroundTasks()
+        self._fetch_slots = asyncio.Semaphore(MAX_FETCHING_TASKS)
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Answer what falls due, until told to stop; what is not answered by then stays pending."""
         try:
             while True:
-                for row in self._store.rows(await self._store.work.due(AT_ONCE)):
+                for row in self._store.rows(await self._store.task_queue.pop_due(BATCH_SIZE)):
                     if row.is_pending:
-                        await self._begin(row)
-                self._finish()
-                await asyncio.sleep(TOGETHER)
+                        await self._start(row)
+                self._flush()
+                await asyncio.sleep(BATCH_INTERVAL)
         finally:
-            await self._looking.stop()
+            await self._fetching.stop()
 
-    async def _begin(self, row: Row) -> None:
+    async def _start(self, row: TaskRow) -> None:
         """Answer a task at once, where its attachments are known; else once they were looked at."""
         params = orjson.loads(row.params)
-        known = [self._attachments.known(url) for url in _urls(row.type, params)]
-        looks = [look for look in known if look]
-        if len(looks) == len(known):
-            self._answered.append(self._outcome(row, params, looks))
+        cached = [self._attachment_fetcher.cached(url) for url in _urls(row.type, params)]
+        fetch_results = [result for result in cached if result]
+        if len(fetch_results) == len(cached):
+            self._results.append(self._result(row, params, fetch_results))
             return
-        await self._room.acquire()
-        self._looking.start(self._look_and_answer(row, params))
+        await self._fetch_slots.acquire()
+        self._fetching.start(self._fetch_and_answer(row, params))
 
-    async def _look_and_answer(self, row: Row, params: dict[str, Any]) -> None:
+    async def _fetch_and_answer(self, row: TaskRow, params: dict[str, Any]) -> None:
         try:
-            looks = await self._attachments.look(_urls(row.type, params))
+            fetch_results = await self._attachment_fetcher.fetch_all(_urls(row.type, params))
         finally:
-            self._room.release()
-        asyncio.get_running_loop().call_soon(self._finish)  # with all others that end in this round
-        self._answered.append(self._outcome(row, params, looks))
+            self._fetch_slots.release()
+        asyncio.get_running_loop().call_soon(self._flush)  # with all others that end in this round
+        self._results.append(self._result(row, params, fetch_results))
 
-    def _finish(self) -> None:
-        if self._answered:
-            answered, self._answered = self._answered, []
-            self._store.finish(answered)
+    def _flush(self) -> None:
+        if self._results:
+            results, self._results = self._results, []
+            self._store.finish(results)
 
-    def _outcome(self, row: Row, params: dict[str, Any], looks: Sequence[Look]) -> Outcome:
-        response = self._response(row, params, looks)
+    def _result(self, row: TaskRow, params: dict[str, Any], fetch_results: Sequence[FetchResult]) -> TaskResult:
+        response = self._response(row, params, fetch_results)
         failed = "error" in response
-        return Outcome(
+        return TaskResult(
             seq=row.seq,
-            status=self._dialect.failed if failed else TaskStatus.COMPLETED,
+            status=self._api_version.failed_status if failed else TaskStatus.COMPLETED,
             failed=failed,
             response=to_json(response),
-            to_deliver=row.callback_url is not None and "://" in row.callback_url,  # no mail is sent
+            needs_callback=row.callback_url is not None and "://" in row.callback_url,  # no mail is sent
         )
 
-    def _response(self, row: Row, params: dict[str, Any], looks: Sequence[Look]) -> dict[str, Any]:
-        return response_to(row.type, params, looks)
+    def _response(self, row: TaskRow, params: dict[str, Any], fetch_results: Sequence[FetchResult]) -> dict[str, Any]:
+        return make_response(row.type, params, fetch_results)
 
 
-def response_to(name: str, params: dict[str, Any], looks: Sequence[Look], draw: int = 0) -> dict[str, Any]:
+def make_response(
+    name: str, params: dict[str, Any], fetch_results: Sequence[FetchResult], variant: int = 0
+) -> dict[str, Any]:
     """The response to a task's content; draw: another number makes up another answer."""
-    bad = [{"statusCode": look.status, "url": look.url} for look in looks if look.media is None]
+    bad = [{"statusCode": result.status, "url": result.url} for result in fetch_results if result.media is None]
     if bad:
         return {"error": NOT_DOWNLOADED, "attachments": bad}
-    media = [look.media for look in looks if look.media]
+    media = [result.media for result in fetch_results if result.media]
     if name == "audiotranscription" and any((one.seconds or 0) > MAX_AUDIO_SECONDS for one in media):
         return {"error": TOO_LONG}
-    rng = random.Random(content_number(name, params) + draw)
+    rng = random.Random(content_hash(name, params) + variant)
     try:
-        return task_type(name).imagine(params, media, rng)
+        return task_type(name).fake_response(params, media, rng)
     except Exception:  # one odd task must not end the work on all others
         log.exception("a task of type %s could not be answered", name)
         return {"error": "The sandbox could not make up a response."}
@@ -115,15 +117,15 @@ def _urls(name: str, params: dict[str, Any]) -> list[str]:
     return [url for _, url in values if isinstance(url, str) and url.lower().startswith(("http://", "https://"))]
 
 
-def content_number(name: str, params: dict[str, Any]) -> int:
+def content_hash(name: str, params: dict[str, Any]) -> int:
     """A number for a task's content, whatever signatures its URLs carry."""
     if params.get("attachment_type") != "text":
-        params = {key: _without_queries(value) for key, value in params.items()}
+        params = {key: _strip_queries(value) for key, value in params.items()}
     content = orjson.dumps([name, params], option=orjson.OPT_SORT_KEYS)
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
 
 
-def _without_queries(value: Any) -> Any:
+def _strip_queries(value: Any) -> Any:
     if isinstance(value, list):
-        return [_without_queries(one) for one in value]
-    return bare(value) if isinstance(value, str) and "://" in value else value
+        return [_strip_queries(one) for one in value]
+    return without_query(value) if isinstance(value, str) and "://" in value else value

@@ -10,17 +10,17 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 
-class Crew:
+class BackgroundTasks:
     """Work that goes on side by side; where one piece breaks the log tells so, and the others go on."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Begin a piece of work."""
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
 
     async def stop(self) -> None:
         """Break off all of it, and wait until it has ended."""
@@ -29,7 +29,7 @@ class Crew:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("work in the background broke", exc_info=error)

@@ -9,55 +9,55 @@ import orjson
 import urllib3
 
 from labelflow.sandbox.database.due_queue import now_ms
-from labelflow.sandbox.database.records import Row
-from labelflow.sandbox.database.store import Attempt, Store
+from labelflow.sandbox.database.records import TaskRow
+from labelflow.sandbox.database.store import DeliveryAttempt, Store
 from labelflow.sandbox.settings.options import Options
-from labelflow.sandbox.threads import Threads
+from labelflow.sandbox.threads import AsyncThreadPool
 from labelflow.sandbox.workers.annotators import NOT_DOWNLOADED
-from labelflow.sandbox.workers.background_tasks import Crew
+from labelflow.sandbox.workers.background_tasks import BackgroundTasks
 
-AUTH_KEY = "SCALE_CALLBACK_AUTH_KEY"
+AUTH_KEY_VARIABLE = "SCALE_CALLBACK_AUTH_KEY"
 DEFAULT_AUTH_KEY = "sandbox-callback-key"
-AT_ONCE = 32
-SECONDS = 10.0  # for one answer
-RETRIES = 20
-GROWTH = 1.5  # each pause is so many times the one before
+MAX_CONCURRENT_SENDS = 32
+REQUEST_TIMEOUT = 10.0  # for one answer
+MAX_RETRIES = 20
+BACKOFF_FACTOR = 1.5  # each pause is so many times the one before
 
 
-def pause_before(retry: int, day: float) -> float:
+def retry_delay(retry: int, window: float) -> float:
     """Seconds to wait before a retry (the first is 1); all of them together take a day."""
-    all_of_them = (GROWTH**RETRIES - 1) / (GROWTH - 1)
-    return float(day * GROWTH ** (retry - 1) / all_of_them)
+    total = (BACKOFF_FACTOR**MAX_RETRIES - 1) / (BACKOFF_FACTOR - 1)
+    return float(window * BACKOFF_FACTOR ** (retry - 1) / total)
 
 
-class Callbacks:
+class CallbackSender:
     """Delivers what the store says is due, so many at once."""
 
     def __init__(self, store: Store, options: Options) -> None:
         self._store = store
         self._options = options
-        self._threads = Threads(AT_ONCE)
-        self._pool = urllib3.PoolManager(maxsize=AT_ONCE, timeout=SECONDS, retries=False)
-        self._free = asyncio.Semaphore(AT_ONCE)
-        self._sending = Crew()
-        self._attempted: list[Attempt] = []
+        self._threads = AsyncThreadPool(MAX_CONCURRENT_SENDS)
+        self._pool = urllib3.PoolManager(maxsize=MAX_CONCURRENT_SENDS, timeout=REQUEST_TIMEOUT, retries=False)
+        self._send_slots = asyncio.Semaphore(MAX_CONCURRENT_SENDS)
+        self._sending = BackgroundTasks()
+        self._attempts: list[DeliveryAttempt] = []
 
     def close(self) -> None:
         """Close the connections."""
         self._threads.close()
         self._pool.clear()
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Send what falls due, until told to stop; what is under way by then is sent again another time."""
         try:
             while True:
-                for seq in await self._store.mail.due(AT_ONCE):
+                for seq in await self._store.callback_queue.pop_due(MAX_CONCURRENT_SENDS):
                     await self._dispatch(seq)
         finally:
             await self._sending.stop()
 
     async def _dispatch(self, seq: int) -> None:
-        await self._free.acquire()
+        await self._send_slots.acquire()
         self._sending.start(self._send(seq))
 
     async def _send(self, seq: int) -> None:
@@ -65,36 +65,36 @@ class Callbacks:
             (row,) = self._store.rows([seq])
             succeeded = await self._deliver(row, self._body(row))
         finally:
-            self._free.release()
-        attempt = Attempt(seq, succeeded, None if succeeded else self._retry_at(seq))
-        asyncio.get_running_loop().call_soon(self._note_attempts)  # with all others that end in this round
-        self._attempted.append(attempt)
+            self._send_slots.release()
+        attempt = DeliveryAttempt(seq, succeeded, None if succeeded else self._retry_at(seq))
+        asyncio.get_running_loop().call_soon(self._record_attempts)  # with all others that end in this round
+        self._attempts.append(attempt)
 
-    async def _deliver(self, row: Row, body: bytes) -> bool:
+    async def _deliver(self, row: TaskRow, body: bytes) -> bool:
         return await self._threads.run(_post, self._pool, row.callback_url, body)
 
-    def _body(self, row: Row) -> bytes:
+    def _body(self, row: TaskRow) -> bytes:
         response = orjson.loads(row.response or "{}")
-        body = {"task_id": row.task_id, "response": response, "task": row.doc(self._options.sink)}
+        body = {"task_id": row.task_id, "response": response, "task": row.to_doc(self._options.sink_url)}
         if response.get("error") == NOT_DOWNLOADED:
-            body = self._options.dialect.bad_attachment_callback(body, response)
+            body = self._options.api_version.bad_attachment_callback(body, response)
         return orjson.dumps(body)
 
     def _retry_at(self, seq: int) -> int | None:
-        retry = self._store.attempts(seq) + 1
-        if retry > RETRIES:
+        retry = self._store.count_attempts(seq) + 1
+        if retry > MAX_RETRIES:
             return None
-        return now_ms() + round(pause_before(retry, self._options.callback_day) * 1000)
+        return now_ms() + round(retry_delay(retry, self._options.callback_day) * 1000)
 
-    def _note_attempts(self) -> None:
-        if self._attempted:
-            attempted, self._attempted = self._attempted, []
-            self._store.attempted(attempted)
+    def _record_attempts(self) -> None:
+        if self._attempts:
+            attempts, self._attempts = self._attempts, []
+            self._store.record_attempts(attempts)
 
 
 def _post(pool: urllib3.PoolManager, url: str, body: bytes) -> bool:
     """Send a callback once: whether the answer was a 2xx."""
-    key = os.environ.get(AUTH_KEY) or DEFAULT_AUTH_KEY
+    key = os.environ.get(AUTH_KEY_VARIABLE) or DEFAULT_AUTH_KEY
     headers = {"content-type": "application/json", "scale-callback-auth": key}
     try:
         status = pool.request("POST", url, body=body, headers=headers, redirect=False).status

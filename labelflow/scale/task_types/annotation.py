@@ -11,23 +11,23 @@ from pydantic import BaseModel, Field
 from labelflow.media import Media
 from labelflow.scale.task_types import drawing
 from labelflow.scale.task_types.base import (
-    Answer,
+    AttachmentParams,
     Columns,
     Labels,
     Params,
+    ResponseData,
     TaskResponse,
     TaskType,
-    WithAttachment,
-    at_most,
+    max_items,
 )
 
 
-class AnnotationParams(WithAttachment):
+class AnnotationParams(AttachmentParams):
     """At most 6 kinds of objects; least sizes in pixels."""
 
     instruction: str | None = None
     attachment_type: Literal["image"] = "image"
-    objects_to_annotate: Annotated[Labels, at_most(6, "objects")]
+    objects_to_annotate: Annotated[Labels, max_items(6, "objects")]
     with_labels: bool = False
     min_width: Annotated[int, Field(ge=0)] = 0
     min_height: Annotated[int, Field(ge=0)] = 0
@@ -54,15 +54,15 @@ def _columns(params: Params) -> Columns:
     return [pa.field("annotations", pa.list_(pa.struct([*sides, ("label", pa.string())])))]
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
-    width, height = drawing.canvas(media)
-    boxes: list[Answer] = []
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
+    width, height = drawing.image_size(media)
+    boxes: list[ResponseData] = []
     for _ in range(rng.randint(1, 5)):
-        box: Answer = {**drawing.box(width, height, params["min_width"], params["min_height"], rng)}
+        box: ResponseData = {**drawing.random_box(width, height, params["min_width"], params["min_height"], rng)}
         if params["with_labels"]:
             box["label"] = rng.choice(params["objects_to_annotate"])
         boxes.append(box)
     return {"annotations": boxes}
 
 
-TYPE = TaskType("annotation", AnnotationParams, AnnotationResponse, _columns, _imagine)
+TYPE = TaskType("annotation", AnnotationParams, AnnotationResponse, _columns, _fake_response)

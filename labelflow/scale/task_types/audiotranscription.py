@@ -9,15 +9,15 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from labelflow.media import Media
-from labelflow.scale.task_types.base import Answer, Columns, Params, TaskResponse, TaskType, WithAttachment
-from labelflow.scale.task_types.fake_text import words
+from labelflow.scale.task_types.base import AttachmentParams, Columns, Params, ResponseData, TaskResponse, TaskType
+from labelflow.scale.task_types.fake_text import fake_words
 
-SURE, UNSURE = 0.9, 0.3  # the two confidences that the contract knows
+HIGH_CONFIDENCE, LOW_CONFIDENCE = 0.9, 0.3  # the two confidences that the contract knows
 WORDS_PER_SECOND = 2.5
 FALLBACK_SECONDS = 4.0  # where the sandbox could not measure the recording
 
 
-class AudioTranscriptionParams(WithAttachment):
+class AudioTranscriptionParams(AttachmentParams):
     """English, 30 minutes at most; `phrases` are words that the recording is likely to hold."""
 
     instruction: str = "Please transcribe the attached audio file."
@@ -52,16 +52,16 @@ def _columns(params: Params) -> Columns:
     ]
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
     seconds = (media[0].seconds if media else None) or FALLBACK_SECONDS
-    spoken = words(max(1, round(seconds * WORDS_PER_SECOND)), params.get("phrases") or [], rng)
+    spoken = fake_words(max(1, round(seconds * WORDS_PER_SECOND)), params.get("phrases") or [], rng)
     slot = seconds / len(spoken)
     alignment: list[dict[str, Any]] = [
         {
             "word": word,
             "start": round(i * slot, 3),
             "end": round((i + rng.uniform(0.6, 1.0)) * slot, 3),
-            "confidence": SURE if rng.random() < 0.85 else UNSURE,
+            "confidence": HIGH_CONFIDENCE if rng.random() < 0.85 else LOW_CONFIDENCE,
         }
         for i, word in enumerate(spoken)
     ]
@@ -74,4 +74,4 @@ def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
     }
 
 
-TYPE = TaskType("audiotranscription", AudioTranscriptionParams, AudioTranscriptionResponse, _columns, _imagine)
+TYPE = TaskType("audiotranscription", AudioTranscriptionParams, AudioTranscriptionResponse, _columns, _fake_response)

@@ -17,7 +17,7 @@ from labelflow.problems import abbreviate, validation_error
 from labelflow.scale.models import Urgency
 
 Params = Mapping[str, Any]
-Answer = dict[str, Any]
+ResponseData = dict[str, Any]
 Columns: TypeAlias = "list[pa.Field[Any]]"
 
 
@@ -35,7 +35,7 @@ class TaskType:
     params: type[TaskParams]
     response: type[TaskResponse]
     columns: Callable[[Params], Columns]
-    imagine: Callable[[Params, list[Media], random.Random], Answer]
+    fake_response: Callable[[Params, list[Media], random.Random], ResponseData]
 
 
 class TaskParams(BaseModel):
@@ -62,7 +62,7 @@ class CommonParams(BaseModel):
 
     model_config = ConfigDict(extra="ignore", use_enum_values=True)
 
-    callback_url: Annotated[str, AfterValidator(lambda url: _callback_url(url))] | None = None
+    callback_url: Annotated[str, AfterValidator(lambda url: _check_callback_url(url))] | None = None
     urgency: Urgency = Urgency.DAY
     metadata: dict[str, Any] = {}
     unique_id: str | None = Field(default=None, min_length=1)
@@ -72,19 +72,19 @@ class CommonParams(BaseModel):
     tags: list[str] | None = None
 
 
-def _text(value: str) -> str:
+def _check_text(value: str) -> str:
     if not value.strip():
         raise validation_error("is empty", "give it a text")
     return value
 
 
-_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[!-~]*")  # nearly all of them
+_SIMPLE_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[!-~]*")  # nearly all of them
 _SPACE = re.compile(r"\s")
 
 
 def check_url(value: str) -> str:
     """A URL that the service can fetch itself: http or https, with a host, nothing to be escaped in it."""
-    if _PLAIN_URL.fullmatch(value):
+    if _SIMPLE_URL.fullmatch(value):
         return value
     try:
         url = urlsplit(value)
@@ -102,7 +102,7 @@ def check_url(value: str) -> str:
 _EMAIL = re.compile(r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+")
 
 
-def _callback_url(value: str) -> str:
+def _check_callback_url(value: str) -> str:
     if _EMAIL.fullmatch(value):
         return value
     try:
@@ -113,20 +113,20 @@ def _callback_url(value: str) -> str:
         ) from None
 
 
-Text = Annotated[str, AfterValidator(_text)]
+Text = Annotated[str, AfterValidator(_check_text)]
 Url = Annotated[str, AfterValidator(check_url)]
-Descriptions = Annotated[dict[str, str], AfterValidator(lambda fields: _not_empty(fields, "one key"))]
-Labels = Annotated[list[Text], AfterValidator(lambda labels: _not_empty(labels, "one label"))]
-Everything = Literal["text", "image", "video", "audio", "website", "pdf"]
+FieldDescriptions = Annotated[dict[str, str], AfterValidator(lambda fields: _check_not_empty(fields, "one key"))]
+Labels = Annotated[list[Text], AfterValidator(lambda labels: _check_not_empty(labels, "one label"))]
+AnyAttachmentType = Literal["text", "image", "video", "audio", "website", "pdf"]
 
 
-def _not_empty(value: Any, least: str) -> Any:
+def _check_not_empty(value: Any, minimum: str) -> Any:
     if not value:
-        raise validation_error("is empty", f"give at least {least}")
+        raise validation_error("is empty", f"give at least {minimum}")
     return value
 
 
-def at_most(limit: int, what: str) -> AfterValidator:
+def max_items(limit: int, what: str) -> AfterValidator:
     """Refuses a longer list. The limits per type stand in contract A "Creating"."""
 
     def check(values: list[str]) -> list[str]:
@@ -137,7 +137,7 @@ def at_most(limit: int, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-class WithAttachment(TaskParams):
+class AttachmentParams(TaskParams):
     """A type with one attachment: a URL, except where `attachment_type` is `text` (contract A)."""
 
     attachment_type: str
@@ -161,7 +161,7 @@ def require_one_of(model: BaseModel, *fields: str) -> None:
         raise validation_error(f"none of {names} was given", f"give at least one of {names}")
 
 
-def struct_of(fields: object) -> pa.DataType:
+def struct_type(fields: object) -> pa.DataType:
     """The Arrow type of answers to `fields`: a struct of the job's own keys.
 
     Where the keys come from the manifest they differ row by row: then a map of text to text.

@@ -11,29 +11,29 @@ from pydantic import BeforeValidator, model_validator
 from labelflow.media import Media
 from labelflow.problems import validation_error
 from labelflow.scale.task_types.base import (
-    Answer,
+    AnyAttachmentType,
+    AttachmentParams,
     Columns,
-    Everything,
     Labels,
     Params,
+    ResponseData,
     TaskResponse,
     TaskType,
     Text,
-    WithAttachment,
 )
 
 
-class CategorizationParams(WithAttachment):
+class CategorizationParams(AttachmentParams):
     """`category_ids` maps ids of the caller's own to categories."""
 
     instruction: Text
-    attachment_type: Everything
+    attachment_type: AnyAttachmentType
     categories: Labels
     category_ids: dict[str, str] | None = None
     allow_multiple: bool = False
 
     @model_validator(mode="after")
-    def _ids_name_categories(self) -> CategorizationParams:
+    def _check_category_ids(self) -> CategorizationParams:
         for key, category in (self.category_ids or {}).items():
             if category not in self.categories:
                 raise validation_error(
@@ -61,16 +61,16 @@ def _columns(params: Params) -> Columns:
     return [pa.field("category", pa.list_(pa.string())), pa.field("category_id", pa.list_(pa.string()))]
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
     categories: list[str] = params["categories"]
     count = rng.randint(1, min(2, len(categories))) if params["allow_multiple"] else 1
     chosen = rng.sample(categories, count)
     ids = {category: key for key, category in (params.get("category_ids") or {}).items()}
-    answer: Answer = {"category": chosen if params["allow_multiple"] else chosen[0]}
+    response: ResponseData = {"category": chosen if params["allow_multiple"] else chosen[0]}
     if ids:
         chosen_ids = [ids[category] for category in chosen if category in ids]
-        answer["category_id"] = chosen_ids if params["allow_multiple"] else next(iter(chosen_ids), None)
-    return answer
+        response["category_id"] = chosen_ids if params["allow_multiple"] else next(iter(chosen_ids), None)
+    return response
 
 
-TYPE = TaskType("categorization", CategorizationParams, CategorizationResponse, _columns, _imagine)
+TYPE = TaskType("categorization", CategorizationParams, CategorizationResponse, _columns, _fake_response)

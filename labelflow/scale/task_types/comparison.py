@@ -10,31 +10,31 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from labelflow.media import Media
 from labelflow.problems import validation_error
 from labelflow.scale.task_types.base import (
-    Answer,
+    AnyAttachmentType,
     Columns,
-    Descriptions,
-    Everything,
+    FieldDescriptions,
     Labels,
     Params,
+    ResponseData,
     TaskParams,
     TaskResponse,
     TaskType,
     Text,
     check_attachment,
     require_one_of,
-    struct_of,
+    struct_type,
 )
-from labelflow.scale.task_types.fake_text import fill_in
+from labelflow.scale.task_types.fake_text import fake_fields
 
 
 class ComparisonParams(TaskParams):
     """Two attachments or more; `choices` to pick from, `fields` to fill in, or both."""
 
     instruction: Text
-    attachment_type: Everything
+    attachment_type: AnyAttachmentType
     attachments: list[Text]
     choices: Labels | None = None
-    fields: Descriptions | None = None
+    fields: FieldDescriptions | None = None
 
     @field_validator("attachments")
     @classmethod
@@ -44,7 +44,7 @@ class ComparisonParams(TaskParams):
         return [check_attachment(value, info) for value in values]
 
     @model_validator(mode="after")
-    def _asks_something(self) -> ComparisonParams:
+    def _check_requested(self) -> ComparisonParams:
         require_one_of(self, "choices", "fields")
         return self
 
@@ -56,23 +56,23 @@ class ComparisonResponse(TaskResponse):
     fields: dict[str, str | None] | None = None
 
     @model_validator(mode="after")
-    def _answers_something(self) -> ComparisonResponse:
+    def _check_answered(self) -> ComparisonResponse:
         require_one_of(self, "choice", "fields")
         return self
 
 
 def _columns(params: Params) -> Columns:
     columns = [pa.field("choice", pa.string())] if params.get("choices") else []
-    return [*columns, pa.field("fields", struct_of(params["fields"]))] if params.get("fields") else columns
+    return [*columns, pa.field("fields", struct_type(params["fields"]))] if params.get("fields") else columns
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
-    answer: Answer = {}
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
+    response: ResponseData = {}
     if params.get("choices"):
-        answer["choice"] = rng.choice(params["choices"])
+        response["choice"] = rng.choice(params["choices"])
     if params.get("fields"):
-        answer["fields"] = fill_in(params["fields"], rng)
-    return answer
+        response["fields"] = fake_fields(params["fields"], rng)
+    return response
 
 
-TYPE = TaskType("comparison", ComparisonParams, ComparisonResponse, _columns, _imagine)
+TYPE = TaskType("comparison", ComparisonParams, ComparisonResponse, _columns, _fake_response)

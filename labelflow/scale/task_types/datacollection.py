@@ -9,25 +9,25 @@ import pyarrow as pa
 
 from labelflow.media import Media
 from labelflow.scale.task_types.base import (
-    Answer,
+    AttachmentParams,
     Columns,
-    Descriptions,
+    FieldDescriptions,
     Params,
+    ResponseData,
     TaskResponse,
     TaskType,
     Text,
-    WithAttachment,
-    struct_of,
+    struct_type,
 )
-from labelflow.scale.task_types.fake_text import fill_in
+from labelflow.scale.task_types.fake_text import fake_fields
 
 
-class DataCollectionParams(WithAttachment):
+class DataCollectionParams(AttachmentParams):
     """`fields` describes each fact that is wanted."""
 
     instruction: Text
     attachment_type: Literal["text", "image", "website"]
-    fields: Descriptions
+    fields: FieldDescriptions
 
 
 class DataCollectionResponse(TaskResponse):
@@ -37,11 +37,11 @@ class DataCollectionResponse(TaskResponse):
 
 
 def _columns(params: Params) -> Columns:
-    return [pa.field("fields", struct_of(params.get("fields")))]
+    return [pa.field("fields", struct_type(params.get("fields")))]
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
-    return {"fields": fill_in(params["fields"], rng)}
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
+    return {"fields": fake_fields(params["fields"], rng)}
 
 
-TYPE = TaskType("datacollection", DataCollectionParams, DataCollectionResponse, _columns, _imagine)
+TYPE = TaskType("datacollection", DataCollectionParams, DataCollectionResponse, _columns, _fake_response)

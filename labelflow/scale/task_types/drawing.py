@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from labelflow.media import Media
-from labelflow.scale.task_types.base import Answer, Columns, Params, TaskResponse
+from labelflow.scale.task_types.base import Columns, Params, ResponseData, TaskResponse
 
 FALLBACK_SIZE = (640, 480)  # pixels, where the sandbox could not measure the picture
 
@@ -44,34 +44,34 @@ def vertices_columns(params: Params) -> Columns:
     return [pa.field("annotations", pa.list_(shape))]
 
 
-def shapes(
+def fake_shapes(
     params: Params,
     media: list[Media],
     rng: random.Random,
-    draw: Callable[[int, int, random.Random], list[Point]],
-) -> Answer:
+    draw_shape: Callable[[int, int, random.Random], list[Point]],
+) -> ResponseData:
     """One to four shapes inside the picture, labeled where the task asked for it."""
-    width, height = canvas(media)
-    drawn: list[Answer] = []
+    width, height = image_size(media)
+    drawn: list[ResponseData] = []
     for _ in range(rng.randint(1, 4)):
-        shape: Answer = {"vertices": draw(width, height, rng)}
+        shape: ResponseData = {"vertices": draw_shape(width, height, rng)}
         if params["with_labels"]:
             shape["label"] = rng.choice(params["objects_to_annotate"])
         drawn.append(shape)
     return {"annotations": drawn}
 
 
-def canvas(media: list[Media]) -> tuple[int, int]:
+def image_size(media: list[Media]) -> tuple[int, int]:
     """Width and height of the picture, in pixels."""
     if media and media[0].width and media[0].height:
         return media[0].width, media[0].height
     return FALLBACK_SIZE
 
 
-def box(width: int, height: int, min_width: int, min_height: int, rng: random.Random) -> dict[str, int]:
+def random_box(width: int, height: int, min_width: int, min_height: int, rng: random.Random) -> dict[str, int]:
     """A box inside the picture, at least as large as was asked for (or as the picture allows)."""
-    box_width = _between(rng, min(max(min_width, width // 10, 1), width), max(min_width, width // 3))
-    box_height = _between(rng, min(max(min_height, height // 10, 1), height), max(min_height, height // 3))
+    box_width = _random_between(rng, min(max(min_width, width // 10, 1), width), max(min_width, width // 3))
+    box_height = _random_between(rng, min(max(min_height, height // 10, 1), height), max(min_height, height // 3))
     box_width, box_height = min(box_width, width), min(box_height, height)
     return {
         "left": rng.randint(0, width - box_width),
@@ -81,7 +81,7 @@ def box(width: int, height: int, min_width: int, min_height: int, rng: random.Ra
     }
 
 
-def line(width: int, height: int, rng: random.Random) -> list[Point]:
+def random_line(width: int, height: int, rng: random.Random) -> list[Point]:
     """A path of a few points that wanders from the bottom of the picture to its top."""
     count = rng.randint(2, 6)
     xs = [rng.randint(0, width - 1) for _ in range(count)]
@@ -89,9 +89,9 @@ def line(width: int, height: int, rng: random.Random) -> list[Point]:
     return [{"x": x, "y": y} for x, y in zip(xs, ys, strict=True)]
 
 
-def polygon(width: int, height: int, rng: random.Random) -> list[Point]:
+def random_polygon(width: int, height: int, rng: random.Random) -> list[Point]:
     """An outline around a point, its corners in order, so that no side crosses another."""
-    frame = box(width, height, 0, 0, rng)
+    frame = random_box(width, height, 0, 0, rng)
     corners = rng.randint(4, 9)
     angles = sorted(rng.uniform(0, 2 * math.pi) for _ in range(corners))
     center_x, center_y = frame["left"] + frame["width"] / 2, frame["top"] + frame["height"] / 2
@@ -104,5 +104,5 @@ def polygon(width: int, height: int, rng: random.Random) -> list[Point]:
     ]
 
 
-def _between(rng: random.Random, low: int, high: int) -> int:
+def _random_between(rng: random.Random, low: int, high: int) -> int:
     return rng.randint(low, max(low, high))

@@ -15,11 +15,11 @@ _WORDS = (
 ).split()
 
 
-def words(count: int, likely: Sequence[str], rng: random.Random) -> list[str]:
+def fake_words(count: int, preferred: Sequence[str], rng: random.Random) -> list[str]:
     """So many words of plain English, some of the likely ones among them."""
-    return [rng.choice(likely) if likely and rng.random() < 0.1 else rng.choice(_WORDS) for _ in range(count)]
+    return [rng.choice(preferred) if preferred and rng.random() < 0.1 else rng.choice(_WORDS) for _ in range(count)]
 
 
-def fill_in(fields: Mapping[str, str], rng: random.Random) -> dict[str, str]:
+def fake_fields(fields: Mapping[str, str], rng: random.Random) -> dict[str, str]:
     """A made-up answer for each key."""
-    return {key: " ".join(words(rng.randint(1, 4), [], rng)) for key in fields}
+    return {key: " ".join(fake_words(rng.randint(1, 4), [], rng)) for key in fields}

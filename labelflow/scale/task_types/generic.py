@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 
 from labelflow.media import Media
-from labelflow.scale.task_types.base import Answer, Params, TaskParams, TaskResponse, TaskType
+from labelflow.scale.task_types.base import Params, ResponseData, TaskParams, TaskResponse, TaskType
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
     return {"annotations": []}
 
 
-def untyped(name: str) -> TaskType:
+def generic_type(name: str) -> TaskType:
     """A type of that name of which nothing is known."""
-    return TaskType(name, TaskParams, TaskResponse, lambda params: [], _imagine)
+    return TaskType(name, TaskParams, TaskResponse, lambda params: [], _fake_response)

@@ -7,21 +7,23 @@ from typing import Annotated, Literal
 
 from labelflow.media import Media
 from labelflow.scale.task_types import drawing
-from labelflow.scale.task_types.base import Answer, Labels, Params, TaskType, WithAttachment, at_most
+from labelflow.scale.task_types.base import AttachmentParams, Labels, Params, ResponseData, TaskType, max_items
 
 
-class LineAnnotationParams(WithAttachment):
+class LineAnnotationParams(AttachmentParams):
     """At most 3 kinds of objects; `splines` asks for curves instead of straight pieces."""
 
     instruction: str | None = None
     attachment_type: Literal["image"] = "image"
-    objects_to_annotate: Annotated[Labels, at_most(3, "objects")]
+    objects_to_annotate: Annotated[Labels, max_items(3, "objects")]
     with_labels: bool = False
     splines: bool = False
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
-    return drawing.shapes(params, media, rng, drawing.line)
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
+    return drawing.fake_shapes(params, media, rng, drawing.random_line)
 
 
-TYPE = TaskType("lineannotation", LineAnnotationParams, drawing.VerticesResponse, drawing.vertices_columns, _imagine)
+TYPE = TaskType(
+    "lineannotation", LineAnnotationParams, drawing.VerticesResponse, drawing.vertices_columns, _fake_response
+)

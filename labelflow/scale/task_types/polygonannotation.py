@@ -7,22 +7,22 @@ from typing import Annotated, Literal
 
 from labelflow.media import Media
 from labelflow.scale.task_types import drawing
-from labelflow.scale.task_types.base import Answer, Labels, Params, TaskType, WithAttachment, at_most
+from labelflow.scale.task_types.base import AttachmentParams, Labels, Params, ResponseData, TaskType, max_items
 
 
-class PolygonAnnotationParams(WithAttachment):
+class PolygonAnnotationParams(AttachmentParams):
     """At most 6 kinds of objects."""
 
     instruction: str | None = None
     attachment_type: Literal["image"] = "image"
-    objects_to_annotate: Annotated[Labels, at_most(6, "objects")]
+    objects_to_annotate: Annotated[Labels, max_items(6, "objects")]
     with_labels: bool = False
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
-    return drawing.shapes(params, media, rng, drawing.polygon)
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
+    return drawing.fake_shapes(params, media, rng, drawing.random_polygon)
 
 
 TYPE = TaskType(
-    "polygonannotation", PolygonAnnotationParams, drawing.VerticesResponse, drawing.vertices_columns, _imagine
+    "polygonannotation", PolygonAnnotationParams, drawing.VerticesResponse, drawing.vertices_columns, _fake_response
 )

@@ -10,30 +10,30 @@ from pydantic import model_validator
 
 from labelflow.media import Media
 from labelflow.scale.task_types.base import (
-    Answer,
+    AttachmentParams,
     Columns,
-    Descriptions,
+    FieldDescriptions,
     Params,
+    ResponseData,
     TaskResponse,
     TaskType,
     Text,
-    WithAttachment,
     require_one_of,
-    struct_of,
+    struct_type,
 )
-from labelflow.scale.task_types.fake_text import fill_in
+from labelflow.scale.task_types.fake_text import fake_fields
 
 
-class TranscriptionParams(WithAttachment):
+class TranscriptionParams(AttachmentParams):
     """`fields` are on the page once, `repeatable_fields` once a line; at least one of the two."""
 
     instruction: Text
     attachment_type: Literal["image", "pdf", "website"]
-    fields: Descriptions | None = None
-    repeatable_fields: Descriptions | None = None
+    fields: FieldDescriptions | None = None
+    repeatable_fields: FieldDescriptions | None = None
 
     @model_validator(mode="after")
-    def _asks_something(self) -> TranscriptionParams:
+    def _check_requested(self) -> TranscriptionParams:
         require_one_of(self, "fields", "repeatable_fields")
         return self
 
@@ -45,7 +45,7 @@ class TranscriptionResponse(TaskResponse):
     repeatable_fields: list[dict[str, str | None]] | None = None
 
     @model_validator(mode="after")
-    def _answers_something(self) -> TranscriptionResponse:
+    def _check_answered(self) -> TranscriptionResponse:
         require_one_of(self, "fields", "repeatable_fields")
         return self
 
@@ -53,20 +53,20 @@ class TranscriptionResponse(TaskResponse):
 def _columns(params: Params) -> Columns:
     columns = []
     if params.get("fields"):
-        columns.append(pa.field("fields", struct_of(params["fields"])))
+        columns.append(pa.field("fields", struct_type(params["fields"])))
     if params.get("repeatable_fields"):
-        columns.append(pa.field("repeatable_fields", pa.list_(struct_of(params["repeatable_fields"]))))
+        columns.append(pa.field("repeatable_fields", pa.list_(struct_type(params["repeatable_fields"]))))
     return columns
 
 
-def _imagine(params: Params, media: list[Media], rng: random.Random) -> Answer:
-    answer: Answer = {}
+def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
+    response: ResponseData = {}
     if params.get("fields"):
-        answer["fields"] = fill_in(params["fields"], rng)
+        response["fields"] = fake_fields(params["fields"], rng)
     if params.get("repeatable_fields"):
         lines = rng.randint(1, 4)
-        answer["repeatable_fields"] = [fill_in(params["repeatable_fields"], rng) for _ in range(lines)]
-    return answer
+        response["repeatable_fields"] = [fake_fields(params["repeatable_fields"], rng) for _ in range(lines)]
+    return response
 
 
-TYPE = TaskType("transcription", TranscriptionParams, TranscriptionResponse, _columns, _imagine)
+TYPE = TaskType("transcription", TranscriptionParams, TranscriptionResponse, _columns, _fake_response)

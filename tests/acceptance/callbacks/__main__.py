@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.acceptance.callbacks.delivery import send
-from tests.acceptance.callbacks.load import storm
+from tests.acceptance.callbacks.delivery import run_delivery_test
+from tests.acceptance.callbacks.load import run_load_test
 
 
 def main() -> int:
@@ -26,8 +26,8 @@ def main() -> int:
     for name in ("storm", "sent"):
         (folder / name).mkdir()
     try:
-        wrong = run_storm(folder / "storm", options.count, options.kills, options.seed, pinned)
-        wrong += run_sent(folder / "sent", options.sent, options.kills)
+        wrong = run_load(folder / "storm", options.count, options.kills, options.seed, pinned)
+        wrong += run_delivery(folder / "sent", options.sent, options.kills)
     finally:
         shutil.rmtree(folder)
     for line in wrong:
@@ -35,25 +35,29 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def run_storm(folder: Path, count: int, kills: int, seed: int, pinned: tuple[str, ...]) -> list[str]:
+def run_load(folder: Path, count: int, kills: int, seed: int, prefix: tuple[str, ...]) -> list[str]:
     """The promises that were broken."""
-    tally = storm(folder, count, kills, seed, pinned)
-    for (what, status), number in sorted(tally.statuses.items()):
+    result = run_load_test(folder, count, kills, seed, prefix)
+    for (what, status), number in sorted(result.statuses.items()):
         print(f"{number:>9,} {what} answered {status}")
-    print(f"{len(tally.labels):>9,} labeled, {tally.set_aside:,} files set aside")
-    print(f"{tally.rate:>9,.0f} acknowledged a second, over {tally.seconds:.1f} s and {tally.kills} kills")
+    print(f"{len(result.labels):>9,} labeled, {result.unrouted:,} files set aside")
+    print(f"{result.rate:>9,.0f} acknowledged a second, over {result.seconds:.1f} s and {result.kills} kills")
     print(
-        f"{tally.stored / tally.cpu_seconds:>9,.0f} acknowledged for each second of the receiver's CPU time", flush=True
+        f"{result.acknowledged_count / result.cpu_seconds:>9,.0f} acknowledged per second of CPU time",
+        flush=True,
     )
-    return tally.wrong
+    return result.violations
 
 
-def run_sent(folder: Path, count: int, kills: int) -> list[str]:
+def run_delivery(folder: Path, count: int, kills: int) -> list[str]:
     """The same, where the sandbox sends."""
-    sent = send(folder, count, kills, seconds=max(12.0, count / 150))
-    print(f"{len(sent.succeeded):>9,} of {count:,} callbacks of the sandbox succeeded, over {sent.kills} kills")
-    print(f"{len(sent.labeled):>9,} of them labeled")
-    return [*sent.wrong, *([] if len(sent.labeled) == count else [f"{count - len(sent.labeled):,} not labeled"])]
+    result = run_delivery_test(folder, count, kills, seconds=max(12.0, count / 150))
+    print(f"{len(result.succeeded):>9,} of {count:,} callbacks of the sandbox succeeded, over {result.kills} kills")
+    print(f"{len(result.labeled):>9,} of them labeled")
+    return [
+        *result.violations,
+        *([] if len(result.labeled) == count else [f"{count - len(result.labeled):,} not labeled"]),
+    ]
 
 
 if __name__ == "__main__":

@@ -18,18 +18,18 @@ from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
-from tests.acceptance.callbacks.service import KEY, Service, serving
+from tests.acceptance.callbacks.service import KEY, ReceiverProcess, running_receiver
 from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 
 API_KEY = "live_callbacks"
-DAY = 60  # seconds that the day of callback retries takes: a receiver is up again long before
+CALLBACK_DAY = 60  # seconds that the day of callback retries takes: a receiver is up again long before
 FAULTS = "seed=3, duplicate-callback=10%:1s, late-callback=5%:1s"
-LONGEST = 300.0  # seconds beyond the last answer
+CALLBACK_TIMEOUT = 300.0  # seconds beyond the last answer
 
 
 @dataclass
-class Sent:
+class DeliveryResult:
     """What the sandbox says of its callbacks, and what is in labels/. Task ids."""
 
     kills: int
@@ -38,7 +38,7 @@ class Sent:
     labeled: Counter[str] = field(default_factory=Counter)
 
     @property
-    def wrong(self) -> list[str]:
+    def violations(self) -> list[str]:
         """Where the two do not agree."""
         numbers = {
             "callbacks succeeded and are not labeled": len(self.succeeded - set(self.labeled)),
@@ -48,29 +48,29 @@ class Sent:
         return [f"{number:,} {what}" for what, number in numbers.items() if number]
 
 
-def send(folder: Path, count: int, kills: int, seconds: float) -> Sent:
+def run_delivery_test(folder: Path, count: int, kills: int, seconds: float) -> DeliveryResult:
     """So many live tasks that are answered within that time, while the receiver is killed so often; then collect."""
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(count)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     os.environ.update(SCALE_API_KEY=API_KEY, SCALE_CALLBACK_AUTH_KEY=KEY)
-    with running(turnaround=f"1-{seconds}", callback_day=DAY, faults=FAULTS) as url:
+    with running(turnaround=f"1-{seconds}", callback_day=CALLBACK_DAY, faults=FAULTS) as url:
         scale = {"url": url, "mode": "live"}
-        with serving(write_config(folder, scale=scale)) as service:
-            called = {"callback_url": f"{service.url}/callback"}
-            job = make_job(folder, scale=scale, collect=called, submit={"concurrency": 32})
+        with running_receiver(write_config(folder, scale=scale)) as service:
+            collect = {"callback_url": f"{service.url}/callback"}
+            job = make_job(folder, scale=scale, collect=collect, submit={"concurrency": 32})
             label(job, wait=False)
-            kill_again_and_again(service, kills, seconds / (kills + 1))
+            kill_repeatedly(service, kills, seconds / (kills + 1))
             tasks = wait_for_callbacks(url)
             service.stop()
-        take_callbacks(job)
-    sent = Sent(service.kills)
+        collect_callbacks(job)
+    result = DeliveryResult(service.kills)
     for task in tasks:
-        (sent.succeeded if task.raw.get("callback_succeeded") else sent.failed).add(task.task_id)
-    sent.labeled.update(map(str, pq.read_table(folder / "out" / "labels")["task_id"].to_pylist()))
-    return sent
+        (result.succeeded if task.raw.get("callback_succeeded") else result.failed).add(task.task_id)
+    result.labeled.update(map(str, pq.read_table(folder / "out" / "labels")["task_id"].to_pylist()))
+    return result
 
 
-def kill_again_and_again(service: Service, kills: int, pause: float) -> None:
+def kill_repeatedly(service: ReceiverProcess, kills: int, pause: float) -> None:
     for _ in range(kills):
         time.sleep(pause)
         service.kill_and_restart()
@@ -78,7 +78,7 @@ def kill_again_and_again(service: Service, kills: int, pause: float) -> None:
 
 def wait_for_callbacks(url: str) -> list[Task]:
     """The tasks, once each callback has succeeded, or was given up."""
-    deadline = time.monotonic() + LONGEST
+    deadline = time.monotonic() + CALLBACK_TIMEOUT
     while True:
         with ScaleClient(API_KEY, url) as client:
             tasks = list(client.list_tasks())
@@ -87,8 +87,10 @@ def wait_for_callbacks(url: str) -> list[Task]:
         time.sleep(1)
 
 
-def take_callbacks(job: Job) -> None:
+def collect_callbacks(job: Job) -> None:
     """A look at the callbacks alone: the API is not asked."""
-    with closing(ExistingJob(job)) as begun:
-        collector = Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop)
+    with closing(ExistingJob(job)) as existing:
+        collector = Collector(
+            existing.job, existing.client, existing.ledger, existing.folder, existing.source_type, existing.stop
+        )
         collector.collect(poll=False)

@@ -34,39 +34,45 @@ from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
 from labelflow.scale.client import ScaleClient
 from labelflow.storage.folder import LocalFolder
-from tests.acceptance.callbacks.service import KEY, ROOT, Service, serving
+from tests.acceptance.callbacks.service import KEY, ROOT, ReceiverProcess, running_receiver
 from tests.support.jobs import make_job, write_config
 
 CONNECTIONS = 64
-PATIENCE = 120.0  # seconds for one callback to be acknowledged, over all restarts
+ACKNOWLEDGE_TIMEOUT = 120.0  # seconds for one callback to be acknowledged, over all restarts
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DUPLICATES, FORGED, MALFORMED = 0.10, 0.05, 0.01
 FORGED_CATEGORY = "b"  # every true answer is "a"
-RIGHT = {"good": 200, "duplicate": 200, "foreign": 200, "forged": 401, "malformed": 400}  # answers, by what was sent
+EXPECTED_STATUS = {
+    "good": 200,
+    "duplicate": 200,
+    "foreign": 200,
+    "forged": 401,
+    "malformed": 400,
+}  # answers, by what was sent
 
 
 @dataclass
-class Tally:
+class LoadResult:
     """What became of a storm of so many tasks' callbacks, with so many kills wanted."""
 
     count: int
-    kills_wanted: int
+    requested_kills: int
     acknowledged: set[str] = field(default_factory=set)
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)  # by what was sent, and the answer
     labels: list[dict[str, Any]] = field(default_factory=list)
     kills: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    set_aside: int = 0
-    said: str = ""
+    unrouted: int = 0
+    output: str = ""
 
     @property
     def rate(self) -> float:
         """Acknowledged callbacks a second, restarts among them."""
-        return self.stored / self.seconds
+        return self.acknowledged_count / self.seconds
 
     @property
-    def wrong(self) -> list[str]:
+    def violations(self) -> list[str]:
         """The promises that were broken."""
         labeled = Counter(str(row["task_id"]) for row in self.labels)
         numbers = {
@@ -75,27 +81,27 @@ class Tally:
             "not labeled": self.count - len(labeled),
             "labeled twice": labeled.total() - len(labeled),
             "labeled as the forged callbacks said": sum(row["category"] == [FORGED_CATEGORY] for row in self.labels),
-            "kills too few": self.kills_wanted - self.kills,
-            "times the key in the receiver's log": self.said.count(KEY),
+            "kills too few": self.requested_kills - self.kills,
+            "times the key in the receiver's log": self.output.count(KEY),
         }
         odd = {
             f"{what} answered {status}": number
             for (what, status), number in self.statuses.items()
-            if status != RIGHT[what]
+            if status != EXPECTED_STATUS[what]
         }
         return [f"{number:,} {what}" for what, number in {**numbers, **odd}.items() if number]
 
     @property
-    def stored(self) -> int:
+    def acknowledged_count(self) -> int:
         """Callbacks that were acknowledged, duplicates among them."""
         return sum(number for (_, status), number in self.statuses.items() if status == 200)
 
 
 @dataclass(frozen=True)
-class Post:
+class CallbackRequest:
     """A callback to be sent, and what it is: good, duplicate, forged, malformed or foreign."""
 
-    what: str
+    kind: str
     task_id: str
     request: bytes
 
@@ -105,7 +111,7 @@ def task_id(number: int) -> str:
     return f"{number:024x}"
 
 
-def callback(job: str, number: int, category: str = "a", minutes: int = 0) -> bytes:
+def callback_body(job: str, number: int, category: str = "a", minutes: int = 0) -> bytes:
     """A callback as the service sends it."""
     response = {"category": category}
     task = {
@@ -123,35 +129,42 @@ def callback(job: str, number: int, category: str = "a", minutes: int = 0) -> by
     return json.dumps({"task_id": task_id(number), "response": response, "task": task}).encode()
 
 
-def request(body: bytes, key: str | None = KEY) -> bytes:
+def callback_request(body: bytes, key: str | None = KEY) -> bytes:
     """A POST, as it goes over the line."""
     auth = f"scale-callback-auth: {key}\r\n" if key is not None else ""
     head = f"POST /callback HTTP/1.1\r\nhost: x\r\n{auth}content-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-def posts(count: int, rng: random.Random) -> list[Post]:
+def callback_requests(count: int, rng: random.Random) -> list[CallbackRequest]:
     """A true callback for each task, and the others among them, in any order."""
-    made = []
+    requests = []
     for number in range(count):
-        body = callback("job", number)
-        made.append(Post("good", task_id(number), request(body)))
+        body = callback_body("job", number)
+        requests.append(CallbackRequest("good", task_id(number), callback_request(body)))
         if rng.random() < DUPLICATES:
-            made.append(Post("duplicate", task_id(number), request(body)))
+            requests.append(CallbackRequest("duplicate", task_id(number), callback_request(body)))
         if rng.random() < FORGED:
             key = rng.choice(["wrong", None, "", KEY + "x", KEY[:-1]])
-            made.append(Post("forged", task_id(number), request(callback("job", number, FORGED_CATEGORY, 60), key)))
+            requests.append(
+                CallbackRequest(
+                    "forged", task_id(number), callback_request(callback_body("job", number, FORGED_CATEGORY, 60), key)
+                )
+            )
         if rng.random() < MALFORMED:
             broken = rng.choice([body[: len(body) // 2], b"", b"[]", b'{"task_id": "x"}', b'{"task": {"task_id": 1}}'])
-            made.append(Post("malformed", task_id(number), request(broken)))
-    made += [Post("foreign", "", request(callback("another", count + number))) for number in range(count // 100)]
-    rng.shuffle(made)
-    return made
+            requests.append(CallbackRequest("malformed", task_id(number), callback_request(broken)))
+    requests += [
+        CallbackRequest("foreign", "", callback_request(callback_body("another", count + number)))
+        for number in range(count // 100)
+    ]
+    rng.shuffle(requests)
+    return requests
 
 
-def storm(
-    folder: Path, count: int, kills: int, seed: int, prefix: tuple[str, ...] = (), collect_meanwhile: bool = False
-) -> Tally:
+def run_load_test(
+    folder: Path, count: int, kills: int, seed: int, prefix: tuple[str, ...] = (), collect_concurrently: bool = False
+) -> LoadResult:
     """So many tasks, told of by callbacks; prefix: of the receiver's command line.
 
     collect_meanwhile: have a collector at work beside the receiver, which takes its share of the machine.
@@ -159,27 +172,27 @@ def storm(
     rng = random.Random(seed)
     job, config = make_job(folder), write_config(folder)
     write_ledger(job, count)
-    tally = Tally(count, kills)
-    queue = posts(count, rng)
-    with serving(config, prefix=prefix) as service:
-        with _collecting(config if collect_meanwhile else None):
-            asyncio.run(_send_all(service, queue, kills, rng, tally))
+    result = LoadResult(count, kills)
+    queue = callback_requests(count, rng)
+    with running_receiver(config, prefix=prefix) as service:
+        with _running_collector(config if collect_concurrently else None):
+            asyncio.run(_send_all(service, queue, kills, rng, result))
         service.stop()
-    tally.cpu_seconds = service.cpu_seconds
-    tally.said, tally.kills = service.said, service.kills
+    result.cpu_seconds = service.cpu_seconds
+    result.output, result.kills = service.output, service.kills
     collect(job)
-    tally.labels = pq.read_table(folder / "out" / "labels").to_pylist()
-    tally.set_aside = len(list((folder / "out" / UNROUTED).glob("*")))
-    return tally
+    result.labels = pq.read_table(folder / "out" / "labels").to_pylist()
+    result.unrouted = len(list((folder / "out" / UNROUTED).glob("*")))
+    return result
 
 
 def write_ledger(job: Job, count: int) -> None:
     """As a run leaves it that has created a task for each row."""
     folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
     job_record.create(folder, job, kind)
-    books = Ledger(folder, kind)
+    ledger = Ledger(folder, kind)
     for first in range(0, count, 1000):
-        books.record([_submission(number) for number in range(first, min(first + 1000, count))])
+        ledger.record([_submission(number) for number in range(first, min(first + 1000, count))])
 
 
 def _submission(number: int) -> Submission:
@@ -195,7 +208,7 @@ def collect(job: Job) -> None:
 
 
 @contextmanager
-def _collecting(config: Path | None) -> Iterator[None]:
+def _running_collector(config: Path | None) -> Iterator[None]:
     """A collector beside what is done meanwhile, where a job is named."""
     if config is None:
         yield
@@ -214,41 +227,43 @@ def main() -> None:
         collect(job)
 
 
-async def _send_all(service: Service, queue: list[Post], kills: int, rng: random.Random, tally: Tally) -> None:
+async def _send_all(
+    service: ReceiverProcess, queue: list[CallbackRequest], kills: int, rng: random.Random, result: LoadResult
+) -> None:
     total = len(queue)
     kill_at = sorted(rng.randrange(total // 10, total - total // 10) for _ in range(kills))
-    begun = time.monotonic()
-    senders = [asyncio.create_task(_send(service.port, queue, tally)) for _ in range(CONNECTIONS)]
+    started_at = time.monotonic()
+    senders = [asyncio.create_task(_send(service.port, queue, result)) for _ in range(CONNECTIONS)]
     while kill_at:
         await asyncio.sleep(0.005)
         if total - len(queue) >= kill_at[0]:
             kill_at.pop(0)
             await asyncio.to_thread(service.kill_and_restart)
     await asyncio.gather(*senders)
-    tally.seconds = time.monotonic() - begun
+    result.seconds = time.monotonic() - started_at
 
 
-async def _send(port: int, queue: list[Post], tally: Tally) -> None:
+async def _send(port: int, queue: list[CallbackRequest], result: LoadResult) -> None:
     """One connection, opened again whenever it breaks; a callback is sent until it is answered for good."""
     streams: Any = None
     while queue:
-        post = queue.pop()
-        deadline = time.monotonic() + PATIENCE
+        callback = queue.pop()
+        deadline = time.monotonic() + ACKNOWLEDGE_TIMEOUT
         status = 0
         while status in (0, 503):
-            assert time.monotonic() < deadline, f"{post.what} callback of {post.task_id}: {status}"
+            assert time.monotonic() < deadline, f"{callback.kind} callback of {callback.task_id}: {status}"
             try:
                 streams = streams or await asyncio.open_connection("127.0.0.1", port)
-                status, stays = await _exchange(streams[0], streams[1], post.request)
+                status, stays = await _exchange(streams[0], streams[1], callback.request)
             except (OSError, asyncio.IncompleteReadError, ValueError):
                 stays = False
                 await asyncio.sleep(0.05)
             if not stays and streams:
                 streams[1].close()
                 streams = None
-        tally.statuses[post.what, status] += 1
+        result.statuses[callback.kind, status] += 1
         if status == 200:
-            tally.acknowledged.add(post.task_id)
+            result.acknowledged.add(callback.task_id)
     if streams:
         streams[1].close()
 

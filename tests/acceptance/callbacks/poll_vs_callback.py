@@ -1,4 +1,4 @@
-"""make poll-vs-callback ROWS=1000 TURNAROUND=30-300 [DIALECT=today|2017]
+"""make poll-vs-callback ROWS=1000 TURNAROUND=30-300 [API=current|2017]
 
 A job that is labeled through callbacks alone, and the same one by polling alone: they must end alike.
 """
@@ -30,52 +30,52 @@ from labelflow.jobs.job import Job
 from labelflow.sandbox.testing import running
 from tests.acceptance.callbacks.service import KEY, free_port
 from tests.support.jobs import make_job
-from tests.support.media_server import MediaServer, file, picture
+from tests.support.media_server import MediaServer, file_response, picture
 from tests.support.run_job import label
 
-WAYS = ("callback", "poll")
-DIALECTS = ("today", "2017")
-REQUEST = re.compile(rb"^(GET /v1/tasks\S*) HTTP/1\.1\r$", re.MULTILINE)
-DIFFERS = ("task_id", "unique_id", "created_at", "completed_at", "updated_at")  # in any two runs
-GONE_EVERY = 20  # each so many-th row has an attachment that is gone
+METHODS = ("callback", "poll")
+API_VERSIONS = ("current", "2017")
+TASK_REQUEST = re.compile(rb"^(GET /v1/tasks\S*) HTTP/1\.1\r$", re.MULTILINE)
+RUN_SPECIFIC_COLUMNS = ("task_id", "unique_id", "created_at", "completed_at", "updated_at")  # in any two runs
+MISSING_EVERY = 20  # each so many-th row has an attachment that is gone
 
 Rows = list[dict[str, Any]]
 
 
 @dataclass
-class Outcome:
+class MethodResult:
     """How a job ended on one of the ways. looks: requests for what has come back, but for the greeting."""
 
     summary: Summary
     labels: Rows
     errors: Rows
-    looks: list[str]
+    polls: list[str]
 
 
 @dataclass
-class Ways:
+class Comparison:
     """Both ways of a job of so many rows."""
 
     count: int
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    results: dict[str, MethodResult] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
-    def wrong(self) -> list[str]:
+    def differences(self) -> list[str]:
         """Where the two are not alike, or one is not what it should be."""
         found = []
-        for way, outcome in self.outcomes.items():
+        for way, outcome in self.results.items():
             summary = outcome.summary
             if not summary.labeled + summary.error == summary.rows == self.count:
                 found.append(f"{way}: {summary}")
-        callback, poll = (self.outcomes[way] for way in WAYS)
+        callback, poll = (self.results[way] for way in METHODS)
         if callback.labels != poll.labels:
             found.append(f"labels differ: {_first_difference(callback.labels, poll.labels)}")
         if callback.errors != poll.errors:
             found.append(f"errors differ: {_first_difference(callback.errors, poll.errors)}")
-        if callback.looks:
-            found.append(f"callback: the API was asked {len(callback.looks)} times, as by {callback.looks[0]}")
-        if not poll.looks:
+        if callback.polls:
+            found.append(f"callback: the API was asked {len(callback.polls)} times, as by {callback.polls[0]}")
+        if not poll.polls:
             found.append("poll: the API was not asked")
         return found
 
@@ -84,7 +84,7 @@ def _first_difference(one: Rows, other: Rows) -> str:
     return next((f"{a} and {b}" for a, b in zip(one, other, strict=False) if a != b), f"{len(one)} and {len(other)}")
 
 
-class Counting:
+class RecordingProxy:
     """A proxy before the API that notes who asks it for tasks."""
 
     def __init__(self, url: str) -> None:
@@ -92,13 +92,13 @@ class Counting:
         self._target = (target.hostname or "", target.port or 0)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/v1"
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
-    def looks(self) -> list[str]:
+    def polls(self) -> list[str]:
         """Those that ask for what has come back: the greeting of a run asks for one task, whatever its status."""
-        return [request for request in self.asked if "status=" in request]
+        return [request for request in self.requests if "status=" in request]
 
     def close(self) -> None:
         self._server.close()
@@ -111,36 +111,36 @@ class Counting:
                 threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
                 threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
 
-    def _pump(self, source: socket.socket, target: socket.socket, asks: bool) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                if asks:
-                    self.asked += [found.decode() for found in REQUEST.findall(data)]
+                if is_request:
+                    self.requests += [found.decode() for found in TASK_REQUEST.findall(data)]
                 target.sendall(data)
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
 
-def go_both(folder: Path, count: int, turnaround: str, dialect: str) -> Ways:
+def compare_methods(folder: Path, count: int, turnaround: str, api_version: str) -> Comparison:
     """Both ways at the same time, each with an account of its own.
 
     Some attachments are gone: in the dialect of 2017 the callback of such a task comes without the task.
     """
-    ways, begun = Ways(count), time.monotonic()
-    with _media() as media, running(turnaround=turnaround, dialect=dialect, faults="seed=5, error=5%") as url:
+    comparison, begun = Comparison(count), time.monotonic()
+    with _media() as media, running(turnaround=turnaround, api=api_version, faults="seed=5, error=5%") as url:
         _write_manifest(folder, media.url, count)
-        with ThreadPoolExecutor(len(WAYS)) as threads:
-            started = {way: threads.submit(_go, folder, url, way, turnaround) for way in WAYS}
-            ways.outcomes = {way: future.result() for way, future in started.items()}
-    ways.seconds = time.monotonic() - begun
-    return ways
+        with ThreadPoolExecutor(len(METHODS)) as threads:
+            started = {way: threads.submit(_run_method, folder, url, way, turnaround) for way in METHODS}
+            comparison.results = {way: future.result() for way, future in started.items()}
+    comparison.seconds = time.monotonic() - begun
+    return comparison
 
 
 @contextmanager
 def _media() -> Iterator[MediaServer]:
     server = MediaServer()
-    server.serve("/cat.png", file(picture(31, 17), "image/png"))
+    server.serve("/cat.png", file_response(picture(31, 17), "image/png"))
     try:
         yield server
     finally:
@@ -148,21 +148,21 @@ def _media() -> Iterator[MediaServer]:
 
 
 def _write_manifest(folder: Path, url: str, count: int) -> None:
-    places = [f"{url}/{'gone' if number % GONE_EVERY == 7 else 'cat'}.png?sig=5ec2e7" for number in range(count)]
+    places = [f"{url}/{'gone' if number % MISSING_EVERY == 7 else 'cat'}.png?sig=5ec2e7" for number in range(count)]
     lines = [json.dumps({"id": f"r{number}", "picture": place}) for number, place in enumerate(places)]
     (folder / "manifest.jsonl").write_text("\n".join(lines))
 
 
-def _go(folder: Path, url: str, way: str, turnaround: str) -> Outcome:
-    with closing(Counting(url)) as proxy:
-        summary = label(_job(folder, proxy.url, way, turnaround))
-        return Outcome(summary, _rows(folder / way / "labels"), _rows(folder / way / "errors"), proxy.looks)
+def _run_method(folder: Path, url: str, method: str, turnaround: str) -> MethodResult:
+    with closing(RecordingProxy(url)) as proxy:
+        summary = label(_job(folder, proxy.url, method, turnaround))
+        return MethodResult(summary, _rows(folder / method / "labels"), _rows(folder / method / "errors"), proxy.polls)
 
 
-def _job(folder: Path, url: str, way: str, turnaround: str) -> Job:
-    os.environ[f"KEY_OF_{way}"] = f"live_{way}"
+def _job(folder: Path, url: str, method: str, turnaround: str) -> Job:
+    os.environ[f"KEY_OF_{method}"] = f"live_{method}"
     port = free_port()
-    called = {
+    callback_section = {
         "wait": "callback",
         "callback_url": f"http://127.0.0.1:{port}/callback",
         "port": port,
@@ -173,16 +173,18 @@ def _job(folder: Path, url: str, way: str, turnaround: str) -> Job:
     return make_job(
         folder,
         task={**task, "instruction": "Which is it?", "categories": ["a", "b"]},
-        output=str(folder / way),
+        output=str(folder / method),
         attachments={"check": "off"},
-        scale={"url": url, "mode": "live", "key": f"env:KEY_OF_{way}"},
-        collect=called if way == "callback" else {"every": f"{max(0.5, longest / 60)}s"},
+        scale={"url": url, "mode": "live", "key": f"env:KEY_OF_{method}"},
+        collect=callback_section if method == "callback" else {"every": f"{max(0.5, longest / 60)}s"},
     )
 
 
 def _rows(path: Path) -> Rows:
     """What is there, by row_id, without what differs in any two runs; rows that are there twice show."""
-    found = pq.read_table(path).drop_columns(list(DIFFERS)).to_pylist() if list(path.glob("*.parquet")) else []
+    found = (
+        pq.read_table(path).drop_columns(list(RUN_SPECIFIC_COLUMNS)).to_pylist() if list(path.glob("*.parquet")) else []
+    )
     return sorted(found, key=lambda row: str(row["row_id"]))
 
 
@@ -191,25 +193,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance.callbacks.poll_vs_callback", description=__doc__)
     parser.add_argument("--rows", type=int, default=150)
     parser.add_argument("--turnaround", default="1-10", help="seconds that people take: LOW-HIGH, spread by task")
-    parser.add_argument("--dialect", choices=DIALECTS, action="append")
+    parser.add_argument("--api", choices=API_VERSIONS, action="append")
     options = parser.parse_args()
     os.environ.pop("SCALE_API_KEY", None)  # it would be the key of both
     os.environ["SCALE_CALLBACK_AUTH_KEY"] = KEY
     clean = True
-    for dialect in options.dialect or DIALECTS:
+    for api_version in options.api or API_VERSIONS:
         folder = Path(tempfile.mkdtemp(prefix="ways-"))
         try:
-            ways = go_both(folder, options.rows, options.turnaround, dialect)
+            comparison = compare_methods(folder, options.rows, options.turnaround, api_version)
         finally:
             shutil.rmtree(folder)
-        print(
-            f"{dialect}: {ways.count:,} rows, people took {options.turnaround} s; both ways took {ways.seconds:.0f} s"
-        )
-        for way, outcome in ways.outcomes.items():
+        head = f"{api_version}: {comparison.count:,} rows, turnaround {options.turnaround} s"
+        print(f"{head}, {comparison.seconds:.0f} s in all")
+        for way, outcome in comparison.results.items():
             summary = outcome.summary
-            print(f"  {way:<9} {summary.labeled:,} labeled, {summary.error:,} errors, {len(outcome.looks):,} looks")
-        print("\n".join(f"  WRONG: {line}" for line in ways.wrong) or "  alike", flush=True)
-        clean = clean and not ways.wrong
+            print(f"  {way:<9} {summary.labeled:,} labeled, {summary.error:,} errors, {len(outcome.polls):,} looks")
+        print("\n".join(f"  WRONG: {line}" for line in comparison.differences) or "  alike", flush=True)
+        clean = clean and not comparison.differences
     return 0 if clean else 1
 
 

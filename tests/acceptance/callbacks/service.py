@@ -29,13 +29,13 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "SCALE_CALLBACK_AUTH_KEY": KEY, **more}
 
 
-class Service:
+class ReceiverProcess:
     """One receiver. said: what it printed so far; cpu_seconds: what it took to serve, over all its lives."""
 
     def __init__(self, *configs: Path, prefix: tuple[str, ...] = ()) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.said = ""
+        self.output = ""
         self.kills = 0
         self.cpu_seconds = 0.0
         self._command = [*prefix, *COMMAND, *map(str, configs), "--port", str(self.port)]
@@ -43,17 +43,17 @@ class Service:
 
     def kill_and_restart(self) -> None:
         """kill -9, and start another one."""
-        self.cpu_seconds += self._cpu()
+        self.cpu_seconds += self._cpu_time()
         self._process.kill()
-        self._hear_out()
+        self._read_remaining_output()
         self.kills += 1
         self._start()
 
     def stop(self) -> int:
         """Ask it to end; gives its exit status."""
-        self.cpu_seconds += self._cpu()
+        self.cpu_seconds += self._cpu_time()
         self._process.send_signal(signal.SIGTERM)
-        return self._hear_out()
+        return self._read_remaining_output()
 
     @property
     def is_running(self) -> bool:
@@ -66,27 +66,27 @@ class Service:
         )
         assert self._process.stdout
         line = self._process.stdout.readline()
-        self.said += line
+        self.output += line
         assert line.startswith("Receiving callbacks on"), line + self._process.stdout.read()
-        self.cpu_seconds -= self._cpu()
+        self.cpu_seconds -= self._cpu_time()
 
-    def _cpu(self) -> float:
+    def _cpu_time(self) -> float:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def _hear_out(self) -> int:
+    def _read_remaining_output(self) -> int:
         try:
             output, _ = self._process.communicate(timeout=30)
         finally:
             self._process.kill()
-        self.said += output
+        self.output += output
         return self._process.returncode
 
 
 @contextmanager
-def serving(*configs: Path, prefix: tuple[str, ...] = ()) -> Iterator[Service]:
+def running_receiver(*configs: Path, prefix: tuple[str, ...] = ()) -> Iterator[ReceiverProcess]:
     """A receiver that does not outlive the test; prefix: of its command line."""
-    service = Service(*configs, prefix=prefix)
+    service = ReceiverProcess(*configs, prefix=prefix)
     try:
         yield service
     finally:

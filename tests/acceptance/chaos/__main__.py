@@ -1,4 +1,4 @@
-"""make chaos KILLS=500 COMMAND_KILLS=20 [DIALECT=today|2017] [STORE=disk|s3]"""
+"""make chaos KILLS=500 COMMAND_KILLS=20 [API=current|2017] [STORE=disk|s3]"""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import sys
 import time
 
-from tests.acceptance.chaos.scenario import run_combination
+from tests.acceptance.chaos.scenario import run_scenario
 
-DIALECTS, STORES = ("today", "2017"), ("disk", "s3")
+API_VERSIONS, STORES = ("current", "2017"), ("disk", "s3")
 
 
 def main() -> int:
@@ -16,16 +16,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=30, help="of runs without Prefect, in each combination")
     parser.add_argument("--command-kills", type=int, default=2, help="of the whole command, in each combination")
-    parser.add_argument("--dialect", choices=DIALECTS, action="append")
+    parser.add_argument("--api", choices=API_VERSIONS, action="append")
     parser.add_argument("--store", choices=STORES, action="append")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     options = parser.parse_args()
     clean = True
-    for dialect in options.dialect or DIALECTS:
+    for api_version in options.api or API_VERSIONS:
         for store in options.store or STORES:
-            tally = run_combination(dialect, store, options.kills, options.command_kills, options.seed)
-            print("\n".join(tally.lines()), flush=True)
-            clean = clean and tally.is_clean
+            report = run_scenario(api_version, store, options.kills, options.command_kills, options.seed)
+            print("\n".join(report.to_lines()), flush=True)
+            clean = clean and report.is_clean
     return 0 if clean else 1
 
 

@@ -22,35 +22,35 @@ from labelflow.tables import compaction
 _lock = threading.Lock()
 
 
-def die() -> NoReturn:
+def crash() -> NoReturn:
     """Now."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("no one survives this")
 
 
-def arm(where: str, times: int) -> None:
+def arm(point: str, nth: int) -> None:
     """Die when this process comes by such a place for the n-th time, counted from 1."""
-    PLACES[where](_Countdown(times))
+    CRASH_POINTS[point](_Countdown(nth))
 
 
 class _Countdown:
     def __init__(self, times: int) -> None:
         self._left = times
 
-    def is_over(self) -> bool:
+    def is_due(self) -> bool:
         with _lock:
             self._left -= 1
             return self._left == 0
 
 
-def _before(owner: Any, name: str) -> Callable[[_Countdown], None]:
+def _crash_before(owner: Any, name: str) -> Callable[[_Countdown], None]:
     def arm_it(countdown: _Countdown) -> None:
         original = getattr(owner, name)
 
         @wraps(original)
         def deadly(*arguments: Any, **options: Any) -> Any:
-            if countdown.is_over():
-                die()
+            if countdown.is_due():
+                crash()
             return original(*arguments, **options)
 
         setattr(owner, name, deadly)
@@ -58,15 +58,15 @@ def _before(owner: Any, name: str) -> Callable[[_Countdown], None]:
     return arm_it
 
 
-def _after(owner: Any, name: str) -> Callable[[_Countdown], None]:
+def _crash_after(owner: Any, name: str) -> Callable[[_Countdown], None]:
     def arm_it(countdown: _Countdown) -> None:
         original = getattr(owner, name)
 
         @wraps(original)
         def deadly(*arguments: Any, **options: Any) -> Any:
             result = original(*arguments, **options)
-            if countdown.is_over():
-                die()
+            if countdown.is_due():
+                crash()
             return result
 
         setattr(owner, name, deadly)
@@ -74,24 +74,24 @@ def _after(owner: Any, name: str) -> Callable[[_Countdown], None]:
     return arm_it
 
 
-def _half_written(suffix: str) -> Callable[[_Countdown], None]:
+def _crash_half_written(suffix: str) -> Callable[[_Countdown], None]:
     """Half of a file's bytes are on disk, or on their way to S3. Of files with such a suffix only."""
 
     def arm_it(countdown: _Countdown) -> None:
         to_disk, to_s3 = LocalFolder.write, s3.put_bytes
 
         def write(folder: LocalFolder, name: str, content: bytes) -> None:
-            if name.endswith(suffix) and countdown.is_over():
+            if name.endswith(suffix) and countdown.is_due():
                 with folder._replacing(name) as file:
                     file.write(content[: len(content) // 2])
                     file.flush()
-                    die()
+                    crash()
             to_disk(folder, name, content)
 
         def put_bytes(uri: str, data: bytes) -> None:
-            if uri.endswith(suffix) and countdown.is_over():
-                _send_half(uri, data)
-                die()
+            if uri.endswith(suffix) and countdown.is_due():
+                _put_half(uri, data)
+                crash()
             to_s3(uri, data)
 
         LocalFolder.write = write  # type: ignore[method-assign, assignment]
@@ -100,7 +100,7 @@ def _half_written(suffix: str) -> Callable[[_Countdown], None]:
     return arm_it
 
 
-def _send_half(uri: str, data: bytes) -> None:
+def _put_half(uri: str, data: bytes) -> None:
     bucket, key = s3.split_uri(uri)
     address = urlsplit(os.environ["AWS_ENDPOINT_URL"])
     connection = http.client.HTTPConnection(address.hostname or "", address.port)
@@ -109,7 +109,7 @@ def _send_half(uri: str, data: bytes) -> None:
     connection.endheaders(data[: len(data) // 2])
 
 
-def _in_compaction(countdown: _Countdown) -> None:
+def _crash_in_compaction(countdown: _Countdown) -> None:
     """Between the steps of making files large: whatever is written or removed there."""
     finish = compaction.finish_compaction
 
@@ -117,22 +117,22 @@ def _in_compaction(countdown: _Countdown) -> None:
         if folder.read(compaction.PLAN) is not None:
             for kind in (LocalFolder, S3Folder):
                 for step in ("write", "write_file", "move", "delete"):
-                    _before(kind, step)(countdown)
+                    _crash_before(kind, step)(countdown)
         finish(folder)
 
     compaction.finish_compaction = deadly
 
 
-PLACES: dict[str, Callable[[_Countdown], None]] = {
-    "task-created": _after(ScaleClient, "create_task"),  # the server has it, the ledger has not
-    "chunk-created": _before(Ledger, "record"),
-    "chunk-recorded": _after(Ledger, "record"),
-    "half-written": _half_written(".parquet"),
-    "lease-half-written": _half_written(".json"),
-    "before-rename": _before(Path, "replace"),
-    "after-rename": _after(Path, "replace"),
-    "in-compaction": _in_compaction,
-    "lease-taken": _after(Lease, "_begin"),
-    "lease-renewed": _before(Lease, "_renew"),
+CRASH_POINTS: dict[str, Callable[[_Countdown], None]] = {
+    "task-created": _crash_after(ScaleClient, "create_task"),  # the server has it, the ledger has not
+    "chunk-created": _crash_before(Ledger, "record"),
+    "chunk-recorded": _crash_after(Ledger, "record"),
+    "half-written": _crash_half_written(".parquet"),
+    "lease-half-written": _crash_half_written(".json"),
+    "before-rename": _crash_before(Path, "replace"),
+    "after-rename": _crash_after(Path, "replace"),
+    "in-compaction": _crash_in_compaction,
+    "lease-taken": _crash_after(Lease, "_start"),
+    "lease-renewed": _crash_before(Lease, "_renew"),
 }
-ON_DISK_ONLY = {"before-rename", "after-rename"}
+DISK_ONLY_POINTS = {"before-rename", "after-rename"}

@@ -17,16 +17,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-LOOK_EVERY = 0.01  # seconds
+POLL_INTERVAL = 0.01  # seconds
 
 
-class Child:
+class ForkedRun:
     """A run, as far as `subprocess.Popen` would have it."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._status: int | None = None
-        self._ended = threading.Event()
+        self._exited = threading.Event()
 
     def poll(self) -> int | None:
         """Its exit status, negative for a signal; None while it lives."""
@@ -34,7 +34,7 @@ class Child:
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit status, once it has ended. Raises subprocess.TimeoutExpired."""
-        if not self._ended.wait(timeout):
+        if not self._exited.wait(timeout):
             raise subprocess.TimeoutExpired("a run", timeout or 0)
         return self._status or 0
 
@@ -43,13 +43,13 @@ class Child:
         if self._status is None:
             os.kill(self.pid, 9)
 
-    def ended(self, status: int) -> None:
+    def mark_exited(self, status: int) -> None:
         """It has died, of this."""
         self._status = status
-        self._ended.set()
+        self._exited.set()
 
 
-class Nursery:
+class ForkServer:
     """The process that forks, seen from the proof."""
 
     def __init__(self, root: Path, environment: dict[str, str]) -> None:
@@ -57,19 +57,19 @@ class Nursery:
         self._process = subprocess.Popen(
             command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._children: dict[int, Child] = {}
-        self._born: Child | None = None
-        self._birth = threading.Semaphore(0)
+        self._runs: dict[int, ForkedRun] = {}
+        self._last_started: ForkedRun | None = None
+        self._run_started = threading.Semaphore(0)
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def start(self, arguments: list[str], log: Path) -> Child:
+    def start(self, arguments: list[str], log: Path) -> ForkedRun:
         """A run with these arguments, which writes all that it says into a file."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"arguments": arguments, "log": str(log)}) + "\n")
         self._process.stdin.flush()
-        if not self._birth.acquire(timeout=60) or self._born is None:
+        if not self._run_started.acquire(timeout=60) or self._last_started is None:
             raise RuntimeError("the nursery does not answer")
-        return self._born
+        return self._last_started
 
     def close(self) -> None:
         """End it; its runs live on."""
@@ -81,38 +81,38 @@ class Nursery:
         for line in self._process.stdout:
             what, pid, *status = line.split()
             if what == "born":
-                self._born = self._children[int(pid)] = Child(int(pid))
-                self._birth.release()
+                self._last_started = self._runs[int(pid)] = ForkedRun(int(pid))
+                self._run_started.release()
             else:
-                self._children.pop(int(pid)).ended(int(status[0]))
+                self._runs.pop(int(pid)).mark_exited(int(status[0]))
 
 
 def main() -> None:
     """Fork a run for each line of stdin, and tell of its end."""
     from tests.acceptance.chaos import run_process
 
-    left = ""
+    rest = ""
     while True:
-        readable, _, _ = select.select([sys.stdin], [], [], LOOK_EVERY)
+        readable, _, _ = select.select([sys.stdin], [], [], POLL_INTERVAL)
         if readable:
             block = os.read(sys.stdin.fileno(), 1 << 16).decode()
             if not block:
                 return
-            *lines, left = (left + block).split("\n")
+            *lines, rest = (rest + block).split("\n")
             for line in lines:
-                wanted = json.loads(line)
-                _bear(run_process.main, wanted["arguments"], Path(wanted["log"]))
-        _bury()
+                request = json.loads(line)
+                _fork_run(run_process.main, request["arguments"], Path(request["log"]))
+        _reap_children()
 
 
-def _bear(run: Callable[[], None], arguments: list[str], log: Path) -> None:
+def _fork_run(run: Callable[[], None], arguments: list[str], log: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        _live(run, arguments, log)
+        _run_child(run, arguments, log)
     print("born", pid, flush=True)
 
 
-def _live(run: Callable[[], None], arguments: list[str], log: Path) -> NoReturn:
+def _run_child(run: Callable[[], None], arguments: list[str], log: Path) -> NoReturn:
     """What a new interpreter would do."""
     os.setsid()
     with log.open("ab") as file:
@@ -134,7 +134,7 @@ def _live(run: Callable[[], None], arguments: list[str], log: Path) -> NoReturn:
         os._exit(status)
 
 
-def _bury() -> None:
+def _reap_children() -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)

@@ -8,18 +8,18 @@ import json
 import pyarrow.parquet as pq
 
 from labelflow.storage.folder import open_folder
-from tests.acceptance.chaos.audit import all_tasks_of
-from tests.acceptance.chaos.run_lifecycle import Job
+from tests.acceptance.chaos.audit import settled_row_ids
+from tests.acceptance.chaos.run_lifecycle import ChaosJob
 
-MOST = 5  # rows that are changed in a job
+MAX_CHANGED_ROWS = 5  # rows that are changed in a job
 
 
-def change_unrecorded_rows(job: Job) -> set[str]:
+def change_unrecorded_rows(job: ChaosJob) -> set[str]:
     """Give another text to a few rows that have a task which is not in the ledger. Returns their ids.
 
     No run may be at work.
     """
-    chosen = set(sorted(set(all_tasks_of(job)) - _recorded(job))[:MOST])
+    chosen = set(sorted(set(settled_row_ids(job)) - _recorded_row_ids(job))[:MAX_CHANGED_ROWS])
     rows = [json.loads(line) for line in job.manifest.read_text().splitlines()]
     for row in rows:
         if row["id"] in chosen:
@@ -28,7 +28,7 @@ def change_unrecorded_rows(job: Job) -> set[str]:
     return chosen
 
 
-def _recorded(job: Job) -> set[str]:
+def _recorded_row_ids(job: ChaosJob) -> set[str]:
     folder = open_folder(job.output)
     contents = [folder.read(file.name) or b"" for file in folder.list("_ledger/submissions/")]
     return {str(row_id) for content in contents for row_id in pq.read_table(io.BytesIO(content))["row_id"].to_pylist()}

@@ -10,53 +10,55 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from tests.acceptance.chaos.stores import Store
+from tests.acceptance.chaos.stores import OutputStore
 
-PAUSE = 0.1  # seconds
+READ_INTERVAL = 0.1  # seconds
 
 
-class Reader:
+class LabelReader:
     """Reads the labels of one job in a thread of its own, until it is stopped. It knows nothing of our code.
 
     unreadable: what it met that is no whole Parquet file. What is gone since the folder was listed, or out of reach, is
     listed anew. empty_looks: it met a folder without files, which is so for a moment while files are made large.
     """
 
-    def __init__(self, store: Store, job: str) -> None:
-        self.looks = 0
-        self.empty_looks = 0
+    def __init__(self, store: OutputStore, job: str) -> None:
+        self.reads = 0
+        self.empty_reads = 0
         self.unreadable: list[str] = []
-        self.rows_seen_twice = 0
+        self.duplicate_rows = 0
         self._filesystem, self._labels = store.filesystem(), f"{store.path(job)}/labels"
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        self._ended.set()
+        self._stopped.set()
         self._thread.join()
 
     def _read(self) -> None:
-        while not self._ended.wait(PAUSE):
+        while not self._stopped.wait(READ_INTERVAL):
             with suppress(OSError):
-                self._look()
+                self._read_once()
 
-    def _look(self) -> None:
+    def _read_once(self) -> None:
         selector = fs.FileSelector(self._labels, allow_not_found=True)
-        shown = [file.path for file in self._filesystem.get_file_info(selector) if file.base_name[0] not in "._"]
-        contents = [self._content(path) for path in shown]
+        paths = [file.path for file in self._filesystem.get_file_info(selector) if file.base_name[0] not in "._"]
+        contents = [self._content(path) for path in paths]
         if not contents:
-            self.empty_looks += 1
+            self.empty_reads += 1
             return
-        row_ids = [row_id for path, content in zip(shown, contents, strict=True) for row_id in self._ids(path, content)]
-        self.looks += 1
-        self.rows_seen_twice += len(row_ids) - len(set(row_ids))
+        row_ids = [
+            row_id for path, content in zip(paths, contents, strict=True) for row_id in self._row_ids(path, content)
+        ]
+        self.reads += 1
+        self.duplicate_rows += len(row_ids) - len(set(row_ids))
 
     def _content(self, path: str) -> bytes:
         with self._filesystem.open_input_file(path) as file:
             return bytes(file.read())
 
-    def _ids(self, path: str, content: bytes) -> list[str]:
+    def _row_ids(self, path: str, content: bytes) -> list[str]:
         try:
             return list(map(str, pq.read_table(io.BytesIO(content), columns=["row_id"])["row_id"].to_pylist()))
         except (pa.ArrowException, OSError) as error:  # damage is told by either

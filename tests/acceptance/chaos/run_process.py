@@ -24,10 +24,10 @@ from labelflow.scale.errors import ScaleError
 from labelflow.submission import reconciliation
 from tests.acceptance.chaos import crash_points
 
-CHUNK_ROWS, CHUNKS_AT_ONCE, BEAT_SECONDS = 25, 3, 0.3
+CHUNK_ROWS, MAX_CHUNKS_IN_FLIGHT, HEARTBEAT_INTERVAL = 25, 3, 0.3
 LATE_WRITE_SECONDS = 0.3
-LAG_SECONDS = 1.0  # the list of the sandbox lags half a second
-AT_WORK = "at work"  # printed when the start is over
+LISTING_LAG = 1.0  # the list of the sandbox lags half a second
+WORKING = "at work"  # printed when the start is over
 
 
 def main() -> None:
@@ -36,8 +36,11 @@ def main() -> None:
     parser.add_argument("config")
     parser.add_argument("--die", default="")
     options = parser.parse_args()
-    plan.CHUNK_ROWS, lease.HEARTBEAT_INTERVAL = CHUNK_ROWS, BEAT_SECONDS  # many parts, and many moments between them
-    reconciliation.LISTING_LAG, collector.LATE_WRITE_GRACE = LAG_SECONDS, LATE_WRITE_SECONDS
+    plan.CHUNK_ROWS, lease.HEARTBEAT_INTERVAL = (
+        CHUNK_ROWS,
+        HEARTBEAT_INTERVAL,
+    )  # many parts, and many moments between them
+    reconciliation.LISTING_LAG, collector.LATE_WRITE_GRACE = LISTING_LAG, LATE_WRITE_SECONDS
     if options.die:
         where, _, times = options.die.partition(":")
         crash_points.arm(where, int(times))
@@ -56,9 +59,9 @@ def main() -> None:
 def label(config: str) -> Summary:
     """Submit, wait, account."""
     plan_of_job = Plan(load_job(config))
-    print(AT_WORK, flush=True)
+    print(WORKING, flush=True)
     with closing(LabelRun(plan_of_job)) as run:
-        with ThreadPoolExecutor(CHUNKS_AT_ONCE) as threads:
+        with ThreadPoolExecutor(MAX_CHUNKS_IN_FLIGHT) as threads:
             submit_all(run, threads)
         run.finish_submission()
         run.wait_and_collect()
@@ -74,7 +77,7 @@ def submit_all(run: LabelRun, threads: ThreadPoolExecutor) -> None:
     try:
         for chunk in run.chunks():
             window.append(threads.submit(run.submit, chunk))
-            if len(window) > CHUNKS_AT_ONCE:
+            if len(window) > MAX_CHUNKS_IN_FLIGHT:
                 window.popleft().result()
         while window:
             window.popleft().result()

@@ -16,95 +16,99 @@ import requests
 
 from labelflow.sandbox import testing
 from labelflow.scale.models import format_time
-from tests.acceptance.chaos.audit import check_cap, check_output, count_tasks
+from tests.acceptance.chaos.audit import check_cap, check_output, check_tasks
 from tests.acceptance.chaos.manifest_edits import change_unrecorded_rows
-from tests.acceptance.chaos.readers import Reader
-from tests.acceptance.chaos.run_lifecycle import Job, Lives
-from tests.acceptance.chaos.stores import Store, open_store
-from tests.acceptance.chaos.tally import Tally
-from tests.support.jobs import document
+from tests.acceptance.chaos.readers import LabelReader
+from tests.acceptance.chaos.run_lifecycle import ChaosJob, RunSupervisor
+from tests.acceptance.chaos.stores import OutputStore, open_store
+from tests.acceptance.chaos.tally import ChaosReport
+from tests.support.jobs import job_document
 
 ROWS = 300
-BAD_EVERY = 40  # each so many-th row cannot be submitted
+INVALID_EVERY = 40  # each so many-th row cannot be submitted
 CAP = 180  # tasks, of every second job
-FAST, SLOW = 200, 25  # tasks a second
+FAST_RATE, SLOW_RATE = 200, 25  # tasks a second
 FAULTS = (  # `dead-attachment` meets no text
     "reset=1%, dropped=2%, 500-before=1%, 500-after=2%, 503-before=1%, 503-after=1%, 429=1%, 429-wait=0.3%:1s, "
     "slow=1%:0.3s, never=0.2%, broken-json=1%, error=2%, recall=3%:1s, lag=0.5s"
 )
 
 
-def run_combination(dialect: str, kind: str, kills: int, command_kills: int, seed: int) -> Tally:
+def run_scenario(api_version: str, store_kind: str, kills: int, command_kills: int, seed: int) -> ChaosReport:
     """Kill runs so many times, or until something is wrong; returns the counts."""
-    tally, begun = Tally(dialect, kind, seed), time.monotonic()
-    chance = random.Random(f"{seed} {dialect} {kind}")
-    with tempfile.TemporaryDirectory(prefix="chaos-") as made, open_store(kind, Path(made)) as store:
-        folder = Path(made)
+    report, started_at = ChaosReport(api_version, store_kind, seed), time.monotonic()
+    rng = random.Random(f"{seed} {api_version} {store_kind}")
+    with tempfile.TemporaryDirectory(prefix="chaos-") as temporary, open_store(store_kind, Path(temporary)) as store:
+        folder = Path(temporary)
         os.environ.update(store.environment)  # this process reads what the runs write
         database = folder / "sandbox.sqlite"
         faults = f"seed={seed}, {FAULTS}"
-        sandbox = testing.start(dialect=dialect, db=database, faults=faults, log=folder / "sandbox.txt")
+        sandbox = testing.start(api=api_version, db=database, faults=faults, log=folder / "sandbox.txt")
         expected: Counter[tuple[str, str]] = Counter()
-        lives = Lives(store, folder, chance, tally)
+        supervisor = RunSupervisor(store, folder, rng, report)
         try:
             url = testing.listening_url(sandbox)
-            while tally.kills.total() < kills and not tally.wrong:
-                job = _new_job(store, folder, url, tally)
-                job.submit_with(FAST, CAP if tally.jobs % 2 else None)
-                _label(job, lives, expected, kills=min(kills - tally.kills.total(), kills // 2 + 1))
-                print(f"{dialect}, {kind}: {tally.kills.total()} of {kills} kills", file=sys.stderr, flush=True)
-            while tally.command_kills < command_kills and not tally.wrong:
-                job = _new_job(store, folder, url, tally)
-                job.submit_with(SLOW)
-                _label(job, lives, expected, command_kills=command_kills - tally.command_kills)
-            tally.faults = Counter(requests.get(url.replace("/v1", "/sandbox/faults"), timeout=10).json())
+            while report.kills.total() < kills and not report.violations:
+                job = _new_job(store, folder, url, report)
+                job.set_submit(FAST_RATE, CAP if report.jobs % 2 else None)
+                _run_job(job, supervisor, expected, kills=min(kills - report.kills.total(), kills // 2 + 1))
+                print(
+                    f"{api_version}, {store_kind}: {report.kills.total()} of {kills} kills", file=sys.stderr, flush=True
+                )
+            while report.command_kills < command_kills and not report.violations:
+                job = _new_job(store, folder, url, report)
+                job.set_submit(SLOW_RATE)
+                _run_job(job, supervisor, expected, command_kills=command_kills - report.command_kills)
+            report.faults = Counter(requests.get(url.replace("/v1", "/sandbox/faults"), timeout=10).json())
         finally:
-            lives.end_all()
+            supervisor.end_all()
             testing.stop(sandbox)
-        count_tasks(database, expected, tally)
-        tally.leftovers = sum(1 for path in folder.rglob(".*.part"))
-    tally.seconds = time.monotonic() - begun
-    return tally
+        check_tasks(database, expected, report)
+        report.leftovers = sum(1 for path in folder.rglob(".*.part"))
+    report.seconds = time.monotonic() - started_at
+    return report
 
 
-def _label(job: Job, lives: Lives, expected: Counter[tuple[str, str]], kills: int = 0, command_kills: int = 0) -> None:
+def _run_job(
+    job: ChaosJob, supervisor: RunSupervisor, expected: Counter[tuple[str, str]], kills: int = 0, command_kills: int = 0
+) -> None:
     """A job from its first run to its last, with a reader beside it; where it has a cap, the last ones have none."""
-    tally = lives.tally
-    reader = Reader(lives.store, job.name)
+    report = supervisor.report
+    label_reader = LabelReader(supervisor.store, job.name)
     changed: set[str] = set()
     if kills:
-        lives.die_with_unrecorded_tasks(job)
+        supervisor.crash_with_unrecorded_tasks(job)
         changed = change_unrecorded_rows(job)
-        lives.live_and_die(job, kills - 1)
+        supervisor.run_and_kill(job, kills - 1)
     else:
-        lives.die_as_command(job, command_kills)
-        job.submit_with(FAST)
-    lives.finish(job)
-    if job.cap is not None and job.is_through:
-        check_cap(job, tally)
-        job.submit_with(FAST)
-        lives.finish(job)
-    reader.stop()
-    tally.looks += reader.looks
-    tally.empty_looks += reader.empty_looks
-    tally.unreadable += len(reader.unreadable)
-    tally.wrong += [f"{job.name}: a reader met {reason}" for reason in reader.unreadable[:3]]
-    tally.seen_twice += reader.rows_seen_twice
-    tally.changed += len(changed)
-    bad = {f"r{number}" for number in range(0, ROWS, BAD_EVERY)}
+        supervisor.kill_command(job, command_kills)
+        job.set_submit(FAST_RATE)
+    supervisor.finish(job)
+    if job.cap is not None and job.is_complete:
+        check_cap(job, report)
+        job.set_submit(FAST_RATE)
+        supervisor.finish(job)
+    label_reader.stop()
+    report.reads += label_reader.reads
+    report.empty_reads += label_reader.empty_reads
+    report.unreadable += len(label_reader.unreadable)
+    report.violations += [f"{job.name}: a reader met {reason}" for reason in label_reader.unreadable[:3]]
+    report.duplicate_reads += label_reader.duplicate_rows
+    report.changed += len(changed)
+    bad = {f"r{number}" for number in range(0, ROWS, INVALID_EVERY)}
     good = {f"r{number}" for number in range(ROWS)} - bad
     expected.update((job.name, row_id) for row_id in good)
-    if job.is_through:
-        check_output(job, good - changed, bad | changed, tally)
+    if job.is_complete:
+        check_output(job, good - changed, bad | changed, report)
 
 
-def _new_job(store: Store, folder: Path, url: str, tally: Tally) -> Job:
-    home = folder / f"configs-{tally.jobs}"
+def _new_job(store: OutputStore, folder: Path, url: str, report: ChaosReport) -> ChaosJob:
+    home = folder / f"configs-{report.jobs}"
     home.mkdir()
-    rows = [{"id": f"r{row}", "text": f"text {row}" if row % BAD_EVERY else " "} for row in range(ROWS)]
+    rows = [{"id": f"r{row}", "text": f"text {row}" if row % INVALID_EVERY else " "} for row in range(ROWS)]
     (home / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    name = f"job-{tally.jobs}"
-    made = document(
+    name = f"job-{report.jobs}"
+    document = job_document(
         home,
         name=name,
         output=store.output(name),
@@ -112,5 +116,12 @@ def _new_job(store: Store, folder: Path, url: str, tally: Tally) -> Job:
         collect={"poll_interval": "0.5s", "timeout": "60s"},  # a task that never comes back is a defect
         max_unlabeled="100%",
     )
-    begun_at = format_time(datetime.now(UTC))
-    return Job(made, home / "job.yaml", home / "manifest.jsonl", url, begun_at, knows_ids=tally.dialect != "2017")
+    started_at = format_time(datetime.now(UTC))
+    return ChaosJob(
+        document,
+        home / "job.yaml",
+        home / "manifest.jsonl",
+        url,
+        started_at,
+        supports_unique_id=report.api_version != "2017",
+    )

@@ -19,14 +19,14 @@ from pyarrow import fs
 
 BUCKET = "chaos"
 SECRET = "a-secret-of-chaos"
-GATE_ANSWERS = {
+S3_OUTAGES = {
     "connections cut": b"",
     "answers 503": b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 }
-SMALL_FILE = 1000  # bytes; leases are smaller, the others are not
+MAX_FILE_BYTES = 1000  # bytes; leases are smaller, the others are not
 
 
-class Store(Protocol):
+class OutputStore(Protocol):
     """Folders for jobs, and their outages. `environment` leads a process there; `outages`: the ways to fail."""
 
     environment: dict[str, str]
@@ -48,7 +48,7 @@ class Store(Protocol):
         """As before."""
 
 
-class Disk:
+class DiskStore:
     """Folders on disk, behind symbolic links. While one is away, its link leads to something else."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Disk:
     def output(self, job: str) -> str:
         disk = self._folder / "disks" / job
         disk.mkdir()
-        self._link(job, disk)
+        self._point_link(job, disk)
         return self.path(job)
 
     def path(self, job: str) -> str:
@@ -72,36 +72,36 @@ class Disk:
 
     def fail(self, job: str, outage: str, runs: list[int]) -> None:
         if outage == "disk away":
-            self._link(job, self._folder / "nothing")
+            self._point_link(job, self._folder / "nothing")
             return
         for run in runs:
-            _limit_files(run, SMALL_FILE)
+            _limit_file_size(run, MAX_FILE_BYTES)
 
     def recover(self, job: str, runs: list[int]) -> None:
-        self._link(job, self._folder / "disks" / job)
+        self._point_link(job, self._folder / "disks" / job)
         for run in runs:
-            _limit_files(run, resource.RLIM_INFINITY)
+            _limit_file_size(run, resource.RLIM_INFINITY)
 
-    def _link(self, job: str, target: Path) -> None:
+    def _point_link(self, job: str, target: Path) -> None:
         new = self._folder / f"{job}.new"
         new.symlink_to(target)
         new.replace(self._folder / job)
 
 
-def _limit_files(process: int, size: int) -> None:
+def _limit_file_size(process: int, size: int) -> None:
     """What is written beyond the limit fails, with the file's beginning on disk: as when the disk is full."""
     with suppress(ProcessLookupError):
         resource.prlimit(process, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-class S3:
+class S3Store:
     """A bucket. While it fails, the gate before it cuts all connections, or answers for it."""
 
-    def __init__(self, gate: Gate) -> None:
-        self.outages: tuple[str, ...] = tuple(GATE_ANSWERS)
-        self._gate = gate
+    def __init__(self, proxy: FaultyProxy) -> None:
+        self.outages: tuple[str, ...] = tuple(S3_OUTAGES)
+        self._proxy = proxy
         self.environment = {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{gate.port}",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{proxy.port}",
             "AWS_ACCESS_KEY_ID": "chaos",
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -120,41 +120,41 @@ class S3:
             secret_key=SECRET,
             region="us-east-1",
             scheme="http",
-            endpoint_override=f"127.0.0.1:{self._gate.port}",
+            endpoint_override=f"127.0.0.1:{self._proxy.port}",
         )
 
     def fail(self, job: str, outage: str, runs: list[int]) -> None:
-        self._gate.close_for_now(GATE_ANSWERS[outage])
+        self._proxy.fail_with(S3_OUTAGES[outage])
 
     def recover(self, job: str, runs: list[int]) -> None:
-        self._gate.open_again()
+        self._proxy.recover()
 
 
-class Gate:
+class FaultyProxy:
     """Forwards TCP connections to a port, until it is closed for a while."""
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._answer: bytes | None = None  # given to all while it is closed
-        self._pairs: set[socket.socket] = set()
+        self._canned_response: bytes | None = None  # given to all while it is closed
+        self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def close_for_now(self, answer: bytes = b"") -> None:
+    def fail_with(self, answer: bytes = b"") -> None:
         with self._lock:
-            self._answer = answer
-            for end in self._pairs:
+            self._canned_response = answer
+            for end in self._connections:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
 
-    def open_again(self) -> None:
+    def recover(self) -> None:
         with self._lock:
-            self._answer = None
+            self._canned_response = None
 
     def close(self) -> None:
-        self.close_for_now()
+        self.fail_with()
         self._server.close()
 
     def _accept(self) -> None:
@@ -167,7 +167,7 @@ class Gate:
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), closing(client):
-            answer = self._answer
+            answer = self._canned_response
             if answer is not None:
                 if answer:
                     client.recv(1 << 16)
@@ -176,13 +176,13 @@ class Gate:
             with closing(socket.create_connection(("127.0.0.1", self._target))) as server:
                 pair = {client, server}
                 with self._lock:
-                    self._pairs |= pair
+                    self._connections |= pair
                 back = threading.Thread(target=_pump, args=(server, client), daemon=True)
                 back.start()
                 _pump(client, server)
                 back.join()
                 with self._lock:
-                    self._pairs -= pair
+                    self._connections -= pair
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -195,14 +195,14 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextmanager
-def open_store(kind: str, folder: Path) -> Iterator[Store]:
+def open_store(kind: str, folder: Path) -> Iterator[OutputStore]:
     """A store of such a kind: "disk" or "s3"."""
     if kind == "disk":
-        yield Disk(folder)
+        yield DiskStore(folder)
         shutil.rmtree(folder, ignore_errors=True)
         return
-    with _moto() as port, closing(Gate(port)) as gate:
-        store = S3(gate)
+    with _moto() as port, closing(FaultyProxy(port)) as gate:
+        store = S3Store(gate)
         _make_bucket(store)
         yield store
 
@@ -226,7 +226,7 @@ def _moto() -> Iterator[int]:
         process.wait()
 
 
-def _make_bucket(store: S3) -> None:
+def _make_bucket(store: S3Store) -> None:
     import boto3
 
     names = {"aws_access_key_id": "chaos", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
@@ -234,6 +234,6 @@ def _make_bucket(store: S3) -> None:
     boto3.client("s3", endpoint_url=endpoint, **names).create_bucket(Bucket=BUCKET)  # type: ignore[call-overload]
 
 
-def use(store: Store) -> None:
+def use(store: OutputStore) -> None:
     """Lead this process there too: it reads what the runs have written."""
     os.environ.update(store.environment)

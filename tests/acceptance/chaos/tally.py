@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Tally:
+class ChaosReport:
     """Counts of one combination of dialect and store."""
 
-    dialect: str
+    api_version: str
     store: str
     seed: int
     kills: Counter[str] = field(default_factory=Counter)  # by where it hit
     command_kills: int = 0
     command_kills_at_work: int = 0  # of runs that had created a task
     outages: Counter[str] = field(default_factory=Counter)
-    pairs: int = 0  # two runs of a job at once
+    overlaps: int = 0  # two runs of a job at once
     refused: int = 0  # of those, runs that were refused by the lease of the other
-    ended_early: int = 0  # runs that ended by themselves with status 1, for an outage or a fault
+    exited_early: int = 0  # runs that ended by themselves with status 1, for an outage or a fault
     faults: Counter[str] = field(default_factory=Counter)
     jobs: int = 0
     rows: int = 0
@@ -30,44 +30,46 @@ class Tally:
     duplicates: int = 0  # rows that have more than one of them
     lost: int = 0  # rows that are in none of the outcomes, or in several
     unreadable: int = 0
-    seen_twice: int = 0  # rows that a reader saw twice
-    looks: int = 0  # of readers
-    empty_looks: int = 0  # besides these, at a folder without files
+    duplicate_reads: int = 0  # rows that a reader saw twice
+    reads: int = 0  # of readers
+    empty_reads: int = 0  # besides these, at a folder without files
     leftovers: int = 0  # temporary files of killed runs, which no reader sees
-    wrong: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def is_clean(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.duplicates or self.over_cap or self.lost or self.unreadable or self.seen_twice or self.wrong)
+        return not (
+            self.duplicates or self.over_cap or self.lost or self.unreadable or self.duplicate_reads or self.violations
+        )
 
-    def lines(self) -> list[str]:
+    def to_lines(self) -> list[str]:
         """The counts, for people."""
         listed = {
-            "kills": f"{self.kills.total():,} ({_listed(self.kills)})",
+            "kills": f"{self.kills.total():,} ({format_counts(self.kills)})",
             "of the whole command": f"{self.command_kills:,}, {self.command_kills_at_work:,} after its first POST",
-            "faults": f"{self.faults.total():,} ({_listed(self.faults)})",
-            "outages of the store": f"{self.outages.total():,} ({_listed(self.outages)})",
-            "two runs at once": f"{self.pairs:,}, {self.refused:,} of them refused",
-            "runs that ended early": f"{self.ended_early:,}",
+            "faults": f"{self.faults.total():,} ({format_counts(self.faults)})",
+            "outages of the store": f"{self.outages.total():,} ({format_counts(self.outages)})",
+            "two runs at once": f"{self.overlaps:,}, {self.refused:,} of them refused",
+            "runs that ended early": f"{self.exited_early:,}",
             "jobs, rows": f"{self.jobs:,}, {self.rows:,}, {self.changed:,} of them changed behind our back",
             "tasks created": f"{self.created:,}",
             "under a cap": f"{self.capped:,} jobs, {self.over_cap:,} tasks too many",
             "duplicates": f"{self.duplicates:,}",
             "rows lost": f"{self.lost:,}",
             "files unreadable": f"{self.unreadable:,}",
-            "rows seen twice": f"{self.seen_twice:,} in {self.looks:,} looks, {self.empty_looks:,} at empty folders",
+            "rows seen twice": f"{self.duplicate_reads:,} in {self.reads:,} reads ({self.empty_reads:,} empty)",
             "temporary files left": f"{self.leftovers:,}",
             "seconds": f"{self.seconds:,.0f}",
         }
-        head = f"{self.dialect}, {self.store} (seed {self.seed}): {'clean' if self.is_clean else 'NOT CLEAN'}"
+        head = f"{self.api_version}, {self.store} (seed {self.seed}): {'clean' if self.is_clean else 'NOT CLEAN'}"
         return [
             head,
             *(f"  {name:<22} {value}" for name, value in listed.items()),
-            *(f"  WRONG: {x}" for x in self.wrong),
+            *(f"  WRONG: {x}" for x in self.violations),
         ]
 
 
-def _listed(counts: Counter[str]) -> str:
+def format_counts(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {number:,}" for name, number in counts.most_common())
