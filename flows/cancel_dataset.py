@@ -18,8 +18,9 @@ from pydantic import Field
 from labelflow.cli.runtime import stop_token_for_signals
 from labelflow.jobs.field_types import Location
 from labelflow.operations.cancel import Cancellation, read_row_ids
-from labelflow.operations.existing_job import find_single_job
-from tasks.collect import cancel_pending, collect_job
+from labelflow.operations.discovery import find_single_job
+from tasks.cancel import cancel_pending
+from tasks.collect import collect_job
 
 Output = Annotated[Location, Field(examples=["s3://my-bucket/labels/street-boxes"])]
 Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/withdrawn.txt"])]

@@ -23,7 +23,7 @@ from labelflow.errors import Cancelled, LabelflowError
 from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.collect import CollectionFailed, CollectionResult
-from labelflow.operations.existing_job import DiscoveredJob, find_jobs
+from labelflow.operations.discovery import DiscoveredJob, find_jobs
 from labelflow.scale.errors import ScaleError
 from tasks.collect import collect_job
 

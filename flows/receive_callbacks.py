@@ -29,7 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from labelflow.callbacks.receiver import CallbackReceiver
     from labelflow.callbacks.server import CallbackServer
-    from labelflow.jobs.config import load_job, read_callback_key
+    from labelflow.jobs.api_keys import read_callback_key
+    from labelflow.jobs.config import load_job
 
     jobs = [load_job(config) for config in options.config]
     server = CallbackServer(CallbackReceiver(jobs), read_callback_key(*jobs), options.host, options.port)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect.futures import PrefectFuture
-from prefect.settings import PREFECT_API_URL
 
+from labelflow.cli.prefect_server import require_prefect_api
 from labelflow.errors import UsageError
 from labelflow.jobs.job import RunnerSection
 from labelflow.operations.label import LabelRun
-from labelflow.planning.plan import Chunk
+from labelflow.planning.chunk import Chunk
 from tasks.label import submit_chunk, submit_chunk_remote
 
 if TYPE_CHECKING:
@@ -50,13 +50,6 @@ def open_runner(run: LabelRun) -> Iterator[ChunkRunner]:
     require_prefect_api()
     with _dask(run.plan.job.runner) as dask:
         yield ChunkRunner(lambda: CHUNKS_PER_WORKER * _workers(dask), lambda chunk: _by_dask(run, chunk, dask))
-
-
-def require_prefect_api() -> None:
-    """Raises UsageError where workers elsewhere would each start a Prefect server of their own."""
-    if not PREFECT_API_URL.value():
-        reason = "dask needs a Prefect server that all its workers reach, and none is named"
-        raise UsageError("runner", reason, "set PREFECT_API_URL, or use runner: threads")
 
 
 def _by_threads(run: LabelRun, chunk: Chunk) -> SubmittedChunk:

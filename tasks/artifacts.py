@@ -8,18 +8,13 @@ labelflow.job.completed     every row has ended, once for each time that a job i
 from __future__ import annotations
 
 import re
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 from uuid import UUID
 
-from prefect import get_run_logger
 from prefect.artifacts import (
     Artifact,
     create_markdown_artifact,
@@ -27,8 +22,6 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.events import emit_event
-from prefect.events.worker import EventsWorker
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import FILE, Summary
@@ -40,22 +33,12 @@ from labelflow.outputs.rejects import REJECTS
 from labelflow.outputs.unlabeled_rows import unlabeled_rows
 from labelflow.records import Outcome
 from labelflow.storage.folder import Folder
+from tasks.events import best_effort, close, emit_labels_written
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact as ArtifactResponse
 
 UPDATE_INTERVAL = 5.0  # seconds
-SEND_TIMEOUT = 10.0  # seconds
-LABELS_WRITTEN, JOB_COMPLETED = "labelflow.labels.written", "labelflow.job.completed"
-
-
-@contextmanager
-def best_effort() -> Iterator[None]:
-    """What people are shown must not end the work: trouble with it is a warning."""
-    try:
-        yield
-    except Exception as error:
-        get_run_logger().warning("Prefect did not take a report: %s", type(error).__name__)
 
 
 class ProgressArtifact:
@@ -102,20 +85,6 @@ def report_summary(folder: Folder, summary: Summary) -> None:
 
 
 @best_effort()
-def close(folder: Folder, summary: Summary, mark: str) -> None:
-    """Tell that every row has ended, unless that was told, and note it then: so it is told at least once.
-
-    mark: of what was there before; see `labelflow.operations.collect`.
-    """
-    before = completion.read_closed(folder)
-    if before is None or before.state_digest != mark:
-        numbers = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
-        _emit(JOB_COMPLETED, summary.job, {**numbers, "output": folder.uri})
-        _wait_until_sent()
-    completion.close(folder, summary, mark)
-
-
-@best_effort()
 def show_summary(folder: Folder, summary: Summary) -> None:
     """Show the progress, the counts, where the files are, and some of the rows without a label."""
     key = artifact_key(summary.job)
@@ -149,34 +118,12 @@ def link(location: str) -> str:
     return f"[`{location}`]({quote(uri, safe=':/')})"
 
 
-@best_effort()
-def emit_labels_written(job: Job, folder: Folder, labeled: int, errors: int, waiting: int) -> None:
-    """New rows are in labels/ or errors/."""
-    numbers = {"labeled": labeled, "errors": errors, "waiting": waiting}
-    _emit(LABELS_WRITTEN, job.name, {**numbers, "output": folder.uri})
-
-
 def artifact_key(job: str) -> str:
     """A job's name as Prefect takes it for a key: small letters, digits and dashes; each name has one of its own."""
     plain = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")
     return f"label-{plain}" if plain == job else f"label-{plain}-{sha256(job.encode()).hexdigest()[:8]}"
 
 
-def _wait_until_sent() -> None:
-    """Events leave by a thread of Prefect's. Raises TimeoutError where it does not get rid of them."""
-    waiting = threading.Thread(target=EventsWorker.instance().wait_until_empty, name="events", daemon=True)
-    waiting.start()
-    waiting.join(SEND_TIMEOUT)
-    if waiting.is_alive():
-        raise TimeoutError("the events were not sent")
-
-
 def _counts(summary: Summary) -> dict[str, Any]:
     counts = {name: getattr(summary, name) for name in ("rows", *(outcome.value for outcome in Outcome))}
     return {**counts, "cost": summary.cost}
-
-
-def _emit(event: str, job: str, payload: dict[str, Any]) -> None:
-    resource = {"prefect.resource.id": f"labelflow.job.{job}", "prefect.resource.name": job}
-    if emit_event(event, resource=resource, payload=payload) is None:
-        raise RuntimeError(f"{event} was not sent")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -15,11 +14,10 @@ from labelflow.jobs.job import Job
 from labelflow.jobs.prefect_blocks import register_block_resolvers
 from labelflow.operations import collect as operation
 from labelflow.operations import completion
-from labelflow.operations.cancel import Cancellation, cancel
 from labelflow.operations.collect import CollectionResult, skipped
 from labelflow.operations.existing_job import ExistingJob
 from labelflow.redaction import redact_errors
-from labelflow.storage.folder import open_output
+from labelflow.storage.opening import open_output
 from tasks.artifacts import report_collection
 
 register_block_resolvers()
@@ -43,14 +41,3 @@ def collect_job(job: Job, stop: StopToken | None = None) -> CollectionResult:
     if before and not visited.is_complete:
         completion.reopen(folder)
     return visited
-
-
-@task(task_run_name="cancel-{job.name}", cache_policy=NO_CACHE, persist_result=False)
-@redact_errors
-def cancel_pending(job: Job, row_ids: Collection[str] | None = None, stop: StopToken | None = None) -> Cancellation:
-    """Take back what people have not done yet."""
-    with closing(ExistingJob(job, stop)) as begun:
-        result = cancel(begun, row_ids)
-    message = "%s: %d tasks canceled, %d were too late, %d had come back before"
-    get_run_logger().info(message, job.name, result.canceled, len(result.too_late), result.already_finished)
-    return result

@@ -14,11 +14,12 @@ from prefect.cache_policies import NO_CACHE
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.prefect_blocks import register_block_resolvers
 from labelflow.operations.label import LabelRun
-from labelflow.planning.plan import Chunk
+from labelflow.planning.chunk import Chunk
 from labelflow.records import ChunkReport
 from labelflow.redaction import redact_errors
 from labelflow.submission.remote import WorkItem, execute
-from tasks.artifacts import emit_labels_written, report_summary
+from tasks.artifacts import report_summary
+from tasks.events import emit_labels_written
 
 register_block_resolvers()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from benchmarks.process_metrics import report
 from benchmarks.workload import THREADS, read_manifest
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
-from labelflow.planning.plan import CHUNK_ROWS
-from labelflow.storage import s3
+from labelflow.planning.chunk import CHUNK_ROWS
+from labelflow.storage import s3_client
 
 CHUNKS_AT_ONCE = 3  # as flows/runners.py has it
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, required=True, metavar="N")
     parser.add_argument("--manifest", type=Path, required=True, metavar="JSONL")
     given = parser.parse_args()
-    s3.client()  # boto3 takes its time to import
+    s3_client.client()  # boto3 takes its time to import
     begun = time.monotonic()
     wanted = [Attachment("attachment", row["image"], "image") for row in read_manifest(given.manifest, given.rows)]
     chunks = [wanted[start : start + CHUNK_ROWS] for start in range(0, len(wanted), CHUNK_ROWS)]

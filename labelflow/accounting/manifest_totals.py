@@ -6,18 +6,11 @@ is counted from the ledger and from what has come back. So a later look at the j
 
 from __future__ import annotations
 
-from collections import Counter
-from functools import lru_cache
-
 from pydantic import BaseModel, ValidationError
 
-from labelflow.accounting.summary import Summary
 from labelflow.errors import RunAborted
-from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
-from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.planning.plan import Plan
-from labelflow.records import Outcome
 from labelflow.storage.folder import Folder
 
 FILE = "_ledger/manifest.json"
@@ -70,45 +63,3 @@ def read_totals(folder: Folder, ledger: Ledger) -> ManifestTotals | None:
     except ValidationError:
         raise RunAborted(f"{folder.uri}/{FILE} is damaged; run label_dataset to have it written anew") from None
     return accounts if accounts.rows_with_task == len(ledger) else None
-
-
-def count_pending(ledger: Ledger, outcomes: OutcomeIndex) -> int:
-    """How many tasks have not come back yet, superseded ones left out."""
-    return _tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes))[Outcome.PENDING]
-
-
-@lru_cache(maxsize=1)  # it goes through all tasks, and is asked for again and again while nothing changes
-def _tally(ledger: Ledger, outcomes: OutcomeIndex, _state: tuple[int, int, int]) -> Counter[Outcome]:
-    tally: Counter[Outcome] = Counter()
-    for _, task_ids in ledger.rows():
-        tally.update(outcomes.tally(task_ids))
-    return tally
-
-
-def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: OutcomeIndex) -> Summary:
-    """How a job stands. What one run did, such as the tasks that it created, is for the caller to fill in."""
-    gone = set(totals.removed_rows)
-    tally = Counter(_tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes)))
-    if gone:
-        tally.subtract(outcomes.tally([ledger.latest_task_id(row_id) for row_id in gone]))
-    price = job.submit.price_per_task
-    return Summary(
-        job=job.name,
-        rows=totals.rows,
-        labeled=tally[Outcome.LABELED],
-        rejected=totals.rejected,
-        error=tally[Outcome.ERROR],
-        canceled=tally[Outcome.CANCELED],
-        pending=tally[Outcome.PENDING] + totals.not_submitted,
-        not_submitted=totals.not_submitted,
-        beyond_limit=totals.beyond_limit,
-        outcome_unknown=totals.outcome_unknown,
-        changed=totals.changed,
-        removed=len(gone),
-        unparsed=0,
-        unmatched_callbacks=0,
-        created=0,
-        recovered=0,
-        cost=None if price is None else round(ledger.tasks * price, 2),
-        seconds={},
-    )

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelflow.storage import s3
+from labelflow.storage import s3_client, s3_errors
 
 MAX_CACHED_OBJECTS = 200_000  # keys, some 60 MB
 PAGE_COST = 50  # keys: what a page takes beside its own
@@ -25,7 +25,7 @@ MIN_HITS_PER_PAGE, MIN_HITS_PER_PROBE = 8, 2  # wanted keys: fewer are answered 
 MAX_POOR_PAGES = 3  # in a row, before listing is given up
 MAX_SKIPPED_CHUNKS = 64  # look-ups that are made without it then
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
-_CANNOT_LIST = (*s3.DENIED, "NotImplemented", "MethodNotAllowed")
+_CANNOT_LIST = (*s3_errors.DENIED, "NotImplemented", "MethodNotAllowed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,11 @@ class ListingCache:
 def _request_page(bucket: str, prefix: str, after: str, keys: int) -> ListingPage | None:
     """The page after a key; None where listing is refused, or tells nothing about what is missing."""
     try:
-        answer = s3.client().list_objects_v2(
+        answer = s3_client.client().list_objects_v2(
             Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=keys, OptionalObjectAttributes=["RestoreStatus"]
         )
-    except s3.errors() as error:
-        if s3.error_code(error) in _CANNOT_LIST:
+    except s3_client.errors() as error:
+        if s3_client.error_code(error) in _CANNOT_LIST:
             return None
         raise
     return _page(bucket, prefix, after, answer)

@@ -7,24 +7,16 @@ account's callback auth key may get here.
 from __future__ import annotations
 
 import json
-import time
-import uuid
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
-from labelflow.errors import RunAborted
 from labelflow.redaction import strip_signatures
 from labelflow.scale.client import parse_json
 from labelflow.scale.errors import InvalidResponse
 from labelflow.scale.models import Task, TaskStatus
-from labelflow.storage.folder import Folder
 
-CALLBACKS = "_ledger/callbacks/"
-UNROUTED = "_ledger/callbacks-set-aside/"  # of tasks that belong to no job that is known here
 OMITTED_FIELDS = ("params", "instruction")  # of a task: long, the same as what was sent, and full of signed URLs
 
 
@@ -90,26 +82,6 @@ def _without_task(doc: dict[str, Any]) -> Callback:
     if task_id is not None and (not isinstance(task_id, str) or not task_id):
         raise InvalidCallback("`task_id` is no text")
     return Callback(task_id, None, {key: response[key] for key in ("error", "attachments") if key in response})
-
-
-def append(folder: Folder, prefix: str, lines: Sequence[bytes]) -> None:
-    """Write callbacks as one file. On return they are on lasting storage."""
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(b"\n".join(lines))
-    folder.write(f"{prefix}{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.jsonl.zst", sink.getvalue().to_pybytes())
-
-
-def read_stored(folder: Folder, name: str) -> Iterator[Callback]:
-    """The callbacks of one file; none where it is gone."""
-    content = folder.read(name)
-    if content is None:
-        return
-    try:
-        lines = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read().split(b"\n")
-        yield from [parse_callback(line) for line in lines]
-    except (pa.ArrowException, OSError, InvalidCallback):
-        raise RunAborted(f"{folder.uri}/{name} is damaged; restore or remove it") from None
 
 
 def _json(doc: Any) -> str:

@@ -11,67 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from labelflow.callbacks.callback import CALLBACKS, UNROUTED, Callback, append, parse_callback
+from labelflow.callbacks.callback import Callback, parse_callback
+from labelflow.callbacks.group_commit import GroupCommitWriter
+from labelflow.callbacks.spool import CALLBACKS, UNROUTED
 from labelflow.errors import StorageError, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger.job_record import read_source_schema
 from labelflow.ledger.parts import SUBMISSIONS
-from labelflow.storage.folder import Folder, open_output
-from labelflow.tables.schemas import list_parts, read_part, strings
+from labelflow.storage.opening import open_output
+from labelflow.tables.parts import list_parts, read_part, strings
 
-COMMIT_INTERVAL = 0.01  # in which callbacks are gathered for one write
 MAX_BUFFERED_BYTES = 64 << 20  # bytes of callbacks that wait to be written; beyond that senders come again later
 LEDGER_POLL_INTERVAL = 5.0  # seconds between two looks at the ledgers, for tasks that do not say whose they are
 
 
 class Overloaded(Exception):
     """More callbacks wait to be written than there is room for."""
-
-
-class GroupCommitWriter:
-    """A place in a folder where callbacks are stored, those that come in together with one write."""
-
-    def __init__(self, folder: Folder, prefix: str) -> None:
-        self._folder = folder
-        self._prefix = prefix
-        self._buffer: list[tuple[bytes, asyncio.Future[None]]] = []
-        self._writer: asyncio.Task[None] | None = None
-        self.buffered_bytes = 0
-        self.last_error: str | None = None  # why the last write failed
-        self.writes = 0
-
-    async def append(self, line: bytes) -> None:
-        """Store a callback. On return it is on lasting storage. Raises StorageError."""
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._buffer.append((line, stored))
-        self.buffered_bytes += len(line)
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._commit_buffer())
-        await stored
-
-    async def _commit_buffer(self) -> None:
-        while self._buffer:
-            await asyncio.sleep(COMMIT_INTERVAL)
-            batch, self._buffer = self._buffer, []
-            error = await self._write([line for line, _ in batch])
-            self.buffered_bytes -= sum(len(line) for line, _ in batch)
-            for _, stored in batch:
-                if not stored.done() and error:
-                    stored.set_exception(error)
-                elif not stored.done():
-                    stored.set_result(None)
-        self._writer = None
-
-    async def _write(self, lines: list[bytes]) -> StorageError | None:
-        try:
-            await asyncio.to_thread(append, self._folder, self._prefix, lines)
-        except Exception as error:  # whatever it is, it is stored no callback
-            trouble = error if isinstance(error, StorageError) else StorageError(f"{type(error).__name__}: {error}")
-            self.last_error = str(trouble)
-            return trouble
-        self.writes += 1
-        self.last_error = None
-        return None
 
 
 class JobRoute:

@@ -44,7 +44,8 @@ def prepare_cancel_dataset(arguments: list[str] | None = None) -> CancelCommand:
 
         from labelflow.jobs.config import is_config, load_job
         from labelflow.operations.cancel import read_row_ids
-        from labelflow.operations.existing_job import ExistingJob, find_single_job
+        from labelflow.operations.discovery import find_single_job
+        from labelflow.operations.existing_job import ExistingJob
 
         load_environment()
         job = load_job(options.config) if is_config(options.config) else find_single_job(options.config)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from labelflow.errors import LabelflowError
     from labelflow.jobs.job import Job
     from labelflow.operations.collect import CollectionResult
-    from labelflow.operations.existing_job import DiscoveredJob
+    from labelflow.operations.discovery import DiscoveredJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def prepare_collect_responses(arguments: list[str] | None = None) -> CollectComm
     with exit_status():
         from labelflow.errors import UsageError
         from labelflow.jobs.config import is_config, load_job
-        from labelflow.operations.existing_job import DiscoveredJob, find_jobs
+        from labelflow.operations.discovery import DiscoveredJob, find_jobs
 
         load_environment()
         outputs = [path for path in options.configs if not is_config(path)]
@@ -70,7 +70,7 @@ def prepare_collect_responses(arguments: list[str] | None = None) -> CollectComm
 def _find_error(found: DiscoveredJob) -> LabelflowError | None:
     """Why a job cannot be looked after, as far as that shows before."""
     from labelflow.errors import LabelflowError
-    from labelflow.jobs.config import read_key
+    from labelflow.jobs.api_keys import read_key
 
     try:
         read_key(found.require_job())

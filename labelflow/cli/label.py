@@ -65,7 +65,7 @@ def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
         garbage.tune_garbage_collector()
         job = load_job(options.config, manifest=options.manifest, output=options.output)
         if job.runner.is_distributed and not options.dry_run:
-            from flows.runners import require_prefect_api
+            from labelflow.cli.prefect_server import require_prefect_api
 
             require_prefect_api()
         relabel = Relabel(options.relabel) if options.relabel else None

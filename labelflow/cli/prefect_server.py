@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+from labelflow.errors import UsageError
+
 PROCESS_START_TIMEOUT = 2.0  # between the decision to start it and its process
 TERMINATE_TIMEOUT = 0.5
 
@@ -48,3 +50,12 @@ def end() -> None:
         server.server_process.wait(TERMINATE_TIMEOUT)
     except subprocess.TimeoutExpired:
         server.server_process.kill()
+
+
+def require_prefect_api() -> None:
+    """Raises UsageError where workers elsewhere would each start a Prefect server of their own."""
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        reason = "dask needs a Prefect server that all its workers reach, and none is named"
+        raise UsageError("runner", reason, "set PREFECT_API_URL, or use runner: threads")

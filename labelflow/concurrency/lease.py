@@ -10,54 +10,22 @@ What a lease cannot promise stands in docs/guarantees.md.
 
 from __future__ import annotations
 
-import os
 import random
-import socket
 import threading
-import time
-import uuid
-from datetime import UTC, datetime
-from pathlib import Path
 
-from pydantic import BaseModel, Field, ValidationError
-
+from labelflow.concurrency import lease_record
+from labelflow.concurrency.lease_record import (
+    LeaseLost,
+    LeaseRecord,
+    _now,
+    read_lease_record,
+)
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import Cancelled, RunAborted, StorageError
+from labelflow.errors import RunAborted, StorageError
 from labelflow.scale.retry import Sleep
 from labelflow.storage.folder import Folder
 
 RUNS, COLLECTORS = "_ledger/runs/", "_ledger/collectors/"
-HEARTBEAT_INTERVAL = 3.0
-HEARTBEAT_TIMEOUT = 30.0  # without a heartbeat that was written: from then on the holder itself does nothing more
-WATCH_INTERVAL = 1.0  # between two looks of a tenant at the lease that it works under
-IN_FLIGHT_GRACE = 10.0  # for what was in the air at that moment, on top of the time that an answer may take
-
-
-class LeaseLost(RunAborted):
-    """The lease could not be renewed in time, or another process has taken it over."""
-
-
-class LeaseRecord(BaseModel):
-    """A process that holds a lease, or left its file behind. `text` is in UTC, by its own clock."""
-
-    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:16])
-    since: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    exclusive: bool
-    host: str = Field(default_factory=socket.gethostname)
-    machine: str = Field(default_factory=lambda: _machine())
-    pid: int = Field(default_factory=os.getpid)
-    timeout: float  # that it lasts without a heartbeat
-    has_workers: bool = False  # processes elsewhere work for it, and may outlive this one by a while
-    stopping: bool = False  # they are to stop
-    heartbeat: int = 0
-    released: bool = False  # it left, and left the file as a mark
-
-    def is_dead(self) -> bool:
-        """Whether it is sure to be at work no more."""
-        return self.released or (not self.has_workers and self.machine == _machine() and not _is_running(self.pid))
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Lease:
@@ -75,7 +43,7 @@ class Lease:
         self._stop = stop
         self._folder = folder
         self._prefix = prefix
-        seconds = HEARTBEAT_TIMEOUT + request_timeout + IN_FLIGHT_GRACE
+        seconds = lease_record.HEARTBEAT_TIMEOUT + request_timeout + lease_record.IN_FLIGHT_GRACE
         self._mine = LeaseRecord(exclusive=exclusive, timeout=seconds, has_workers=stop is not None)
         self._heartbeats: dict[str, tuple[int, float]] = {}  # id → heartbeat, and when it was first seen
         self._thread: threading.Thread | None = None
@@ -118,7 +86,7 @@ class Lease:
 
     def check(self) -> None:
         """Raises LeaseLost where it was taken, and cannot be relied on any more."""
-        if self._thread and (self._lost or _now() - self._renewed_at > HEARTBEAT_TIMEOUT):
+        if self._thread and (self._lost or _now() - self._renewed_at > lease_record.HEARTBEAT_TIMEOUT):
             raise LeaseLost(f"{self._folder.uri}: the lease on the folder is lost; run the same command to go on")
 
     def release(self, *, keep_record: bool = False) -> None:
@@ -154,7 +122,7 @@ class Lease:
         self._thread.start()
 
     def _heartbeat_loop(self) -> None:
-        while not self._lost and not self._released.wait(HEARTBEAT_INTERVAL):
+        while not self._lost and not self._released.wait(lease_record.HEARTBEAT_INTERVAL):
             try:
                 self._renew()
             except StorageError:
@@ -194,71 +162,3 @@ class Lease:
 
     def _write(self, holder: LeaseRecord) -> None:
         self._folder.write(self._file(holder), holder.model_dump_json().encode())
-
-
-class LeaseWatcher:
-    """A process elsewhere, at work under the lease of another one. Threads may share it.
-
-    It stops when the lease is given up, when it is told to, or when the holder's heart has stood still for too long.
-    """
-
-    def __init__(self, folder: Folder, file: str) -> None:
-        self._folder = folder
-        self._file = file
-        self._lock = threading.Lock()
-        self._heartbeat = -1
-        self._heartbeat_at = self._read_at = float("-inf")
-        self._holder: LeaseRecord | None = None
-
-    def check(self) -> None:
-        """Raises Cancelled or LeaseLost where nothing more may be sent."""
-        with self._lock:
-            if _now() - self._read_at >= WATCH_INTERVAL:
-                self._read_record()
-            holder, silence = self._holder, _now() - self._heartbeat_at
-        if holder and holder.stopping:
-            raise Cancelled("stopped")
-        if holder is None or holder.released or silence > HEARTBEAT_TIMEOUT:
-            raise LeaseLost(f"{self._folder.uri}: the run that this process works for is gone; run the job to go on")
-
-    def _read_record(self) -> None:
-        begun = self._read_at = _now()
-        try:
-            self._holder = read_lease_record(self._folder, self._file)
-        except StorageError:
-            return  # it is the silence that tells when it has been too long
-        if self._holder and self._holder.heartbeat != self._heartbeat:
-            self._heartbeat, self._heartbeat_at = self._holder.heartbeat, begun
-
-
-def read_lease_record(folder: Folder, name: str) -> LeaseRecord | None:
-    """The holder whose file that is; None where it is gone."""
-    content = folder.read(name)
-    try:
-        return LeaseRecord.model_validate_json(content) if content else None
-    except ValidationError:
-        raise RunAborted(f"{folder.uri}/{name} is damaged; remove it when no run is at work") from None
-
-
-def _machine() -> str:
-    """Names this machine, this boot of it, and this space of process ids: elsewhere a pid means nothing."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _now() -> float:
-    """Seconds that go on while the machine sleeps, where the system counts them."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
-from labelflow.jobs.secrets import read_secret
 from labelflow.jobs.templates import compile_template
-from labelflow.problems import Problem, abbreviate, one_line, problems
-from labelflow.scale.models import Mode
+from labelflow.jobs.yaml_file import _read_yaml
+from labelflow.problems import Problem, abbreviate, problems
 from labelflow.scale.task_types import CommonParams, known_types, task_type
 
 _SET_BY_LABELFLOW = {
     "metadata": "list columns under the job's own `metadata`",
     "unique_id": "it is made from `name`",
 }
-CALLBACK_KEY_VARIABLE = "SCALE_CALLBACK_AUTH_KEY"
 _ANY_URL = "https://placeholder.invalid/"
-MAX_NODES = 400_000  # values in a config, its aliases written out; a long text counts for several
 MAX_PROBLEMS = 20  # told at once
 
 
@@ -61,39 +55,6 @@ def with_environment(job: Job) -> Job:
 def is_config(path: str) -> bool:
     """Whether a path is that of a config file, rather than of an output folder."""
     return path.lower().endswith((".yaml", ".yml"))
-
-
-def read_key(job: Job) -> str:
-    """The API key, from where the job says. Raises UsageError where it is missing, or for the other mode."""
-    name = job.scale.key.removeprefix("env:")
-    key = (os.environ.get("SCALE_API_KEY") or "").strip() or read_secret(job.scale.key)
-    if not key:
-        where = "Prefect has no" if name.startswith("block:") else "the environment holds no"
-        raise UsageError("scale.key", f"{where} {name}", f"set {name} (a .env file will do) to your API key")
-    if not key.isascii() or any(character.isspace() for character in key):
-        raise UsageError("scale.key", f"{name} is no API key: it holds white space or odd characters", "copy it again")
-    # A key that does not say that it is for tests is taken for one that costs money.
-    mode = Mode.from_key(key) or Mode.LIVE
-    if mode is not job.scale.mode:
-        raise UsageError(
-            "scale.mode",
-            f"the job says {job.scale.mode.value}, and the key is a {mode.value} key",
-            f"use a {job.scale.mode.value} key, or write `mode: {mode.value}`",
-        )
-    return key
-
-
-def read_callback_key(*jobs: Job) -> str:
-    """The callback auth key of the jobs' account. Raises UsageError where it is missing, or where they have several."""
-    key = os.environ.get(CALLBACK_KEY_VARIABLE, "").strip()
-    keys = {key} if key else {read_secret(job.collect.auth_key) or "" for job in jobs}
-    if len(keys) > 1:
-        raise UsageError("collect.auth_key", "names several keys", "serve the jobs of one account")
-    found = next(iter(keys), "")
-    if not found:
-        fix = f"set {CALLBACK_KEY_VARIABLE} (a .env file will do) to the callback auth key of your Scale account"
-        raise UsageError(CALLBACK_KEY_VARIABLE, "the environment does not hold it", fix)
-    return found
 
 
 def check_task(task: dict[str, Any]) -> list[Problem]:
@@ -144,64 +105,6 @@ def _stand_in(value: Any) -> Any:
     if isinstance(value, str) and (compile_template(value).columns or value.startswith("s3://")):
         return _ANY_URL
     return [_stand_in(item) for item in value] if isinstance(value, list) else value
-
-
-def _read_yaml(path: str) -> dict[str, Any]:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(path, "there is no such file", "give the path of a job's YAML file") from None
-    except UnicodeDecodeError:
-        raise UsageError(path, "is not UTF-8 text", "save the config as UTF-8") from None
-    except OSError as error:
-        raise UsageError(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
-    try:
-        document = yaml.load(text, _Loader)
-        _refuse_bomb(document)
-        json.dumps(document, ensure_ascii=False, default=str).encode()  # no cycle, no half of a character
-    except Exception as error:  # a tag's value that is none of its type upsets PyYAML in many ways
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else path
-        reason = one_line(str(getattr(error, "problem", None) or error)) or type(error).__name__
-        raise UsageError(where, f"is no valid YAML ({reason})", "correct it; quote texts that hold `: ` or {") from None
-    if not isinstance(document, dict):
-        raise UsageError(path, "is not a job", "write keys and values: name, manifest, task, output")
-    return document
-
-
-def _refuse_bomb(document: Any) -> None:
-    """Raises ValueError where aliases make a small file an endless document."""
-    size, left = 0, [document]
-    while left:
-        value = left.pop()
-        size += 1 + len(value) // 32 if isinstance(value, str) else 1
-        if size > MAX_NODES:
-            raise ValueError("its aliases make it too large")
-        if isinstance(value, dict | list | tuple | set):
-            left += [*value, *value.values()] if isinstance(value, dict) else value
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key stands once: a second one would silently replace the first."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge `<<` in; what is merged many times is there once, or a few lines would make millions."""
-        super().flatten_mapping(node)
-        once = {
-            (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key): i
-            for i, (key, _) in enumerate(node.value)
-        }
-        node.value = [node.value[i] for i in sorted(once.values())]
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in keys and key.value != "<<":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is there twice", key.start_mark
-                )
-            keys.add(str(key.value))
-        return super().construct_mapping(node, deep)
 
 
 def _section(document: dict[str, Any], key: str) -> dict[str, Any]:

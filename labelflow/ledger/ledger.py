@@ -12,11 +12,13 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from labelflow.ledger.parts import INDEXED_COLUMNS, SUBMISSIONS, LedgerPart, PartCache, write_part
+from labelflow.ledger.part_cache import PartCache
+from labelflow.ledger.parts import INDEXED_COLUMNS, SUBMISSIONS, LedgerPart, write_part
 from labelflow.records import Submission
 from labelflow.storage.folder import Folder
 from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex, Keys
-from labelflow.tables.schemas import list_parts, read_part, submission_schema
+from labelflow.tables.parts import list_parts, read_part
+from labelflow.tables.schemas import submission_schema
 
 LAST_ROW = 2**62
 MAX_CONCURRENT_READS = 16  # parts read at once

@@ -5,7 +5,6 @@ _ledger/submissions/*.parquet  one part per chunk of rows, written when the chun
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 from labelflow.records import Submission
 from labelflow.storage.folder import Folder
 from labelflow.tables.key_index import MISSING, Int64Array
-from labelflow.tables.schemas import digest_of, part_name, read_part, submission_schema, to_parquet
+from labelflow.tables.parts import digest_of, part_name, to_parquet
+from labelflow.tables.schemas import submission_schema
 
 SUBMISSIONS = "_ledger/submissions/"
 INDEXED_COLUMNS = [
@@ -31,7 +31,6 @@ INDEXED_COLUMNS = [
     "generation",
     "created_at",
 ]  # what `LedgerPart` is made of
-CACHED_ROWS = 50_000  # submissions that are kept whole in memory, some 12 MB; of all others the columns of `LedgerPart`
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +64,6 @@ class LedgerPart:
             first_created=pc.min(table["created_at"]).as_py(),
             has_unique_ids=table["unique_id"].null_count < len(table),
         )
-
-
-class PartCache:
-    """Whole parts of a folder; those that were used last are kept. Threads may share one."""
-
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        self._tables: dict[str, pa.Table] = {}  # the one that was used last at the end
-        self._lock = threading.Lock()
-
-    def read(self, name: str) -> pa.Table:
-        """The part of that name."""
-        with self._lock:
-            table = self._tables.pop(name, None)
-        if table is None:
-            table = read_part(self._folder, name)
-        self.put(name, table)
-        return table
-
-    def put(self, name: str, table: pa.Table) -> None:
-        """Keep a part that is known already."""
-        with self._lock:
-            self._tables[name] = table
-            while len(self._tables) > 1 and sum(map(len, self._tables.values())) > CACHED_ROWS:
-                del self._tables[next(iter(self._tables))]
 
 
 def write_part(folder: Folder, source_type: pa.StructType, submissions: Sequence[Submission]) -> tuple[str, pa.Table]:

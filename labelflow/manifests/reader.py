@@ -18,7 +18,7 @@ from labelflow.errors import RunAborted, UsageError
 from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManifest
 from labelflow.problems import one_line
 from labelflow.records import ManifestRow
-from labelflow.storage import s3
+from labelflow.storage import s3, s3_errors
 
 PEEK_ROWS = 1000  # rows from which columns and types are told, where the format does not say
 _NOT_FORMATS = {"format", "reader"}
@@ -94,7 +94,7 @@ def _open_s3(uri: str) -> BinaryIO:
     try:
         return cast(BinaryIO, io.BufferedReader(s3.open_ranged(uri), 1 << 20))
     except (BotoCoreError, ClientError, FileNotFoundError, ValueError) as error:
-        explained = s3.explain(error, uri)
+        explained = s3_errors.explain(error, uri)
         raise UsageError(uri, explained.reason, explained.fix) from None
 
 

@@ -12,7 +12,7 @@ from labelflow.operations.existing_job import ExistingJob
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.scale.errors import NotFound
 from labelflow.scale.models import TaskStatus
-from labelflow.storage.folder import open_output
+from labelflow.storage.opening import open_output
 
 
 @dataclass(frozen=True, slots=True)

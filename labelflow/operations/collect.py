@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from labelflow.accounting.manifest_totals import count_pending, read_totals, summarize
+from labelflow.accounting.manifest_totals import read_totals
 from labelflow.accounting.summary import Summary
+from labelflow.accounting.tally import count_pending, summarize
 from labelflow.collection.collector import Collector
 from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job

@@ -15,10 +15,10 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from labelflow.accounting import manifest_totals
 from labelflow.accounting.summary import Summary
-from labelflow.callbacks.callback import CALLBACKS
+from labelflow.callbacks.spool import CALLBACKS
 from labelflow.ledger.parts import SUBMISSIONS
 from labelflow.storage.folder import Folder
-from labelflow.tables.schemas import list_parts
+from labelflow.tables.parts import list_parts
 
 FILE = "_ledger/closed.json"
 RECHECK_PERIOD = timedelta(days=7)  # after the close, in which answers that were replaced are looked for

@@ -7,26 +7,29 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labelflow.accounting.manifest_totals import ManifestTotals, count_pending, summarize
+from labelflow.accounting.manifest_totals import ManifestTotals
 from labelflow.accounting.summary import Summary
+from labelflow.accounting.tally import count_pending, summarize
 from labelflow.collection.collector import Collector
 from labelflow.collection.outage_tolerance import OutageTolerance
 from labelflow.collection.polling import PollSchedule
 from labelflow.concurrency.lease import RUNS, Lease
 from labelflow.errors import StorageError, UsageError
-from labelflow.jobs.config import read_callback_key, read_key
+from labelflow.jobs.api_keys import read_callback_key, read_key
 from labelflow.jobs.connection import check_connection, open_client
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
 from labelflow.outputs import rejects
-from labelflow.planning.plan import Chunk, Plan
+from labelflow.planning.chunk import Chunk
+from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import Relabel
 from labelflow.records import ChunkReport
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.submission import reconciliation
 from labelflow.submission.reconciliation import UnrecordedTasks, find_unrecorded_tasks
 from labelflow.submission.remote import WorkItem, check_distributed_allowed
-from labelflow.submission.submitter import Submitter, TaskBudget
+from labelflow.submission.submitter import Submitter
+from labelflow.submission.task_budget import TaskBudget
 
 if TYPE_CHECKING:
     from labelflow.callbacks.server import CallbackServer

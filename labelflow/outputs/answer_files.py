@@ -18,7 +18,7 @@ from labelflow.outputs.answer import Answer
 from labelflow.outputs.answer_tables import AnswerTables
 from labelflow.outputs.outcomes import ERRORS, LABELS, OutcomeIndex, versions_of
 from labelflow.storage.folder import Folder
-from labelflow.tables.schemas import digest_of, part_name, read_part, strings, to_parquet
+from labelflow.tables.parts import digest_of, part_name, read_part, strings, to_parquet
 
 PART_ROWS = 5000  # answers held before they are written
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labelflow.records import Outcome
 from labelflow.storage.folder import FileInfo, Folder
 from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex, Keys
-from labelflow.tables.schemas import read_batches, strings
+from labelflow.tables.parts import read_batches, strings
 
 LABELS, ERRORS = "labels/", "errors/"
 _CODES = (Outcome.PENDING, Outcome.LABELED, Outcome.ERROR, Outcome.CANCELED)

@@ -9,13 +9,12 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from labelflow.planning.task_requests import to_json_value
 from labelflow.problems import abbreviate
 from labelflow.records import RejectedRow
 from labelflow.redaction import strip_signatures, strip_signatures_in
 from labelflow.storage.folder import Folder
-from labelflow.tables.column_types import is_lossless, to_storable_type
-from labelflow.tables.schemas import list_parts, to_parquet
+from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
+from labelflow.tables.parts import list_parts, to_parquet
 
 REJECTS, FILE = "rejects/", "rejects/rejects.parquet"
 REJECT_FIELDS = pa.schema(

@@ -7,7 +7,7 @@ from typing import Any
 from labelflow.outputs.outcomes import ERRORS
 from labelflow.outputs.rejects import REJECTS
 from labelflow.storage.folder import Folder
-from labelflow.tables.schemas import list_parts, read_part
+from labelflow.tables.parts import list_parts, read_part
 
 MAX_ROWS = 100  # an event of Prefect's may not pass 1.5 MB
 MAX_REASON_CHARS = 300  # characters

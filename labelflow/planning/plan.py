@@ -22,26 +22,19 @@ from labelflow.ledger.ledger import Ledger
 from labelflow.manifests import Manifest, open_manifest
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.outputs.rejects import REJECTS
+from labelflow.planning import chunk as chunks
+from labelflow.planning.chunk import Chunk
 from labelflow.planning.relabeling import Relabel, RelabelPolicy
 from labelflow.planning.row_check import validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, Outcome, PreparedRow, RejectedRow
-from labelflow.storage.folder import Folder, open_output
+from labelflow.storage.folder import Folder
+from labelflow.storage.opening import open_output
 from labelflow.tables.key_index import MISSING, HashedKeys, KeyIndex, StringList
 
 MAX_CHANGED_SAMPLES = 100  # rows: to name a few is all that is done with them
-CHUNK_ROWS = 1000
 MIN_ROWS_FOR_LIMIT = 500  # rows seen before the share of rejected ones means anything
-
-
-class Chunk:
-    """Rows of the manifest that have no task yet. Opaque on purpose: Prefect looks into lists, row by row."""
-
-    __slots__ = ("rows",)
-
-    def __init__(self, rows: list[ManifestRow]) -> None:
-        self.rows = rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +107,12 @@ class Plan:
             self.relabeling.has_failed = lambda task_id: came_back.get(task_id) is Outcome.ERROR
         rows = iter(self.manifest.rows)
         found: list[ManifestRow] = []
-        while some := list(islice(rows, CHUNK_ROWS)):
+        while some := list(islice(rows, chunks.CHUNK_ROWS)):
             self.stop.check()
             found += self._to_submit(some)
-            while len(found) >= CHUNK_ROWS:
-                yield Chunk(found[:CHUNK_ROWS])
-                del found[:CHUNK_ROWS]
+            while len(found) >= chunks.CHUNK_ROWS:
+                yield Chunk(found[: chunks.CHUNK_ROWS])
+                del found[: chunks.CHUNK_ROWS]
         if found:
             yield Chunk(found)
         self.progress.add(total=self.progress.read)

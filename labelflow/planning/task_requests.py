@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime, time
 from typing import Any
 
 import orjson
@@ -20,7 +19,7 @@ from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.redaction import strip_signatures, strip_signatures_in
 from labelflow.scale.task_types import CommonParams, task_type
-from labelflow.tables.column_types import is_lossless, to_storable_type
+from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
 
 MAX_UNIQUE_ID_CHARS = 200  # characters of a `unique_id`; a longer one is hashed
 _MISSING = "\0missing"  # what no column holds
@@ -160,21 +159,6 @@ def unique_id(job: str, row_id: str, generation: int = 0) -> str:
     if len(name) <= MAX_UNIQUE_ID_CHARS:
         return name
     return f"{job}/sha256-{hashlib.sha256(name.encode()).hexdigest()}"
-
-
-def to_json_value(value: Any) -> Any:
-    """A value as JSON can carry it: times as ISO 8601, what else is unknown as text."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
-    if isinstance(value, Mapping):
-        return {str(key): to_json_value(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json_value(item) for item in value]
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    return str(value)
 
 
 def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iterable[str]) -> None:

@@ -14,22 +14,24 @@ import pyarrow as pa
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.attachments import AttachmentChecker
-from labelflow.concurrency.lease import LeaseWatcher
+from labelflow.concurrency.lease_watch import LeaseWatcher
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import UsageError
-from labelflow.jobs.config import read_key
+from labelflow.jobs.api_keys import read_key
 from labelflow.jobs.connection import open_client
 from labelflow.jobs.job import Job
 from labelflow.jobs.secrets import use_s3_credentials
 from labelflow.ledger.parts import write_part
-from labelflow.planning.plan import Chunk, Plan
+from labelflow.planning.chunk import Chunk
+from labelflow.planning.plan import Plan
 from labelflow.planning.row_check import validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.records import ChunkReport, Submission
 from labelflow.scale.rate_limiter import RateLimiter
-from labelflow.storage.folder import open_output
+from labelflow.storage.opening import open_output
 from labelflow.submission.reconciliation import UnrecordedTasks
-from labelflow.submission.submitter import Submitter, TaskBudget
+from labelflow.submission.submitter import Submitter
+from labelflow.submission.task_budget import TaskBudget
 
 
 def check_distributed_allowed(plan: Plan, supports_unique_id: bool) -> None:

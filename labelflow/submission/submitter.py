@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,44 +18,18 @@ from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import StorageError
 from labelflow.jobs.job import Job
 from labelflow.planning.relabeling import at_generation, reject_changed
-from labelflow.planning.task_requests import to_json_value
 from labelflow.problems import Problem
 from labelflow.records import ChunkReport, PreparedRow, RejectedRow, Submission
 from labelflow.redaction import strip_signatures
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse, NotFound
 from labelflow.scale.models import Task
-from labelflow.storage import s3
+from labelflow.storage import s3, s3_client, s3_errors
 from labelflow.submission.reconciliation import TaskReconciler, UnrecordedTasks, belongs_to_row
+from labelflow.submission.task_budget import TaskBudget
+from labelflow.tables.column_types import to_json_value
 
 _HOLDER = re.compile(r"\(([0-9a-f]{24})\)")
-
-
-class TaskBudget:
-    """How many tasks may still be created under the job's cap, None where nothing limits it; shared by threads."""
-
-    def __init__(self, tasks: int | None) -> None:
-        self._remaining = tasks
-        self._lock = threading.Lock()
-
-    def take(self, tasks: int = 1) -> int | None:
-        """How many of these may be created: all of them, or what is left. None where nothing limits it."""
-        with self._lock:
-            if self._remaining is None:
-                return None
-            granted = min(self._remaining, tasks)
-            self._remaining -= granted
-            return granted
-
-    def give_back(self, tasks: int | None = 1) -> None:
-        """Tasks that were granted were not created, and never will be."""
-        with self._lock:
-            if self._remaining is not None:
-                self._remaining += tasks or 0
-
-    def drain(self) -> int | None:
-        """Take what is left."""
-        return self.take(1 << 62)
 
 
 class NotSubmitted(Enum):
@@ -267,8 +240,8 @@ def _signed(value: Any, seconds: int) -> Any:
         return value
     try:
         return s3.presign(value, seconds)
-    except s3.errors() as error:
-        raise StorageError(s3.s3_error(error, value)) from None
+    except s3_client.errors() as error:
+        raise StorageError(s3_errors.s3_error(error, value)) from None
 
 
 def _submission(row: PreparedRow, task: Task) -> Submission:

@@ -1,7 +1,9 @@
-"""Arrow types of the columns that a job carries from its manifest into its own files."""
+"""Types of values: Arrow types as files store them, and values as JSON stores them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date, datetime, time
 from typing import Any
 
 import pyarrow as pa
@@ -36,3 +38,18 @@ def is_lossless(given: Any, stored: Any) -> bool:
     if isinstance(given, list | tuple) and isinstance(stored, list | tuple):
         return len(given) == len(stored) and all(map(is_lossless, given, stored))
     return bool(given == stored) or (given != given and stored != stored)  # what is no number equals nothing
+
+
+def to_json_value(value: Any) -> Any:
+    """A value as JSON can carry it: times as ISO 8601, what else is unknown as text."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, Mapping):
+        return {str(key): to_json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json_value(item) for item in value]
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    return str(value)

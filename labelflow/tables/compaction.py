@@ -14,7 +14,7 @@ import orjson
 from labelflow.storage.folder import Folder
 from labelflow.tables import external_sort
 from labelflow.tables.external_sort import Order
-from labelflow.tables.schemas import part_name
+from labelflow.tables.parts import part_name
 
 PLAN, STAGE = "_ledger/compaction.json", "_ledger/compaction/"
 

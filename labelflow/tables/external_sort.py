@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from labelflow.errors import StorageError
 from labelflow.storage.folder import Folder
 from labelflow.tables.key_index import Int64Array
-from labelflow.tables.schemas import read_part, strings
+from labelflow.tables.parts import read_part, strings
 
 GROUP_ROWS = 16_384  # of a row group: few are read to find a row, each takes one read
 MAX_BUCKETS = 256  # files that are open at once

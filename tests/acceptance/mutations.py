@@ -77,7 +77,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a plain write instead of a rename",
-        "labelflow/storage/folder.py",
+        "labelflow/storage/local.py",
         {
             'temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"': "temporary = target",
             'with temporary.open("xb") as file:': 'with temporary.open("wb") as file:',

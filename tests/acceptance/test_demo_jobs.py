@@ -14,7 +14,8 @@ from demo.samples import DATA_SETS
 from labelflow.jobs.config import load_job
 from labelflow.manifests import open_manifest
 from labelflow.sandbox.testing import running
-from labelflow.storage.folder import Folder, open_folder
+from labelflow.storage.folder import Folder
+from labelflow.storage.opening import open_folder
 from tests.support.run_job import label
 
 DATA_SET_BY_JOB = dict(zip(JOBS, ["streets", "calls", "messages"], strict=True))

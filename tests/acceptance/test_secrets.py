@@ -24,7 +24,7 @@ import yaml
 from demo.__main__ import BUCKET
 from labelflow.sandbox.settings.fault_spec import KINDS_BY_NAME
 from labelflow.sandbox.testing import running
-from labelflow.storage.folder import open_folder
+from labelflow.storage.opening import open_folder
 from tests.acceptance.callbacks.service import free_port
 from tests.acceptance.commands import COMMAND, ROOT, running_command, wait_until
 from tests.conftest import StubServer

@@ -12,7 +12,7 @@ import pytest
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel, StoreUnreachable
 from labelflow.attachments.s3_listing import _folder, _just_before
 from labelflow.problems import Problem
-from labelflow.storage import s3
+from labelflow.storage import s3, s3_client
 from tests.support.media_server import PAGE, picture, tiff_with_late_header, wav
 from tests.support.s3_servers import Bucket, S3RequestCounter, StrictS3, use_s3
 
@@ -202,7 +202,7 @@ def test_invalid_bucket_name(bucket: Bucket, exists_checker: AttachmentChecker) 
 @pytest.mark.parametrize("level", [CheckLevel.EXISTS, CheckLevel.CONTENT])
 def test_archived_object_is_rejected(bucket: Bucket, level: CheckLevel) -> None:
     for key in ("a.mp4", "b.mp4"):
-        s3.client().put_object(Bucket=bucket.name, Key=key, Body=b"x", StorageClass="GLACIER")
+        s3_client.client().put_object(Bucket=bucket.name, Key=key, Body=b"x", StorageClass="GLACIER")
     with AttachmentChecker(level) as checker:
         several = check(checker, [bucket.uri("a.mp4"), bucket.uri("b.mp4")], "video")
         assert all(problem and "is archived" in problem.reason for problem in several)
@@ -224,7 +224,7 @@ def s3_error_response(status: int, code: str) -> Any:
 @pytest.fixture
 def forbidden(bucket: Bucket) -> Iterator[list[tuple[str, Any]]]:
     """Hooks to be registered with the client, and taken away afterwards."""
-    events, hooks = s3.client().meta.events, []  # type: ignore[var-annotated]
+    events, hooks = s3_client.client().meta.events, []  # type: ignore[var-annotated]
     yield hooks
     for name, hook in hooks:
         events.unregister(name, hook)
@@ -232,7 +232,7 @@ def forbidden(bucket: Bucket) -> Iterator[list[tuple[str, Any]]]:
 
 def deny_operation(hooks: list[tuple[str, Any]], operation: str, status: int = 403, code: str = "AccessDenied") -> None:
     hooks.append((f"before-send.s3.{operation}", s3_error_response(status, code)))
-    s3.client().meta.events.register(*hooks[-1])
+    s3_client.client().meta.events.register(*hooks[-1])
 
 
 def test_each_object_is_probed_when_listing_is_denied(

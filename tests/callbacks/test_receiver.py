@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from labelflow.callbacks import inbox, receiver
+from labelflow.callbacks import group_commit, inbox, receiver
 from labelflow.callbacks import server as callback_server
-from labelflow.callbacks.callback import CALLBACKS, UNROUTED, InvalidCallback, append, parse_callback, read_stored
+from labelflow.callbacks.callback import InvalidCallback, parse_callback
 from labelflow.callbacks.receiver import CallbackReceiver
 from labelflow.callbacks.server import CallbackServer
+from labelflow.callbacks.spool import CALLBACKS, UNROUTED, append, read_stored
 from labelflow.collection.collector import Collector
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import StorageError, UsageError
@@ -28,7 +29,8 @@ from labelflow.ledger import job_record
 from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
 from labelflow.scale.client import ScaleClient
-from labelflow.storage.folder import LocalFolder, open_folder
+from labelflow.storage.local import LocalFolder
+from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job
 from tests.support.s3_servers import Bucket
 
@@ -198,7 +200,7 @@ def test_oversized_body_is_rejected(
 def test_concurrent_callbacks_share_a_write(
     callback_job: CallbackJob, server: CallbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiver, "COMMIT_INTERVAL", 0.3)
+    monkeypatch.setattr(group_commit, "COMMIT_INTERVAL", 0.3)
     with ThreadPoolExecutor(20) as senders:
         assert set(senders.map(lambda number: post(server, callback_document(number)), range(20))) == {200}
     assert len(callback_job.folder.list(CALLBACKS)) < 5

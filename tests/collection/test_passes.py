@@ -24,9 +24,9 @@ from labelflow.outputs import answer_files
 from labelflow.planning.plan import Plan
 from labelflow.records import Submission
 from labelflow.scale import client
-from labelflow.storage.folder import LocalFolder
+from labelflow.storage.local import LocalFolder
 from labelflow.tables import compaction
-from labelflow.tables.schemas import list_parts
+from labelflow.tables.parts import list_parts
 from tests.conftest import StubServer
 from tests.support.jobs import make_job
 from tests.support.run_job import label

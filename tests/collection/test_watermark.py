@@ -27,7 +27,7 @@ from labelflow.records import Outcome, Submission
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
-from labelflow.storage.folder import LocalFolder
+from labelflow.storage.local import LocalFolder
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 

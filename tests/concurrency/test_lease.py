@@ -14,11 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from labelflow.concurrency import lease as leases
-from labelflow.concurrency.lease import RUNS, Lease, LeaseLost, LeaseRecord, LeaseWatcher
+from labelflow.concurrency import lease_record, lease_watch
+from labelflow.concurrency.lease import RUNS, Lease
+from labelflow.concurrency.lease_record import LeaseLost, LeaseRecord
+from labelflow.concurrency.lease_watch import LeaseWatcher
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import Cancelled, RunAborted
-from labelflow.storage.folder import Folder, LocalFolder, open_folder
+from labelflow.storage.folder import Folder
+from labelflow.storage.local import LocalFolder
+from labelflow.storage.opening import open_folder
 from tests.support.s3_servers import Bucket
 
 ROOT = Path(__file__).parents[2]
@@ -34,8 +38,8 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def fast_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "HEARTBEAT_INTERVAL", 0.05)
-    monkeypatch.setattr(leases, "HEARTBEAT_TIMEOUT", 0.4)
+    monkeypatch.setattr(lease_record, "HEARTBEAT_INTERVAL", 0.05)
+    monkeypatch.setattr(lease_record, "HEARTBEAT_TIMEOUT", 0.4)
 
 
 def exclusive_lease(folder: Folder) -> Lease:
@@ -107,7 +111,7 @@ def test_concurrent_acquisition_has_at_most_one_lease_holder(tmp_path: Path) -> 
 HOLD_SCRIPT = """
 import sys, time
 from labelflow.concurrency.lease import RUNS, Lease
-from labelflow.storage.folder import open_folder
+from labelflow.storage.opening import open_folder
 lease = Lease(open_folder(sys.argv[1]), RUNS, exclusive=True, request_timeout=20)
 assert lease.try_acquire() is None
 print("taken", flush=True)
@@ -211,7 +215,7 @@ def test_corrupt_lease_file_is_named(folder: Folder) -> None:
 
 @pytest.fixture
 def frequent_lease_checks(monkeypatch: pytest.MonkeyPatch, fast_heartbeat: None) -> None:
-    monkeypatch.setattr(leases, "WATCH_INTERVAL", 0.0)
+    monkeypatch.setattr(lease_watch, "WATCH_INTERVAL", 0.0)
 
 
 def check_repeatedly(watcher: LeaseWatcher, seconds: float) -> None:

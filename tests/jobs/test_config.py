@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from labelflow.errors import UsageError
-from labelflow.jobs.config import load_job, read_key
+from labelflow.jobs.api_keys import read_key
+from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
 from tests.support.jobs import make_job, write_config
 

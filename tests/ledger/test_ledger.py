@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from labelflow.ledger import parts
+from labelflow.ledger import part_cache
 from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
-from labelflow.storage.folder import LocalFolder
+from labelflow.storage.local import LocalFolder
 from labelflow.tables.key_index import MISSING
 
 SOURCE = pa.struct([("id", pa.string())])
@@ -20,7 +20,7 @@ PARTS, PART_ROWS = 5, 4
 
 @pytest.fixture(params=["kept", "read again"])
 def ledger(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    monkeypatch.setattr(parts, "CACHED_ROWS", 1000 if request.param == "kept" else 1)
+    monkeypatch.setattr(part_cache, "CACHED_ROWS", 1000 if request.param == "kept" else 1)
     made = Ledger(LocalFolder(str(tmp_path)), SOURCE)
     for start in range(0, PARTS * PART_ROWS, PART_ROWS):
         made.record([submission(number) for number in range(start, start + PART_ROWS)])

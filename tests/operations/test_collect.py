@@ -14,12 +14,13 @@ import pytest
 from labelflow.errors import RunAborted, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
-from labelflow.operations import existing_job
+from labelflow.operations import discovery
 from labelflow.operations.collect import CollectionResult, collect_job
-from labelflow.operations.existing_job import ExistingJob, find_jobs, find_single_job
+from labelflow.operations.discovery import find_jobs, find_single_job
+from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
 from labelflow.storage import s3
-from labelflow.storage.folder import open_folder
+from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 from tests.support.s3_servers import Bucket, S3RequestCounter
@@ -137,7 +138,7 @@ def test_job_discovery_costs_two_requests_per_folder_and_none_inside_a_job(
 
 
 def test_root_with_too_many_folders_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(existing_job, "MAX_FOLDERS", 10)
+    monkeypatch.setattr(discovery, "MAX_FOLDERS", 10)
     create_existing_job(tmp_path, str(tmp_path / "root"), "job")
     for number in range(12):
         (tmp_path / "root" / f"other-{number}").mkdir()

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from labelflow.callbacks.callback import CALLBACKS, append, parse_callback
+from labelflow.callbacks.callback import parse_callback
+from labelflow.callbacks.spool import CALLBACKS, append
 from labelflow.jobs.job import Job
 from labelflow.operations import completion
 from labelflow.operations.collect import CollectionResult, collect_job
 from labelflow.operations.completion import RECHECK_PERIOD, ClosedRecord
 from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
-from labelflow.storage.folder import Folder, open_folder
+from labelflow.storage.folder import Folder
+from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 

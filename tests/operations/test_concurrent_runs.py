@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from labelflow.concurrency import lease
+from labelflow.concurrency import lease, lease_record
 from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
@@ -29,7 +29,7 @@ ROWS = 40
 @pytest.fixture(autouse=True)
 def fast_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "test_both")
-    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 0.05)
+    monkeypatch.setattr(lease_record, "HEARTBEAT_INTERVAL", 0.05)
 
 
 def create_job(folder: Path, url: str, **changes: Any) -> Job:

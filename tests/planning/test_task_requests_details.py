@@ -16,7 +16,7 @@ from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBui
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.scale.task_types import task_type
-from labelflow.storage.folder import LocalFolder
+from labelflow.storage.local import LocalFolder
 from tests.support.jobs import make_job
 
 COLUMNS: dict[str, pa.DataType] = {"id": pa.string(), "text": pa.string(), "n": pa.int64()}

@@ -25,10 +25,10 @@ from labelflow.jobs.job import Job
 from labelflow.manifests import open_manifest
 from labelflow.outputs import rejects
 from labelflow.planning.plan import Plan
-from labelflow.planning.task_requests import to_json_value
 from labelflow.records import RejectedRow
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
+from labelflow.tables.column_types import to_json_value
 from tests.properties.conftest import case_folder, cases, check_readable, time_limit
 from tests.properties.strategies import anything, numbers, scalars, strings, timestamps
 from tests.support.jobs import make_job

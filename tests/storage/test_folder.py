@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from labelflow.errors import StorageError
-from labelflow.storage.folder import LocalFolder
+from labelflow.storage.local import LocalFolder
 from labelflow.tables import compaction, external_sort
 from labelflow.tables.compaction import compact, finish_compaction
 from labelflow.tables.key_index import Int64Array
-from labelflow.tables.schemas import list_parts, read_part, strings, to_parquet
+from labelflow.tables.parts import list_parts, read_part, strings, to_parquet
 
 PREFIX = "labels/"
 ORDER = {f"t{number}": number for number in range(1, 13)}

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from labelflow.storage import s3
+from labelflow.storage import s3, s3_client, s3_errors
 from tests.support.s3_servers import AWS, Bucket, S3RequestCounter, StrictS3, use_s3
 
 ODD_KEY = "a folder/ü+%2F & ?#'\"=~.txt"
@@ -31,19 +31,19 @@ ODD_KEY = "a folder/ü+%2F & ?#'\"=~.txt"
     ],
 )
 def test_uri_is_split_without_decoding(uri: str, parts: tuple[str, str]) -> None:
-    assert s3.split_uri(uri) == parts
+    assert s3_client.split_uri(uri) == parts
 
 
 @pytest.mark.parametrize("uri", ["", "bucket/key", "https://bucket/key", "s3:/bucket/key", "s3:///key", "s3://"])
 def test_invalid_uri_is_reported(uri: str) -> None:
     with pytest.raises(ValueError, match="is no S3 URI; write s3://bucket/key"):
-        s3.split_uri(uri)
+        s3_client.split_uri(uri)
 
 
 def test_overlong_key_is_reported() -> None:
-    assert s3.split_uri("s3://bucket/" + "ü" * 512)
+    assert s3_client.split_uri("s3://bucket/" + "ü" * 512)
     with pytest.raises(ValueError, match="at most 1024 bytes"):
-        s3.split_uri("s3://bucket/" + "ü" * 513)
+        s3_client.split_uri("s3://bucket/" + "ü" * 513)
 
 
 def test_importing_does_not_load_boto3() -> None:
@@ -52,10 +52,10 @@ def test_importing_does_not_load_boto3() -> None:
 
 
 def test_client_is_reused_until_the_settings_change(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = s3.client()
-    assert s3.client() is first
+    first = s3_client.client()
+    assert s3_client.client() is first
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
-    assert s3.client() is not first
+    assert s3_client.client() is not first
 
 
 def test_objects_are_written_listed_read_and_removed(bucket: Bucket, tmp_path: Path) -> None:
@@ -129,23 +129,25 @@ def read_error(uri: str) -> Exception:
 
 def test_errors_suggest_a_fix(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = bucket.uri("missing")
-    assert s3.s3_error(read_error(missing), missing) == (
+    assert s3_errors.s3_error(read_error(missing), missing) == (
         f"there is no object 'missing' in the bucket '{bucket.name}'; correct the URI"
     )
     nowhere = "s3://no-such-bucket-here/k"
-    assert s3.s3_error(read_error(nowhere), nowhere) == (
+    assert s3_errors.s3_error(read_error(nowhere), nowhere) == (
         "there is no bucket 'no-such-bucket-here'; correct its name, or create it"
     )
     bad = "s3://Not A Bucket/k"
-    assert s3.s3_error(read_error(bad), bad) == "'s3://Not A Bucket/k' is no S3 URI; write s3://bucket/key"
-    assert s3.s3_error(read_error("s3://b"), "s3://b") == (
+    assert s3_errors.s3_error(read_error(bad), bad) == "'s3://Not A Bucket/k' is no S3 URI; write s3://bucket/key"
+    assert s3_errors.s3_error(read_error("s3://b"), "s3://b") == (
         "'s3://b' names a bucket and no object; write s3://bucket/key"
     )
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    assert s3.s3_error(read_error(missing), missing).startswith("no S3 credentials were found; set AWS_ACCESS_KEY_ID")
+    assert s3_errors.s3_error(read_error(missing), missing).startswith(
+        "no S3 credentials were found; set AWS_ACCESS_KEY_ID"
+    )
 
 
 def test_unreachable_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,19 +156,19 @@ def test_unreachable_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         use_s3(monkeypatch, url)
         error = read_error("s3://bucket/key")
-    said = s3.explain(error, "s3://bucket/key")
+    said = s3_errors.explain(error, "s3://bucket/key")
     assert said.reason == f"S3 at {url} does not answer"
     assert said.is_systemic
 
 
 def test_invalid_credentials(strict_s3: StrictS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOBODYNOBODY")
-    said = s3.explain(read_error("s3://bucket/key"), "s3://bucket/key")
+    said = s3_errors.explain(read_error("s3://bucket/key"), "s3://bucket/key")
     assert said.is_systemic
     assert said.reason == "S3 does not accept the credentials (InvalidAccessKeyId)"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", AWS["AWS_ACCESS_KEY_ID"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
-    said = s3.explain(read_error("s3://bucket/key"), "s3://bucket/key")
+    said = s3_errors.explain(read_error("s3://bucket/key"), "s3://bucket/key")
     assert said.is_systemic
     assert "wrong-secret" not in f"{said}"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from labelflow.concurrency.lease import LeaseLost
+from labelflow.concurrency.lease_record import LeaseLost
 from labelflow.errors import LimitExceeded, UsageError
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun

@@ -20,7 +20,7 @@ from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import Cancelled, UsageError
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
-from labelflow.planning import plan as planning
+from labelflow.planning import chunk
 from labelflow.planning.plan import Plan
 from labelflow.submission import reconciliation
 from tests.conftest import StubServer
@@ -219,7 +219,7 @@ def test_run_after_a_crash_keeps_the_start_time_of_the_crashed_run(
 def test_refused_row_returns_its_max_tasks_slot(
     stub_server: StubServer, job_factory: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(chunk, "CHUNK_ROWS", 4)
     api = FaultyApi(stub_server, True, on_row("r0", CreationFault(False, (400, {"error": "too rude"}, {}))))
     summary = label(job_factory(submit={"concurrency": 4, "max_tasks": ROWS - 1}))
     assert (summary.created, summary.rejected, summary.not_submitted) == (ROWS - 1, 1, 0)
@@ -229,7 +229,7 @@ def test_refused_row_returns_its_max_tasks_slot(
 def test_max_tasks_holds_across_chunks(
     stub_server: StubServer, job_factory: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(chunk, "CHUNK_ROWS", 4)
     api = FaultyApi(stub_server, True, NO_FAULT)
     summary = label(job_factory(submit={"max_tasks": 6}), wait=False)
     assert (summary.created, summary.not_submitted, len(api.tasks)) == (6, 6, 6)

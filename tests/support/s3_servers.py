@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from labelflow.storage import s3
+from labelflow.storage import s3_client
 
 AWS = {"AWS_ACCESS_KEY_ID": "AKIATESTTESTTEST", "AWS_SECRET_ACCESS_KEY": "a-secret-for-tests"}
 
@@ -68,7 +68,7 @@ def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """A bucket in moto; boto3 is pointed at it."""
     use_s3(monkeypatch, moto_url)
     name = f"test-{uuid.uuid4().hex[:12]}"
-    s3.client().create_bucket(Bucket=name)
+    s3_client.client().create_bucket(Bucket=name)
     return Bucket(name, moto_url)
 
 
@@ -88,7 +88,7 @@ class S3RequestCounter:
 @pytest.fixture
 def s3_requests(bucket: Bucket) -> Iterator[S3RequestCounter]:
     """Counts what goes out to `bucket`'s server."""
-    counter, events = S3RequestCounter(), s3.client().meta.events
+    counter, events = S3RequestCounter(), s3_client.client().meta.events
     events.register("before-send.s3", counter)
     yield counter
     events.unregister("before-send.s3", counter)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from labelflow.concurrency.lease import RUNS, LeaseRecord
+from labelflow.concurrency.lease import RUNS
+from labelflow.concurrency.lease_record import LeaseRecord
 
 
 def lease_files(output: Path) -> list[Path]:

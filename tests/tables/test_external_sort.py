@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labelflow.storage.folder import LocalFolder
+from labelflow.storage.local import LocalFolder
 from labelflow.tables import external_sort
 from labelflow.tables.external_sort import MergedFile
 from labelflow.tables.key_index import Int64Array
-from labelflow.tables.schemas import strings, to_parquet
+from labelflow.tables.parts import strings, to_parquet
 
 ROWS, PART_ROWS = 4000, 100
 METADATA = {b"labelflow.table": b"labels"}

@@ -24,7 +24,7 @@ from labelflow.operations import completion, existing_job
 from labelflow.operations.collect import CollectionFailed, CollectionResult
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
-from tasks import artifacts
+from tasks import artifacts, events
 from tasks.artifacts import ProgressArtifact, artifact_key, link
 from tests.support.jobs import make_job
 from tests.support.run_job import label
@@ -56,7 +56,7 @@ def completed_jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     jobs: list[str] = []
 
     def noting(event: str, resource: dict[str, str], **more: Any) -> Any:
-        if event == artifacts.JOB_COMPLETED:
+        if event == events.JOB_COMPLETED:
             jobs.append(resource["prefect.resource.name"])
         return emit_event(event, resource, **more)
 
@@ -160,8 +160,8 @@ def test_completed_job_emits_one_event_and_sends_no_more_requests(
         collect_until_complete(tmp_path / "out")
         assert opened
         assert completed_jobs == ["once", "once"], "with more rows it is another end"
-    assert has_event("once", artifacts.JOB_COMPLETED)
-    assert has_event("once", artifacts.LABELS_WRITTEN)
+    assert has_event("once", events.JOB_COMPLETED)
+    assert has_event("once", events.LABELS_WRITTEN)
 
 
 def record_calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, calls: list[str]) -> None:

@@ -19,7 +19,7 @@ from labelflow.attachments.attachment import (
 )
 from labelflow.attachments.media_probe import probe_media
 from labelflow.attachments.s3_listing import ListingCache, ObjectStatus
-from labelflow.storage import s3
+from labelflow.storage import s3, s3_client, s3_errors
 
 _TYPES = MimeTypes()  # Python's own table: the same on every machine
 
@@ -38,7 +38,7 @@ class S3Scheme:
 
     def check_form(self, uri: str) -> None:
         try:
-            _, key = s3.split_uri(uri)
+            _, key = s3_client.split_uri(uri)
         except ValueError as error:
             raise _rejection(error, uri) from None
         if not key:
@@ -56,7 +56,7 @@ class S3Scheme:
     def _look_up(self, uris: Iterable[str]) -> dict[str, ProbeResult | AttachmentRejected]:
         buckets: dict[str, dict[str, str]] = {}
         for uri in uris:
-            bucket, key = s3.split_uri(uri)
+            bucket, key = s3_client.split_uri(uri)
             buckets.setdefault(bucket, {})[key] = uri
         found: dict[str, ProbeResult | AttachmentRejected] = {}
         for bucket, by_key in buckets.items():
@@ -68,7 +68,7 @@ class S3Scheme:
         keys = sorted(uris)
         try:
             answers = self._listings.look_up(bucket, keys)
-        except s3.errors() as error:
+        except s3_client.errors() as error:
             return {uri: _rejection(error, uri) for uri in uris.values()}
         single = [uris[key] for key in keys if key not in answers]
         found = {uris[key]: _verdict(stored, uris[key]) for key, stored in answers.items()}
@@ -80,7 +80,7 @@ def _open(wanted: ProbeRequest) -> ProbeResult | AttachmentRejected:
     try:
         file = s3.open_ranged(wanted.uri, wanted.head_bytes, MEASURE_BUDGET)
         return probe_media(file, _guess_content_type(wanted.uri), wanted.attachment_type)
-    except s3.errors() as error:
+    except s3_client.errors() as error:
         return _rejection(error, wanted.uri)
     except OSError as error:  # no such object, or it could not be read further; put into words already
         reason, _, fix = str(error).rpartition("; ")
@@ -89,10 +89,10 @@ def _open(wanted: ProbeRequest) -> ProbeResult | AttachmentRejected:
 
 def _head_object(uri: str) -> ProbeResult | AttachmentRejected:
     """Ask for one object."""
-    bucket, key = s3.split_uri(uri)
+    bucket, key = s3_client.split_uri(uri)
     try:
-        answer = s3.client().head_object(Bucket=bucket, Key=key)
-    except s3.errors() as error:
+        answer = s3_client.client().head_object(Bucket=bucket, Key=key)
+    except s3_client.errors() as error:
         return _rejection(error, uri)
     restored = 'ongoing-request="false"' in answer.get("Restore", "")
     return _verdict(ObjectStatus.of(answer["ContentLength"], answer.get("StorageClass"), restored), uri)
@@ -100,7 +100,7 @@ def _head_object(uri: str) -> ProbeResult | AttachmentRejected:
 
 def _verdict(stored: ObjectStatus | None, uri: str) -> ProbeResult | AttachmentRejected:
     if stored is None:
-        bucket, key = s3.split_uri(uri)
+        bucket, key = s3_client.split_uri(uri)
         return AttachmentRejected(f"there is no object {key!r} in the bucket {bucket!r}", "correct the URI")
     if stored.archived:
         return AttachmentRejected("is archived", "restore it to a class that can be read")
@@ -119,7 +119,7 @@ def _type_of(suffix: str) -> str | None:
 
 def _rejection(error: Exception, uri: str) -> AttachmentRejected:
     """What an error means for one object. Raises StoreUnreachable where it would meet any other as well."""
-    explained = s3.explain(error, uri)
+    explained = s3_errors.explain(error, uri)
     if explained.is_systemic:
         raise StoreUnreachable(f"{explained.reason}; {explained.fix}")
     return AttachmentRejected(explained.reason, explained.fix)

@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelflow.callbacks.callback import UNROUTED
+from labelflow.callbacks.spool import UNROUTED
 from labelflow.collection.collector import Collector
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.config import load_job
@@ -33,7 +33,7 @@ from labelflow.ledger import job_record
 from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
 from labelflow.scale.client import ScaleClient
-from labelflow.storage.folder import LocalFolder
+from labelflow.storage.local import LocalFolder
 from tests.acceptance.callbacks.service import KEY, ROOT, ReceiverProcess, running_receiver
 from tests.support.jobs import make_job, write_config
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labelflow.scale.client import ScaleClient
-from labelflow.storage.folder import Folder, open_folder
+from labelflow.storage.folder import Folder
+from labelflow.storage.opening import open_folder
 from tests.acceptance.chaos.tally import ChaosReport
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from labelflow.concurrency.lease import Lease
 from labelflow.ledger.ledger import Ledger
 from labelflow.scale.client import ScaleClient
-from labelflow.storage import s3
-from labelflow.storage.folder import LocalFolder, S3Folder
+from labelflow.storage import s3, s3_client
+from labelflow.storage.local import LocalFolder
+from labelflow.storage.s3_folder import S3Folder
 from labelflow.tables import compaction
 
 _lock = threading.Lock()
@@ -101,7 +102,7 @@ def _crash_half_written(suffix: str) -> Callable[[_Countdown], None]:
 
 
 def _put_half(uri: str, data: bytes) -> None:
-    bucket, key = s3.split_uri(uri)
+    bucket, key = s3_client.split_uri(uri)
     address = urlsplit(os.environ["AWS_ENDPOINT_URL"])
     connection = http.client.HTTPConnection(address.hostname or "", address.port)
     connection.putrequest("PUT", f"/{bucket}/{key}")

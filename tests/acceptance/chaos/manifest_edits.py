@@ -7,7 +7,7 @@ import json
 
 import pyarrow.parquet as pq
 
-from labelflow.storage.folder import open_folder
+from labelflow.storage.opening import open_folder
 from tests.acceptance.chaos.audit import settled_row_ids
 from tests.acceptance.chaos.run_lifecycle import ChaosJob
 

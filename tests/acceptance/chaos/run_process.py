@@ -13,11 +13,11 @@ from contextlib import closing
 
 from labelflow.accounting.summary import Summary
 from labelflow.collection import collector
-from labelflow.concurrency import lease
+from labelflow.concurrency import lease_record
 from labelflow.errors import LabelflowError
 from labelflow.jobs.config import load_job
 from labelflow.operations.label import LabelRun
-from labelflow.planning import plan
+from labelflow.planning import chunk
 from labelflow.planning.plan import Plan
 from labelflow.records import ChunkReport
 from labelflow.scale.errors import ScaleError
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("config")
     parser.add_argument("--die", default="")
     options = parser.parse_args()
-    plan.CHUNK_ROWS, lease.HEARTBEAT_INTERVAL = (
+    chunk.CHUNK_ROWS, lease_record.HEARTBEAT_INTERVAL = (
         CHUNK_ROWS,
         HEARTBEAT_INTERVAL,
     )  # many parts, and many moments between them

@@ -1,0 +1,57 @@
+"""Group commit: callbacks that arrive together are stored with one write."""
+
+from __future__ import annotations
+
+import asyncio
+
+from labelflow.callbacks.spool import append
+from labelflow.errors import StorageError
+from labelflow.storage.folder import Folder
+
+COMMIT_INTERVAL = 0.01  # in which callbacks are gathered for one write
+
+
+class GroupCommitWriter:
+    """A place in a folder where callbacks are stored, those that come in together with one write."""
+
+    def __init__(self, folder: Folder, prefix: str) -> None:
+        self._folder = folder
+        self._prefix = prefix
+        self._buffer: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self.buffered_bytes = 0
+        self.last_error: str | None = None  # why the last write failed
+        self.writes = 0
+
+    async def append(self, line: bytes) -> None:
+        """Store a callback. On return it is on lasting storage. Raises StorageError."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._buffer.append((line, stored))
+        self.buffered_bytes += len(line)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._commit_buffer())
+        await stored
+
+    async def _commit_buffer(self) -> None:
+        while self._buffer:
+            await asyncio.sleep(COMMIT_INTERVAL)
+            batch, self._buffer = self._buffer, []
+            error = await self._write([line for line, _ in batch])
+            self.buffered_bytes -= sum(len(line) for line, _ in batch)
+            for _, stored in batch:
+                if not stored.done() and error:
+                    stored.set_exception(error)
+                elif not stored.done():
+                    stored.set_result(None)
+        self._writer = None
+
+    async def _write(self, lines: list[bytes]) -> StorageError | None:
+        try:
+            await asyncio.to_thread(append, self._folder, self._prefix, lines)
+        except Exception as error:  # whatever it is, it is stored no callback
+            trouble = error if isinstance(error, StorageError) else StorageError(f"{type(error).__name__}: {error}")
+            self.last_error = str(trouble)
+            return trouble
+        self.writes += 1
+        self.last_error = None
+        return None

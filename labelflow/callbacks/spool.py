@@ -1,0 +1,36 @@
+"""The spool: acknowledged callbacks in the output folder, until a pass collects them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from labelflow.callbacks.callback import Callback, InvalidCallback, parse_callback
+from labelflow.errors import RunAborted
+from labelflow.storage.folder import Folder
+
+CALLBACKS = "_ledger/callbacks/"
+UNROUTED = "_ledger/callbacks-set-aside/"  # of tasks that belong to no job that is known here
+
+
+def append(folder: Folder, prefix: str, lines: Sequence[bytes]) -> None:
+    """Write callbacks as one file. On return they are on lasting storage."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(b"\n".join(lines))
+    folder.write(f"{prefix}{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.jsonl.zst", sink.getvalue().to_pybytes())
+
+
+def read_stored(folder: Folder, name: str) -> Iterator[Callback]:
+    """The callbacks of one file; none where it is gone."""
+    content = folder.read(name)
+    if content is None:
+        return
+    try:
+        lines = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read().split(b"\n")
+        yield from [parse_callback(line) for line in lines]
+    except (pa.ArrowException, OSError, InvalidCallback):
+        raise RunAborted(f"{folder.uri}/{name} is damaged; restore or remove it") from None

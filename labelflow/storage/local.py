@@ -1,0 +1,119 @@
+"""A folder on local disk."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from labelflow.errors import StorageError
+from labelflow.storage.folder import FileInfo
+
+
+class LocalFolder:
+    """A folder on disk. A file gets a temporary name, reaches the disk, and is then renamed."""
+
+    def __init__(self, path: str) -> None:
+        self.uri = path.rstrip("/") or "/"
+        self._root = Path(path)
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self._root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _local_storage_error(self._root / name, error) from error
+
+    def open(self, name: str) -> BinaryIO:
+        try:
+            return (self._root / name).open("rb")
+        except OSError as error:
+            raise _local_storage_error(self._root / name, error) from error
+
+    def write(self, name: str, content: bytes) -> None:
+        with self._replacing(name) as file:
+            file.write(content)
+
+    def write_file(self, name: str, path: Path) -> None:
+        with self._replacing(name) as file, path.open("rb") as source:
+            while block := source.read(1 << 20):
+                file.write(block)
+
+    def move(self, name: str, target: str) -> None:
+        source, goal = self._root / name, self._root / target
+        try:
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(goal)
+            _sync_directory(goal.parent)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _local_storage_error(goal, error) from error
+
+    @contextmanager
+    def _replacing(self, name: str) -> Iterator[BinaryIO]:
+        target = self._root / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
+            try:
+                with temporary.open("xb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            _sync_directory(target.parent)
+        except OSError as error:
+            raise _local_storage_error(target, error) from error
+
+    def list(self, prefix: str) -> list[FileInfo]:
+        try:
+            with os.scandir(self._root / prefix) as entries:
+                found = [_file_info(prefix, entry) for entry in entries if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _local_storage_error(self._root / prefix, error) from error
+        return sorted((file for file in found if file), key=lambda file: file.name)
+
+    def subfolders(self) -> Sequence[str]:
+        try:
+            with os.scandir(self._root) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] not in "._")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _local_storage_error(self._root, error) from error
+
+    def delete(self, name: str) -> None:
+        try:
+            (self._root / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise _local_storage_error(self._root / name, error) from error
+
+
+def _local_storage_error(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path}: {error.strerror or error}; check the path, its rights and the free space")
+
+
+def _file_info(prefix: str, entry: os.DirEntry[str]) -> FileInfo | None:
+    """What is there, None for what is no file, or gone since the folder was read."""
+    try:
+        return FileInfo(prefix + entry.name, entry.stat().st_size) if entry.is_file() else None
+    except FileNotFoundError:
+        return None
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

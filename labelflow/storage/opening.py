@@ -1,0 +1,28 @@
+"""Open a folder by its path or URI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labelflow.errors import UsageError
+from labelflow.storage.folder import Folder
+from labelflow.storage.local import LocalFolder
+from labelflow.storage.s3_folder import S3Folder
+
+
+def open_folder(uri: str) -> Folder:
+    """The folder at a path, or at `s3://bucket/prefix`. Raises ValueError for what is neither."""
+    if uri.startswith("s3://"):
+        return S3Folder(uri)
+    if "://" in uri:
+        raise ValueError("is neither a path nor an s3:// URI; write a folder, or s3://bucket/prefix")
+    return LocalFolder(str(Path(uri).expanduser()))
+
+
+def open_output(uri: str) -> Folder:
+    """The output folder of a job. Raises UsageError for a URI that can be none."""
+    try:
+        return open_folder(uri)
+    except ValueError as error:
+        reason, _, fix = str(error).partition("; ")
+        raise UsageError(f"output {uri}", reason, fix or "correct the job's output") from None
