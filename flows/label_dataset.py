@@ -75,7 +75,7 @@ def submit_all(run: LabelRun, runner: ChunkRunner, artifact: ProgressArtifact) -
     """Submit the manifest chunk by chunk, a few at once, never more of them in memory."""
     window: deque[SubmittedChunk] = deque()
     try:
-        for chunk in run.chunks():
+        for chunk in run.plan.chunks():
             window.append(runner.submit(chunk))
             artifact.show(run.progress)
             if len(window) > runner.max_in_flight():

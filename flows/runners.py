@@ -44,11 +44,11 @@ class ChunkRunner:
 @contextmanager
 def open_runner(run: LabelRun) -> Iterator[ChunkRunner]:
     """The runner that the job names. Raises UsageError where there is none."""
-    if not run.plan.job.runner.is_distributed:
+    if not run.plan.context.job.runner.is_distributed:
         yield ChunkRunner(lambda: MAX_CHUNKS_IN_FLIGHT, lambda chunk: _by_threads(run, chunk))
         return
     require_prefect_api()
-    with _dask(run.plan.job.runner) as dask:
+    with _dask(run.plan.context.job.runner) as dask:
         yield ChunkRunner(lambda: CHUNKS_PER_WORKER * _workers(dask), lambda chunk: _by_dask(run, chunk, dask))
 
 
@@ -58,9 +58,9 @@ def _by_threads(run: LabelRun, chunk: Chunk) -> SubmittedChunk:
 
 
 def _by_dask(run: LabelRun, chunk: Chunk, dask: DaskTaskRunner) -> SubmittedChunk:
-    errand = run.make_work_item(chunk, workers=_workers(dask))
+    errand = run.dispatcher.make_work_item(chunk, workers=_workers(dask))
     future = dask.submit(submit_chunk_remote, {"errand": errand})
-    return SubmittedChunk(future, lambda: run.record_result(errand, future.result()))
+    return SubmittedChunk(future, lambda: run.dispatcher.record_result(errand, future.result()))
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from prefect.cache_policies import NO_CACHE
 
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.job import Job
+from labelflow.ledger.context import open_existing_job
 from labelflow.operations.cancel import Cancellation, cancel
-from labelflow.operations.existing_job import ExistingJob
 from labelflow.redaction import redact_errors
 
 
@@ -19,7 +19,7 @@ from labelflow.redaction import redact_errors
 @redact_errors
 def cancel_pending(job: Job, row_ids: Collection[str] | None = None, stop: StopToken | None = None) -> Cancellation:
     """Take back what people have not done yet."""
-    with closing(ExistingJob(job, stop)) as begun:
+    with closing(open_existing_job(job, stop)) as begun:
         result = cancel(begun, row_ids)
     message = "%s: %d tasks canceled, %d were too late, %d had come back before"
     get_run_logger().info(message, job.name, result.canceled, len(result.too_late), result.already_finished)

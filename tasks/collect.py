@@ -12,10 +12,10 @@ from prefect.cache_policies import NO_CACHE
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.job import Job
 from labelflow.jobs.prefect_blocks import register_block_resolvers
+from labelflow.ledger.context import open_existing_job
 from labelflow.operations import collect as operation
 from labelflow.operations import completion
 from labelflow.operations.collect import CollectionResult, skipped
-from labelflow.operations.existing_job import ExistingJob
 from labelflow.redaction import redact_errors
 from labelflow.storage.opening import open_output
 from tasks.artifacts import report_collection
@@ -32,7 +32,7 @@ def collect_job(job: Job, stop: StopToken | None = None) -> CollectionResult:
     if before and before.is_unchanged(completion.current_state_digest(folder), datetime.now(UTC)):
         get_run_logger().info("%s: closed since %s", job.name, f"{before.closed_at:%Y-%m-%d %H:%M} UTC")
         return skipped(job, folder)
-    with closing(ExistingJob(job, stop)) as begun:
+    with closing(open_existing_job(job, stop)) as begun:
         visited = operation.collect_job(begun)
     rate = (visited.labeled + visited.errors) / max(time.monotonic() - begun_at, 1e-3)
     message = "%s: %d new labels, %d tasks without one, at %.0f/s; %d wait"

@@ -29,7 +29,7 @@ register_block_resolvers()
 def submit_chunk(run: LabelRun, chunk: Chunk) -> None:
     """Check the rows of a chunk, and create their tasks."""
     begun = time.monotonic()
-    _log_rate(len(chunk.rows), begun, run.submit(chunk))
+    _log_rate(len(chunk.rows), begun, run.dispatcher.submit(chunk))
 
 
 @task(task_run_name="submit-chunk-elsewhere", cache_policy=NO_CACHE, persist_result=False)
@@ -83,11 +83,11 @@ def wait_and_collect(run: LabelRun) -> int:
 def write_summary(run: LabelRun) -> Summary:
     """Account for every row."""
     summary = run.finish()
-    report_summary(run.plan.folder, summary)
+    report_summary(run.plan.context.folder, summary)
     return summary
 
 
 def _report_answers(run: LabelRun, new: int, labeled: int) -> None:
     get_run_logger().info("%d new answers, %d tasks wait", new, run.pending)
     if new:
-        emit_labels_written(run.plan.job, run.plan.folder, labeled, new - labeled, run.pending)
+        emit_labels_written(run.plan.context.job, run.plan.context.folder, labeled, new - labeled, run.pending)

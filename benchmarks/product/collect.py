@@ -14,8 +14,8 @@ from contextlib import closing
 from benchmarks.process_metrics import report
 from benchmarks.product.arguments import load_job_argument
 from labelflow.cli import garbage
+from labelflow.ledger.context import open_existing_job
 from labelflow.operations.collect import collect_job
-from labelflow.operations.existing_job import ExistingJob
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     job = load_job_argument(__doc__)
     garbage.tune_garbage_collector()
     begun = time.monotonic()
-    with closing(ExistingJob(job)) as opened:
+    with closing(open_existing_job(job)) as opened:
         visited = collect_job(opened)
     report(visited.labeled, time.monotonic() - begun)
 

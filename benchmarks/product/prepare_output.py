@@ -41,12 +41,12 @@ def main() -> None:
     job = load_job_argument(__doc__)
     begun, numbers = time.monotonic(), count()
     with closing(Plan(job)) as plan:
-        job_record.create(plan.folder, job, plan.builder.source_type)
-        job_record.save_config(plan.folder, job)
+        job_record.create(plan.context.folder, job, plan.builder.source_type)
+        job_record.save_config(plan.context.folder, job)
         for chunk in plan.chunks():
             bound, _ = plan.check(chunk)
-            plan.ledger.record([submission(row, next(numbers)) for row in bound])
-        report(len(plan.ledger), time.monotonic() - begun)
+            plan.context.ledger.record([submission(row, next(numbers)) for row in bound])
+        report(len(plan.context.ledger), time.monotonic() - begun)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ValidationError
 
 from labelflow.errors import RunAborted
 from labelflow.ledger.ledger import Ledger
-from labelflow.planning.plan import Plan
 from labelflow.storage.folder import Folder
 
 FILE = "_ledger/manifest.json"
@@ -28,20 +27,6 @@ class ManifestTotals(BaseModel):
     changed: int
     removed_rows: list[str]
     rows_with_task: int
-
-    @classmethod
-    def of(cls, plan: Plan, removed_rows: list[str]) -> ManifestTotals:
-        """What the walk of a plan has found so far."""
-        return cls(
-            rows=plan.progress.read,
-            rejected=len(plan.rejected),
-            over_cap=len(plan.over_cap),
-            beyond_limit=len(plan.beyond_limit),
-            outcome_unknown=len(plan.outcome_unknown),
-            changed=plan.progress.changed,
-            removed_rows=removed_rows,
-            rows_with_task=len(plan.ledger),
-        )
 
     @property
     def not_submitted(self) -> int:

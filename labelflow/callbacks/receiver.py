@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from labelflow.callbacks.callback import Callback, parse_callback
 from labelflow.callbacks.group_commit import GroupCommitWriter
 from labelflow.callbacks.spool import CALLBACKS, UNROUTED
-from labelflow.errors import StorageError, UsageError
+from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
-from labelflow.ledger.job_record import read_source_schema
+from labelflow.ledger.context import open_output_folder
 from labelflow.ledger.parts import SUBMISSIONS
-from labelflow.storage.opening import open_output
 from labelflow.tables.parts import list_parts, read_part, strings
 
 MAX_BUFFERED_BYTES = 64 << 20  # bytes of callbacks that wait to be written; beyond that senders come again later
@@ -36,11 +35,7 @@ class JobRoute:
     """
 
     def __init__(self, job: Job) -> None:
-        self._folder = open_output(job.output)
-        try:
-            read_source_schema(self._folder, job)
-        except StorageError as error:
-            raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
+        self._folder, _ = open_output_folder(job)
         self.name = job.name
         self.writer = GroupCommitWriter(self._folder, CALLBACKS)
         self.unrouted_writer = GroupCommitWriter(self._folder, UNROUTED)
@@ -66,6 +61,8 @@ class CallbackReceiver:
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
+        if len({job.s3.credentials for job in jobs}) > 1:
+            raise UsageError("s3.credentials", "differs between the jobs", "serve jobs of one account in a process")
         self.routes = [JobRoute(job) for job in jobs]
         self.counts: Counter[tuple[str, str]] = Counter()
         self._by_name = {address.name: address for address in self.routes}

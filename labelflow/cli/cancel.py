@@ -43,13 +43,13 @@ def prepare_cancel_dataset(arguments: list[str] | None = None) -> CancelCommand:
         from contextlib import closing
 
         from labelflow.jobs.config import is_config, load_job
+        from labelflow.ledger.context import open_existing_job
         from labelflow.operations.cancel import read_row_ids
         from labelflow.operations.discovery import find_single_job
-        from labelflow.operations.existing_job import ExistingJob
 
         load_environment()
         job = load_job(options.config) if is_config(options.config) else find_single_job(options.config)
-        with closing(ExistingJob(job)):
+        with closing(open_existing_job(job)):
             pass
         if options.rows:
             read_row_ids(options.rows, job.manifest.row_id)

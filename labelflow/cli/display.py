@@ -126,16 +126,16 @@ def print_summary(summary: Summary, plan: Plan) -> None:
         text = f"an answer that was not understood: {plan.progress.first_invalid_response}"
         console.print(strip_signatures(text), highlight=False, markup=False, soft_wrap=True)
     if summary.rejected:
-        print_rows("rejected", plan.rejected, len(plan.rejected))
+        print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
     if summary.changed:
-        print_rows("left alone", plan.changed, plan.progress.changed)
+        print_rows("left alone", plan.unsubmitted.changed, plan.progress.changed)
     for name, number in (
         (LABELS, summary.labeled),
         (REJECTS, summary.rejected),
         (ERRORS, summary.error + summary.canceled),
     ):
         if number:
-            console.print(f"{name:<9} {plan.folder.uri}/{name}", highlight=False, soft_wrap=True)
+            console.print(f"{name:<9} {plan.context.folder.uri}/{name}", highlight=False, soft_wrap=True)
 
 
 def _describe_run(summary: Summary) -> str:
@@ -163,7 +163,7 @@ def _describe_run(summary: Summary) -> str:
 
 def print_preview(preview: Preview, plan: Plan) -> None:
     """What a run would do."""
-    table = Table(title=f"{plan.job.name}: dry run, nothing was sent", title_justify="left", title_style="bold")
+    table = Table(title=f"{plan.context.job.name}: dry run, nothing was sent", title_justify="left", title_style="bold")
     numbers = {
         "rows": preview.rows,
         "to create": preview.create,
@@ -177,8 +177,8 @@ def print_preview(preview: Preview, plan: Plan) -> None:
     console.print(table)
     if preview.cost is not None:
         console.print(f"cost: {preview.cost:,.2f}", highlight=False)
-    print_rows("rejected", plan.rejected, len(plan.rejected))
-    print_rows("left alone", plan.changed, plan.progress.changed)
+    print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
+    print_rows("left alone", plan.unsubmitted.changed, plan.progress.changed)
 
 
 def print_rows(what: str, rows: list[RejectedRow], number: int) -> None:

@@ -42,9 +42,9 @@ class LabelCommand:
                     prefect_server.start()
                     flow()
             finally:
-                if self.run.summary_at_end:
-                    print_summary(self.run.summary_at_end, self.run.plan)
-            self.run.plan.stop.check()
+                if self.run.final_summary:
+                    print_summary(self.run.final_summary, self.run.plan)
+            self.run.plan.context.stop.check()
             sys.exit(0)
 
 
@@ -125,4 +125,4 @@ def _dry_run(plan: Plan) -> NoReturn:
     with closing(plan), show_progress(plan.progress):
         preview = plan.preview()
     print_preview(preview, plan)
-    sys.exit(0 if preview.reject <= plan.job.allowed_unlabeled(preview.rows) else 1)
+    sys.exit(0 if preview.reject <= plan.context.job.allowed_unlabeled(preview.rows) else 1)

@@ -19,7 +19,7 @@ def open_run(job: Job, limit: int | None, relabel: Relabel | None) -> LabelRun:
     run = prepared_run.get()
     if run is None:
         return LabelRun(Plan(job, limit=limit, relabel=relabel))
-    signals.stop_gracefully(run.plan.stop)
+    signals.stop_gracefully(run.plan.context.stop)
     return run
 
 

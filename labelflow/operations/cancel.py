@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from labelflow.errors import UsageError
+from labelflow.ledger.context import ConnectedJob
 from labelflow.manifests import open_manifest
-from labelflow.operations.existing_job import ExistingJob
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.scale.errors import NotFound
 from labelflow.scale.models import TaskStatus
@@ -26,17 +26,19 @@ class Cancellation:
     without_task: list[str] = field(default_factory=list)  # rows that were asked for and have none
 
 
-def cancel(job: ExistingJob, row_ids: Collection[str] | None = None) -> Cancellation:
+def cancel(context: ConnectedJob, row_ids: Collection[str] | None = None) -> Cancellation:
     """Cancel the pending tasks of a job, superseded ones too, or only those of some rows.
 
     Raises the errors of `labelflow.scale.errors`; what was canceled by then stays canceled.
     """
-    outcomes = OutcomeIndex(job.folder)
-    tasks = [(row_id, task_id) for row_id, task_id in job.ledger.all_tasks() if row_ids is None or row_id in row_ids]
+    outcomes = OutcomeIndex(context.folder)
+    tasks = [
+        (row_id, task_id) for row_id, task_id in context.ledger.all_tasks() if row_ids is None or row_id in row_ids
+    ]
     is_pending = outcomes.pending([task_id for _, task_id in tasks])
     pending = [task for task, waits in zip(tasks, is_pending, strict=True) if waits]
-    with ThreadPoolExecutor(job.job.submit.concurrency, thread_name_prefix="cancel") as threads:
-        futures = [threads.submit(_cancel_one, job, task_id) for _, task_id in pending]
+    with ThreadPoolExecutor(context.job.submit.concurrency, thread_name_prefix="cancel") as threads:
+        futures = [threads.submit(_cancel_one, context, task_id) for _, task_id in pending]
         try:
             fates = [future.result() for future in futures]
         except BaseException:
@@ -51,11 +53,11 @@ def cancel(job: ExistingJob, row_ids: Collection[str] | None = None) -> Cancella
     )
 
 
-def _cancel_one(begun: ExistingJob, task_id: str) -> str | None:
+def _cancel_one(context: ConnectedJob, task_id: str) -> str | None:
     """The task's status afterwards, None where the API does not have it."""
-    begun.stop.check()
+    context.stop.check()
     try:
-        return begun.client.cancel_task(task_id).status
+        return context.client.cancel_task(task_id).status
     except NotFound:
         return None
 

@@ -11,8 +11,8 @@ from labelflow.accounting.tally import count_pending, summarize
 from labelflow.collection.collector import Collector
 from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
+from labelflow.ledger.context import ConnectedJob
 from labelflow.operations import completion
-from labelflow.operations.existing_job import ExistingJob
 from labelflow.storage.folder import Folder
 
 
@@ -58,25 +58,27 @@ class CollectionFailed(RunAborted):
         return type(self), (self.collected, self.failed)
 
 
-def collect_job(begun: ExistingJob) -> CollectionResult:
+def collect_job(context: ConnectedJob) -> CollectionResult:
     """Take over what people have answered. Once nothing is waited for, the files are made large."""
-    recorded = completion.ledger_digest(begun.folder)  # before anything is read: what comes later is for the next visit
-    collector = Collector(begun.job, begun.client, begun.ledger, begun.folder, begun.source_type, begun.stop)
+    recorded = completion.ledger_digest(
+        context.folder
+    )  # before anything is read: what comes later is for the next visit
+    collector = Collector(context)
     outcomes = collector.outcomes
     labeled, all_before = outcomes.labeled, len(outcomes)
     collector.collect()
     new, new_labels = len(outcomes) - all_before, outcomes.labeled - labeled
-    left = count_pending(begun.ledger, outcomes)
+    left = count_pending(context.ledger, outcomes)
     if not left:
         collector.compact()
-    accounts = read_totals(begun.folder, begun.ledger)
-    summary = summarize(begun.job, accounts, begun.ledger, outcomes) if accounts else None
+    accounts = read_totals(context.folder, context.ledger)
+    summary = summarize(context.job, accounts, context.ledger, outcomes) if accounts else None
     if summary:
         summary = replace(summary, unmatched_callbacks=collector.unmatched_callbacks)
-        summary.write(begun.folder)
+        summary.write(context.folder)
         summary.check()
     mark = completion.digest_state(recorded, collector.unmatched_callback_files)
-    return CollectionResult(begun.job.name, begun.folder.uri, new_labels, new - new_labels, left, summary, mark)
+    return CollectionResult(context.job.name, context.folder.uri, new_labels, new - new_labels, left, summary, mark)
 
 
 def skipped(job: Job, folder: Folder) -> CollectionResult:

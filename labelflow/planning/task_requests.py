@@ -125,9 +125,14 @@ class TaskRequestBuilder:
             return Problem(column, "is null", "give it a value, or remove the row")
         return problem if problem.field else replace(problem, field="task")
 
+    @property
+    def row_id_column(self) -> str:
+        """The column that holds the row's id."""
+        return self._job.manifest.row_id
+
     def row_id(self, row: ManifestRow) -> tuple[str | None, Problem | None]:
         """The row's id as text, or what is wrong with it."""
-        column = self._job.manifest.row_id
+        column = self.row_id_column
         value = row.values.get(column)
         if isinstance(value, str) and value.strip():
             return value, None

@@ -1,13 +1,14 @@
-"""Submit chunks of rows in other processes than the one that runs the job: errands.
+"""Submit chunks in other processes than the one that runs the job.
 
-The server keeps second tasks out by their `unique_id`, so an errand may be carried out twice, as it is where a worker
-dies and another one takes its work over. Workers record the tasks that they create; the run takes note of it later.
+The API refuses a second task with the same `unique_id`, so a work item may be executed twice: it is, if a worker dies
+and another one repeats its work. Workers record the tasks that they create; the run reads them from the ledger.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pyarrow as pa
@@ -16,17 +17,18 @@ from labelflow.accounting.progress import RunProgress
 from labelflow.attachments import AttachmentChecker
 from labelflow.concurrency.lease_watch import LeaseWatcher
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import UsageError
+from labelflow.errors import LabelflowError, UsageError
 from labelflow.jobs.api_keys import read_key
 from labelflow.jobs.connection import open_client
 from labelflow.jobs.job import Job
 from labelflow.jobs.secrets import use_s3_credentials
-from labelflow.ledger.parts import write_part
+from labelflow.ledger.context import ConnectedJob
+from labelflow.ledger.ledger import Ledger
 from labelflow.planning.chunk import Chunk
 from labelflow.planning.plan import Plan
 from labelflow.planning.row_check import validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
-from labelflow.records import ChunkReport, Submission
+from labelflow.records import ChunkReport
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.storage.opening import open_output
 from labelflow.submission.reconciliation import UnrecordedTasks
@@ -35,21 +37,22 @@ from labelflow.submission.task_budget import TaskBudget
 
 
 def check_distributed_allowed(plan: Plan, supports_unique_id: bool) -> None:
-    """Raises UsageError where no other process may submit: a worker that dies leaves its rows to another one."""
+    """Raises UsageError if other processes may not submit: a worker that dies leaves its rows to another one."""
     fix = "use runner: threads"
     if not supports_unique_id:
-        reason = f"{plan.job.scale.url} does not know unique_id, which keeps second tasks out where a worker dies"
+        url = plan.context.job.scale.url
+        reason = f"{url} does not support unique_id, which prevents duplicate tasks when a worker dies"
         raise UsageError("runner", reason, fix)
     if plan.relabel is not None:
-        raise UsageError("runner", "rows are relabeled by one process only", fix)
+        raise UsageError("runner", "only one process may relabel rows", fix)
 
 
 class WorkItem:
-    """Rows that are to get tasks, and all that a process elsewhere needs to know. Opaque on purpose: see `Chunk`.
+    """A chunk of rows that need tasks, and all that a worker needs to know. Opaque on purpose: see `Chunk`.
 
-    lease: the name of the file that says that the run is still at work.
-    rate: tasks a second that the worker may create; None for as many as it can.
-    tasks: how many may be created of this chunk; None where nothing limits it.
+    lease: the name of the file that says that the run is still active.
+    rate: tasks per second that the worker may create; None for no limit.
+    tasks: how many tasks may be created for this chunk; None for no limit.
     """
 
     __slots__ = ("chunk", "job", "lease", "rate", "schema", "source_type", "tasks", "unrecorded")
@@ -77,55 +80,94 @@ class WorkItem:
 
 
 class ChunkWorker:
-    """A process that carries out the errands of one run. Several may be carried out at once."""
+    """Executes the work items of one run, in a process of its own. Several may be executed at once."""
 
-    def __init__(self, errand: WorkItem) -> None:
-        job, self._stop = errand.job, StopToken()
+    def __init__(self, item: WorkItem) -> None:
+        job, stop = item.job, StopToken()
         use_s3_credentials(job.s3.credentials)
-        self._folder = open_output(job.output)
-        self._source_type = errand.source_type
-        self._lease_watcher = LeaseWatcher(self._folder, errand.lease)
-        self._rate_limiter = RateLimiter(errand.rate, self._pause)
+        folder = open_output(job.output)
+        self._stop = stop
+        self._watcher = LeaseWatcher(folder, item.lease)
+        self._rate_limiter = RateLimiter(item.rate, self._sleep)
         self._progress = RunProgress()
         self._unrecorded: UnrecordedTasks = {}
-        self._builder = TaskRequestBuilder(job, errand.schema, errand.source_type)
+        self._builder = TaskRequestBuilder(job, item.schema, item.source_type)
         self._checker = AttachmentChecker(job.attachments.check, threads=job.submit.concurrency)
-        client = open_client(job, read_key(job), self._pause, self._rate_limiter)
+        client = open_client(job, read_key(job), self._sleep, self._rate_limiter)
+        self._context = ConnectedJob(job, folder, Ledger(folder, item.source_type), stop, client)
         self._submitter = Submitter(
-            job, client, self._record, self._stop, self._progress, self._unrecorded, False, self._lease_watcher.check
+            self._context, self._progress, self._unrecorded, relabel_changed=False, check=self._watcher.check
         )
 
-    def execute(self, errand: WorkItem) -> ChunkReport:
-        """Check the rows, and create their tasks. What was created is recorded even if this raises."""
-        self._lease_watcher.check()
-        self._rate_limiter.set_rate(errand.rate)
-        self._unrecorded.update(errand.unrecorded)
-        bound, rejected = validate_rows(self._builder, self._checker, errand.chunk.rows)
-        allowance = TaskBudget(errand.tasks)
-        report = self._submitter.submit(bound, allowance)
+    def execute(self, item: WorkItem) -> ChunkReport:
+        """Check the rows and create their tasks. Created tasks are recorded even if this raises."""
+        self._watcher.check()
+        self._rate_limiter.set_rate(item.rate)
+        self._unrecorded.update(item.unrecorded)
+        prepared, rejected = validate_rows(self._builder, self._checker, item.chunk.rows)
+        budget = TaskBudget(item.tasks)
+        report = self._submitter.submit(prepared, budget)
         return replace(
             report,
             rejected=[*rejected, *report.rejected],
-            unused_budget=allowance.drain(),
+            unused_budget=budget.drain(),
             first_invalid_response=self._progress.first_invalid_response,
         )
 
-    def _record(self, submissions: Sequence[Submission]) -> None:
-        write_part(self._folder, self._source_type, submissions)
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, or can no longer be reached."""
+        try:
+            self._watcher.check()
+        except LabelflowError:
+            return True
+        return False
 
-    def _pause(self, seconds: float) -> None:
+    def close(self) -> None:
+        """End threads and connections."""
+        self._submitter.close()
+        self._checker.close()
+        self._context.close()
+
+    def _sleep(self, seconds: float) -> None:
         self._stop.sleep(seconds)
-        self._lease_watcher.check()
+        self._watcher.check()
 
 
-_workers: dict[tuple[str, str], ChunkWorker] = {}
-_workers_lock = threading.Lock()
+class _Workers:
+    """The chunk workers of this process, one for each active run; those of runs that are over are closed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workers: dict[tuple[str, str], ChunkWorker] = {}
+        self._executing: dict[tuple[str, str], int] = {}
+
+    @contextmanager
+    def borrow(self, item: WorkItem) -> Iterator[ChunkWorker]:
+        """The worker of the item's run, opened if there is none."""
+        run = item.job.output, item.lease
+        with self._lock:
+            self._close_finished(run)
+            if run not in self._workers:
+                self._workers[run] = ChunkWorker(item)
+            self._executing[run] = self._executing.get(run, 0) + 1
+        try:
+            yield self._workers[run]
+        finally:
+            with self._lock:
+                self._executing[run] -= 1
+
+    def _close_finished(self, current: tuple[str, str]) -> None:
+        idle = [run for run in self._workers if run != current and not self._executing[run]]
+        for run in [run for run in idle if self._workers[run].is_over]:
+            self._workers.pop(run).close()
+            del self._executing[run]
 
 
-def execute(errand: WorkItem) -> ChunkReport:
-    """Carry out an errand in this process, with what earlier ones of the same run have opened."""
-    with _workers_lock:
-        run = errand.job.output, errand.lease
-        if run not in _workers:
-            _workers[run] = ChunkWorker(errand)
-    return _workers[run].execute(errand)
+_workers = _Workers()
+
+
+def execute(item: WorkItem) -> ChunkReport:
+    """Execute a work item in this process, with the connections that earlier items of the same run have opened."""
+    with _workers.borrow(item) as worker:
+        return worker.execute(item)

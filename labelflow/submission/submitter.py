@@ -1,4 +1,4 @@
-"""Submit: create a task for each row of a chunk, once, and write down which row has which."""
+"""Submit: create one task for each row of a chunk, exactly once, and record which row has which task."""
 
 from __future__ import annotations
 
@@ -10,38 +10,33 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
 from itertools import accumulate
-from typing import Any
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.concurrency.daemon_threads import DaemonThreadPool, gather
-from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import StorageError
-from labelflow.jobs.job import Job
+from labelflow.ledger.context import ConnectedJob
 from labelflow.planning.relabeling import at_generation, reject_changed
 from labelflow.problems import Problem
 from labelflow.records import ChunkReport, PreparedRow, RejectedRow, Submission
 from labelflow.redaction import strip_signatures
-from labelflow.scale.client import ScaleClient
 from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse, NotFound
 from labelflow.scale.models import Task
-from labelflow.storage import s3, s3_client, s3_errors
+from labelflow.submission.payload import task_body
 from labelflow.submission.reconciliation import TaskReconciler, UnrecordedTasks, belongs_to_row
 from labelflow.submission.task_budget import TaskBudget
-from labelflow.tables.column_types import to_json_value
 
-_HOLDER = re.compile(r"\(([0-9a-f]{24})\)")
+_TASK_ID = re.compile(r"\(([0-9a-f]{24})\)")
 
 
 class NotSubmitted(Enum):
-    """Why a row was left without a task, and without a reason to reject it."""
+    """Why a valid row has no task."""
 
     OVER_CAP = "the job's cap is reached"
-    OUTCOME_UNKNOWN = "sent, and no answer says whether a task was made"
+    OUTCOME_UNKNOWN = "sent, and no response says whether a task was created"
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A row's task; `recovered`: it existed already. `superseded`: earlier ones that were not recorded yet."""
+    """A row's task. recovered: it existed already. superseded: earlier tasks of the row that were not recorded yet."""
 
     submission: Submission
     recovered: bool
@@ -52,43 +47,38 @@ Result = Created | RejectedRow | NotSubmitted
 
 
 class Submitter:
-    """Creates the tasks of checked rows. Several chunks of them may be submitted at once.
+    """Creates the tasks of checked rows. Several chunks may be submitted at once.
 
-    A task is created once per row, whatever breaks: see docs/architecture.md, "Exactly once".
+    A row gets one task, whatever breaks: see docs/architecture.md, "Exactly once".
 
-    record: writes tasks down; on return they are on lasting storage.
-    unrecorded: tasks of runs that broke off, which are not in the ledger; see `find_unrecorded_tasks`.
-    relabel_changed: whether a row that differs from what its task was made from gets a new one.
-    check: asked before each row; raises where nothing more may be sent.
+    unrecorded: tasks of runs that died, which are not in the ledger; see `find_unrecorded_tasks`.
+    relabel_changed: whether a row that differs from what its task was created from gets a new task.
+    check: called before each row; raises if nothing more may be sent.
     """
 
     def __init__(
         self,
-        job: Job,
-        client: ScaleClient,
-        record: Callable[[Sequence[Submission]], object],
-        stop: StopToken,
-        counts: RunProgress,
+        context: ConnectedJob,
+        progress: RunProgress,
         unrecorded: UnrecordedTasks,
+        *,
         relabel_changed: bool,
         check: Callable[[], None],
     ) -> None:
-        self._job = job
-        self._client = client
-        self._record = record
-        self._stop = stop
-        self._progress = counts
+        self._context = context
+        self._job = context.job
+        self._progress = progress
         self._unrecorded = unrecorded
         self._relabel_changed = relabel_changed
         self._check = check
-        self._reconciler = TaskReconciler(job, client, stop, check)
+        self._reconciler = TaskReconciler(context, check)
         self._failure: Exception | None = None
         self._has_unknown_outcomes = False
-        self._threads = DaemonThreadPool(job.submit.concurrency, "submit")
+        self._threads = DaemonThreadPool(self._job.submit.concurrency, "submit")
 
     @property
     def all_recorded(self) -> bool:
-        """Whether every task that there may be is in the ledger."""
+        """Whether every task that may exist is in the ledger."""
         return not self._unrecorded and not self._has_unknown_outcomes and self._failure is None
 
     def close(self) -> None:
@@ -96,152 +86,131 @@ class Submitter:
         self._threads.close()
 
     def submit(self, rows: Sequence[PreparedRow], budget: TaskBudget) -> ChunkReport:
-        """Create the rows' tasks, and record them. What was created is recorded even if this raises.
+        """Create the rows' tasks and record them. Created tasks are recorded even if this raises.
 
-        allowance: what may be created goes to the first of the rows, so that the same rows get it if they come again.
+        The budget goes to the first rows, so that the same rows get it if the chunk is submitted again.
         """
-        granted = self._allocate(rows, budget)
-        left = deque((index, row, may) for index, (row, may) in enumerate(zip(rows, granted, strict=True)))
+        allowed = self._allocate(rows, budget)
+        queue = deque((index, row, may) for index, (row, may) in enumerate(zip(rows, allowed, strict=True)))
         results: list[Result | None] = [None] * len(rows)
         threads = min(len(rows), self._job.submit.concurrency)
-        futures = [self._threads.submit(self._submit_rows, left, results, budget) for _ in range(threads)]
-        failure = gather(futures, self._stop)
+        futures = [self._threads.submit(self._submit_rows, queue, results, budget) for _ in range(threads)]
+        failure = gather(futures, self._context.stop)
         created = [result for result in results if isinstance(result, Created)]
-        self._record([submission for result in created for submission in (*result.superseded, result.submission)])
+        self._context.ledger.record(
+            [submission for result in created for submission in (*result.superseded, result.submission)]
+        )
         if failure:
             raise failure
-        adopted = sum(result.recovered for result in created)
-        unmade = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, NotSubmitted)]
-        return ChunkReport(
-            created=len(created) - adopted,
-            recovered=adopted,
-            over_cap=[row.row_id for row, why in unmade if why is NotSubmitted.OVER_CAP and not row.generation],
-            outcome_unknown=[
-                row.row_id for row, why in unmade if why is NotSubmitted.OUTCOME_UNKNOWN and not row.generation
-            ],
-            relabel_deferred=sum(row.generation > 0 for row, _ in unmade),
-            rejected=[result for result in results if isinstance(result, RejectedRow)],
-        )
+        return _report(rows, results)
 
-    def _allocate(self, rows: Sequence[PreparedRow], allowance: TaskBudget) -> list[bool]:
-        """For which rows a task may be created; those that are known to have one need no grant."""
+    def _allocate(self, rows: Sequence[PreparedRow], budget: TaskBudget) -> list[bool]:
+        """For which rows a task may be created. Rows with an unrecorded task need no budget."""
         needs = [(row.row_id, row.generation) not in self._unrecorded for row in rows]
-        granted = allowance.take(sum(needs))
+        granted = budget.take(sum(needs))
         counted = zip(needs, accumulate(needs), strict=True)
         return [granted is None or not need or count <= granted for need, count in counted]
 
     def _submit_rows(
-        self, left: deque[tuple[int, PreparedRow, bool]], results: list[Result | None], allowance: TaskBudget
+        self, queue: deque[tuple[int, PreparedRow, bool]], results: list[Result | None], budget: TaskBudget
     ) -> None:
-        """Submit rows for as long as some are left; several threads do at once."""
+        """Submit rows until the queue is empty; runs in several threads."""
         while True:
             try:
-                index, row, may = left.popleft()
+                index, row, allowed = queue.popleft()
             except IndexError:
                 return
-            results[index] = self._submit_row(row, may, allowance)
+            results[index] = self._submit_row(row, allowed, budget)
 
-    def _submit_row(self, row: PreparedRow, may: bool, allowance: TaskBudget) -> Result:
-        """What becomes of the row. The first failure ends all rows."""
+    def _submit_row(self, row: PreparedRow, allowed: bool, budget: TaskBudget) -> Result:
+        """The result for one row. The first failure ends the submission of all rows."""
         if self._failure:
             raise self._failure
         try:
             self._check()
-            result = self._create(row, may, allowance)
+            result = self._create(row, allowed, budget)
         except Exception as error:
             self._failure = self._failure or error
-            self._stop.set(error)
+            self._context.stop.set(error)
             raise
         if isinstance(result, Created):
             self._progress.add(submitted=1, **{"recovered" if result.recovered else "created": 1})
         return result
 
-    def _create(self, row: PreparedRow, may: bool, allowance: TaskBudget) -> Result:
+    def _create(self, row: PreparedRow, allowed: bool, budget: TaskBudget) -> Result:
         unrecorded = self._unrecorded.get((row.row_id, row.generation))
         if unrecorded is not None:
-            return self._recover(row, unrecorded, allowance)
-        if not may:
+            return self._recover(row, unrecorded, budget)
+        if not allowed:
             return NotSubmitted.OVER_CAP
         find = partial(self._reconciler.find, row, datetime.now(UTC))
         try:
-            task = self._client.create_task(self._job.task_type, self._body(row), find)
+            task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)
         except Duplicate as error:
-            return self._recover_existing(row, error, allowance)
+            return self._recover_existing(row, error, budget)
         except InvalidRequest as error:
-            allowance.give_back()
-            return RejectedRow(
-                row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "correct it")
-            )
+            budget.give_back()
+            return RejectedRow(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "fix it"))
         except InvalidResponse as error:
-            self._progress.first_invalid_response = self._progress.first_invalid_response or error.message
-            self._has_unknown_outcomes = True
-            return NotSubmitted.OUTCOME_UNKNOWN
+            return self._outcome_unknown(error)
         self._reconciler.supports_unique_id = task.unique_id == row.unique_id
         return Created(_submission(row, task), recovered=False)
 
-    def _recover_existing(self, row: PreparedRow, error: Duplicate, allowance: TaskBudget) -> Result:
-        """A task holds the row's unique_id: ours from before, unless it asks something else."""
+    def _recover_existing(self, row: PreparedRow, error: Duplicate, budget: TaskBudget) -> Result:
+        """A task holds the row's unique_id: the row's own from before, unless it asks something else."""
         self._reconciler.supports_unique_id = True
         try:
             task = self._find_existing(row, error)
-        except InvalidResponse as odd:
-            self._progress.first_invalid_response = self._progress.first_invalid_response or odd.message
-            task = None
-        if task is None:
-            self._has_unknown_outcomes = True
-            return NotSubmitted.OUTCOME_UNKNOWN
-        return self._recover(row, task, allowance)
+        except InvalidResponse as invalid:
+            return self._outcome_unknown(invalid)
+        return self._outcome_unknown() if task is None else self._recover(row, task, budget)
+
+    def _outcome_unknown(self, error: InvalidResponse | None = None) -> NotSubmitted:
+        """The next run finds out; the lease record says that there is something to find."""
+        if error:
+            self._progress.first_invalid_response = self._progress.first_invalid_response or error.message
+        self._has_unknown_outcomes = True
+        return NotSubmitted.OUTCOME_UNKNOWN
 
     def _find_existing(self, row: PreparedRow, error: Duplicate) -> Task | None:
-        named = _HOLDER.search(error.message)
+        named = _TASK_ID.search(error.message)
         if named:
             try:
-                return self._client.get_task(named[1])
+                return self._context.client.get_task(named[1])
             except NotFound:
                 pass
         return self._reconciler.find_by_unique_id(row.unique_id)
 
-    def _recover(self, row: PreparedRow, task: Task, allowance: TaskBudget) -> Result:
-        is_ours = belongs_to_row(task, self._job.name, row.row_id)
-        if is_ours and task.metadata.get("fingerprint") == row.fingerprint:
+    def _recover(self, row: PreparedRow, task: Task, budget: TaskBudget) -> Result:
+        """Record an existing task for the row, after comparing what it asks with what the row asks."""
+        is_own = belongs_to_row(task, self._job.name, row.row_id)
+        if is_own and task.metadata.get("fingerprint") == row.fingerprint:
             self._unrecorded.pop((row.row_id, row.generation), None)
             return Created(_submission(row, task), recovered=True)
-        if not is_ours or not self._relabel_changed:
+        if not is_own or not self._relabel_changed:
             return reject_changed(row.row, row.row_id, task.task_id)
-        may = allowance.take() != 0
-        result = self._create(at_generation(row, self._job.name, row.generation + 1), may, allowance)
+        allowed = budget.take() != 0
+        result = self._create(at_generation(row, self._job.name, row.generation + 1), allowed, budget)
         if not isinstance(result, Created):
             return result
         self._unrecorded.pop((row.row_id, row.generation), None)
-        asked = replace(row, fingerprint=str(task.metadata.get("fingerprint")))
-        return replace(result, superseded=(_submission(asked, task), *result.superseded))
-
-    def _body(self, row: PreparedRow) -> dict[str, Any]:
-        seconds = int(self._job.attachments.presign.total_seconds())
-        params = dict(row.params)
-        if row.attachments and row.attachments[0].attachment_type != "text":
-            if "attachment" in params:
-                params["attachment"] = _signed(params["attachment"], seconds)
-            if "attachments" in params:
-                params["attachments"] = [_signed(value, seconds) for value in params["attachments"]]
-        metadata = {
-            **{name: to_json_value(row.source[name]) for name in self._job.metadata},
-            "job": self._job.name,
-            "row_id": row.row_id,
-            "manifest": self._job.manifest.uri,
-            "fingerprint": row.fingerprint,
-            **({"generation": row.generation} if row.generation else {}),
-        }
-        return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}
+        former = replace(row, fingerprint=str(task.metadata.get("fingerprint")))
+        return replace(result, superseded=(_submission(former, task), *result.superseded))
 
 
-def _signed(value: Any, seconds: int) -> Any:
-    if not isinstance(value, str) or not value.startswith("s3://"):
-        return value
-    try:
-        return s3.presign(value, seconds)
-    except s3_client.errors() as error:
-        raise StorageError(s3_errors.s3_error(error, value)) from None
+def _report(rows: Sequence[PreparedRow], results: Sequence[Result | None]) -> ChunkReport:
+    created = [result for result in results if isinstance(result, Created)]
+    recovered = sum(result.recovered for result in created)
+    waiting = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, NotSubmitted)]
+    first = [(row.row_id, reason) for row, reason in waiting if not row.generation]
+    return ChunkReport(
+        created=len(created) - recovered,
+        recovered=recovered,
+        over_cap=[row_id for row_id, reason in first if reason is NotSubmitted.OVER_CAP],
+        outcome_unknown=[row_id for row_id, reason in first if reason is NotSubmitted.OUTCOME_UNKNOWN],
+        relabel_deferred=len(waiting) - len(first),
+        rejected=[result for result in results if isinstance(result, RejectedRow)],
+    )
 
 
 def _submission(row: PreparedRow, task: Task) -> Submission:

@@ -46,10 +46,12 @@ OUTAGE_PROOF = (
     "tests/acceptance/test_outages.py::test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes",
 )
 
+CREATE = "            task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)\n"
+
 MUTATIONS = (
     Mutation(
         "no unique_id",
-        "labelflow/submission/submitter.py",
+        "labelflow/submission/payload.py",
         {
             'return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}': (
                 'return {**params, **row.common, "metadata": metadata}'
@@ -61,10 +63,10 @@ MUTATIONS = (
         "the ledger is written before the POST",
         "labelflow/submission/submitter.py",
         {
-            "            task = self._client.create_task(self._job.task_type, self._body(row), find)\n": (
+            CREATE: (
                 "            made_up = Task.parse({'task_id': row.unique_id, 'status': 'pending', 'type': 'x'})\n"
-                "            self._record([replace(_submission(row, made_up), created_at=datetime.now(UTC))])\n"
-                "            task = self._client.create_task(self._job.task_type, self._body(row), find)\n"
+                "            record = replace(_submission(row, made_up), created_at=datetime.now(UTC))\n"
+                "            self._context.ledger.record([record])\n" + CREATE
             )
         },
         (OUTAGE_PROOF, chaos_proof(3)),
@@ -72,7 +74,7 @@ MUTATIONS = (
     Mutation(
         "no fingerprint",
         "labelflow/submission/submitter.py",
-        {'if is_ours and task.metadata.get("fingerprint") == row.fingerprint:': "if is_ours:"},
+        {'if is_own and task.metadata.get("fingerprint") == row.fingerprint:': "if is_own:"},
         (chaos_proof(3), chaos_proof(3, "2017")),
     ),
     Mutation(

@@ -26,6 +26,7 @@ from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import StorageError, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
+from labelflow.ledger.context import ConnectedJob
 from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
 from labelflow.scale.client import ScaleClient
@@ -86,7 +87,8 @@ class CallbackJob:
 
     def collector(self) -> Collector:
         client = ScaleClient("test_x", "http://127.0.0.1:9")
-        return Collector(self.job, client, Ledger(self.folder, SOURCE), self.folder, SOURCE, StopToken())
+        ledger = Ledger.load(self.folder, SOURCE)
+        return Collector(ConnectedJob(self.job, self.folder, ledger, StopToken(), client))
 
     def collect(self) -> Collector:
         collector = self.collector()

@@ -103,8 +103,8 @@ def write_rows(tmp_path: Path, count: int) -> None:
 
 def submitted_run(job: Job) -> LabelRun:
     run = LabelRun(Plan(job))
-    for chunk in run.chunks():
-        run.submit(chunk)
+    for chunk in run.plan.chunks():
+        run.dispatcher.submit(chunk)
     run.finish_submission()
     return run
 
@@ -214,10 +214,10 @@ def test_on_2017_an_unrecorded_task_causes_a_full_listing_again(
         people.complete("r0")
         people.tasks["r99"] = {**people.tasks["r0"], "task_id": "f" * 24, "metadata": {"job": "job", "row_id": "r99"}}
         run.collect()
-        assert watermark.read(run.plan.folder, 99).totals == {}
+        assert watermark.read(run.plan.context.folder, 99).totals == {}
         del people.tasks["r99"]
         run.collect()
-        assert list(watermark.read(run.plan.folder, 99).totals.values()) == [1]
+        assert list(watermark.read(run.plan.context.folder, 99).totals.values()) == [1]
 
 
 def test_errors_are_written_once_across_runs_and_merged_in_order(
@@ -310,11 +310,11 @@ def submission(row_id: str, created_at: datetime | None) -> Submission:
 
 def test_ledger_returns_its_oldest_task(tmp_path: Path) -> None:
     folder, kind = LocalFolder(str(tmp_path)), pa.struct([("id", pa.string())])
-    ledger = Ledger(folder, kind)
+    ledger = Ledger.load(folder, kind)
     ledger.record([submission("b", NOON + timedelta(hours=2)), submission("c", NOON + timedelta(hours=1))])
     ledger.record([submission("d", None)])
     ledger.record([submission("a", NOON + timedelta(hours=3)), submission("e", NOON)])
-    assert ledger.first_created() == Ledger(folder, kind).first_created() == NOON
+    assert ledger.first_created() == Ledger.load(folder, kind).first_created() == NOON
 
 
 def test_carried_columns_keep_their_order(tmp_path: Path, job_factory: Callable[..., Job]) -> None:
@@ -328,10 +328,15 @@ def test_carried_columns_keep_their_order(tmp_path: Path, job_factory: Callable[
 
 def test_equal_sized_chunks_are_separate_parts(tmp_path: Path) -> None:
     folder, kind = LocalFolder(str(tmp_path)), pa.struct([("id", pa.string())])
-    ledger = Ledger(folder, kind)
+    ledger = Ledger.load(folder, kind)
     ledger.record([submission("a", NOON), submission("b", NOON)])
     ledger.record([submission("c", NOON), submission("d", NOON)])
-    assert sorted(row_id for row_ids, _ in Ledger(folder, kind).rows() for row_id in row_ids) == ["a", "b", "c", "d"]
+    assert sorted(row_id for row_ids, _ in Ledger.load(folder, kind).rows() for row_id in row_ids) == [
+        "a",
+        "b",
+        "c",
+        "d",
+    ]
 
 
 def test_labels_of_tasks_missing_from_the_ledger_do_not_end_the_run(

@@ -19,9 +19,9 @@ from labelflow.collection.collector import Collector
 from labelflow.collection.watermark import Watermark
 from labelflow.concurrency.lease import COLLECTORS, Lease
 from labelflow.jobs.job import Job
+from labelflow.ledger.context import ConnectedJob, open_existing_job
 from labelflow.ledger.ledger import Ledger
 from labelflow.operations.collect import CollectionResult, collect_job
-from labelflow.operations.existing_job import ExistingJob
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.records import Outcome, Submission
 from labelflow.sandbox.testing import running
@@ -66,7 +66,7 @@ def create_job(folder: Path, url: str, rows: int, **changes: Any) -> Job:
 
 def collect_once(job: Job) -> CollectionResult:
     """As a process does that has just been started."""
-    with closing(ExistingJob(job)) as begun:
+    with closing(open_existing_job(job)) as begun:
         return collect_job(begun)
 
 
@@ -205,10 +205,8 @@ def test_invalid_watermark_is_ignored(tmp_path: Path, content: str) -> None:
         assert len(read_rows(job, "labels")) == 5
 
 
-def make_collector(existing: ExistingJob) -> Collector:
-    return Collector(
-        existing.job, existing.client, existing.ledger, existing.folder, existing.source_type, existing.stop
-    )
+def make_collector(existing: ConnectedJob) -> Collector:
+    return Collector(existing)
 
 
 def test_process_without_the_collector_lease_writes_no_watermark(tmp_path: Path) -> None:
@@ -216,7 +214,7 @@ def test_process_without_the_collector_lease_writes_no_watermark(tmp_path: Path)
         job = create_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
-        with closing(ExistingJob(job)) as begun, closing(ExistingJob(job)) as other:
+        with closing(open_existing_job(job)) as begun, closing(open_existing_job(job)) as other:
             lease = Lease(begun.folder, COLLECTORS, exclusive=True, request_timeout=1)
             assert lease.try_acquire() is None
             make_collector(other).collect()
@@ -227,7 +225,7 @@ def test_process_without_the_collector_lease_writes_no_watermark(tmp_path: Path)
 def test_windows_cover_the_pending_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(created_windows, "MARGIN_MS", 1000)
     folder = LocalFolder(str(tmp_path))
-    ledger, outcomes = Ledger(folder, pa.struct([("id", pa.string())])), OutcomeIndex(folder)
+    ledger, outcomes = Ledger.load(folder, pa.struct([("id", pa.string())])), OutcomeIndex(folder)
     ledger.record([submission(number, NOON + timedelta(seconds=number)) for number in range(1000)])
     assert window_bounds(ledger, outcomes) == [(0, 999)]
     mark_labeled(outcomes, range(10))
@@ -244,7 +242,7 @@ def test_windows_cover_the_pending_tasks(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_small_gaps_between_pending_tasks_do_not_split_a_window(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
-    ledger, outcomes = Ledger(folder, pa.struct([("id", pa.string())])), OutcomeIndex(folder)
+    ledger, outcomes = Ledger.load(folder, pa.struct([("id", pa.string())])), OutcomeIndex(folder)
     ledger.record([submission(number, NOON + timedelta(seconds=number)) for number in range(200)])
     mark_labeled(outcomes, range(5, 195))
     assert len(created_windows.pending_windows(ledger, outcomes)) == 1

@@ -21,7 +21,7 @@ PARTS, PART_ROWS = 5, 4
 @pytest.fixture(params=["kept", "read again"])
 def ledger(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     monkeypatch.setattr(part_cache, "CACHED_ROWS", 1000 if request.param == "kept" else 1)
-    made = Ledger(LocalFolder(str(tmp_path)), SOURCE)
+    made = Ledger.load(LocalFolder(str(tmp_path)), SOURCE)
     for start in range(0, PARTS * PART_ROWS, PART_ROWS):
         made.record([submission(number) for number in range(start, start + PART_ROWS)])
     return made

@@ -11,9 +11,9 @@ import pytest
 
 from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
+from labelflow.ledger.context import open_existing_job
 from labelflow.operations.cancel import Cancellation, cancel
 from labelflow.operations.collect import collect_job
-from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
 from tests.support.jobs import make_job
 from tests.support.run_job import label
@@ -33,7 +33,7 @@ def submit_job(tmp_path: Path, url: str, **changes: Any) -> Job:
 
 
 def cancel_rows(job: Job, row_ids: set[str] | None = None) -> Cancellation:
-    with closing(ExistingJob(job)) as begun:
+    with closing(open_existing_job(job)) as begun:
         return cancel(begun, row_ids)
 
 
@@ -45,7 +45,7 @@ def test_everything_pending_is_canceled_once(tmp_path: Path, api_version: str) -
         assert (some.canceled, some.without_task) == (2, ["r99"])
         everything = cancel_rows(job)
         assert (everything.canceled, everything.too_late, everything.not_found) == (30, [], [])
-        with closing(ExistingJob(job)) as begun:
+        with closing(open_existing_job(job)) as begun:
             seen = collect_job(begun)
         assert (seen.errors, seen.waiting, seen.is_complete) == (30, 0, True)
         assert seen.summary
@@ -57,7 +57,7 @@ def test_everything_pending_is_canceled_once(tmp_path: Path, api_version: str) -
 def test_task_completed_meanwhile_is_not_canceled(tmp_path: Path, api_version: str) -> None:
     with running(api=api_version, turnaround=0.2) as url:
         job = submit_job(tmp_path, url)
-        with closing(ExistingJob(job)) as begun:
+        with closing(open_existing_job(job)) as begun:
             while collect_job(begun).waiting:
                 pass
         for part in (tmp_path / "out" / "labels").glob("*"):

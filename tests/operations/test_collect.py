@@ -14,10 +14,10 @@ import pytest
 from labelflow.errors import RunAborted, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
+from labelflow.ledger.context import open_existing_job
 from labelflow.operations import discovery
 from labelflow.operations.collect import CollectionResult, collect_job
 from labelflow.operations.discovery import find_jobs, find_single_job
-from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
 from labelflow.storage import s3
 from labelflow.storage.opening import open_folder
@@ -37,7 +37,7 @@ def create_job(folder: Path, url: str, name: str = "job", output: str | None = N
 
 
 def collect_once(job: Job) -> CollectionResult:
-    with closing(ExistingJob(job)) as opened:
+    with closing(open_existing_job(job)) as opened:
         return collect_job(opened)
 
 

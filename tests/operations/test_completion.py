@@ -13,10 +13,10 @@ import pytest
 from labelflow.callbacks.callback import parse_callback
 from labelflow.callbacks.spool import CALLBACKS, append
 from labelflow.jobs.job import Job
+from labelflow.ledger.context import open_existing_job
 from labelflow.operations import completion
 from labelflow.operations.collect import CollectionResult, collect_job
 from labelflow.operations.completion import RECHECK_PERIOD, ClosedRecord
-from labelflow.operations.existing_job import ExistingJob
 from labelflow.sandbox.testing import running
 from labelflow.storage.folder import Folder
 from labelflow.storage.opening import open_folder
@@ -39,7 +39,7 @@ def create_job(folder: Path, url: str, rows: int = 5) -> Job:
 
 
 def collect_once(job: Job) -> CollectionResult:
-    with closing(ExistingJob(job)) as begun:
+    with closing(open_existing_job(job)) as begun:
         return collect_job(begun)
 
 

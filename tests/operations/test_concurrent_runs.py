@@ -61,8 +61,8 @@ def test_second_run_is_refused_where_only_the_ledger_prevents_duplicates(
         with closing(LabelRun(Plan(job, relabel=relabel))) as first:
             with pytest.raises(RunAborted, match="another run of this job is at work"):
                 LabelRun(Plan(job))
-            for chunk in first.chunks():
-                first.submit(chunk)
+            for chunk in first.plan.chunks():
+                first.dispatcher.submit(chunk)
             with pytest.raises(RunAborted, match="another run of this job is at work"):
                 LabelRun(Plan(job))
             first.finish_submission()
@@ -78,8 +78,8 @@ def test_run_planned_before_another_recorded_its_tasks_sees_them(tmp_path: Path)
         planned = Plan(job)
         assert label(job).created == ROWS
         with closing(LabelRun(planned)) as run:
-            for chunk in run.chunks():
-                run.submit(chunk)
+            for chunk in run.plan.chunks():
+                run.dispatcher.submit(chunk)
             run.finish_submission()
         assert created_rows(url) == ROWS
 
@@ -88,9 +88,9 @@ def test_concurrent_runs_share_tasks_and_answers(tmp_path: Path) -> None:
     with running(api="current") as url:
         job = create_job(tmp_path, url)
         with closing(LabelRun(Plan(job))) as first, closing(LabelRun(Plan(job))) as second:
-            for mine, its in zip(first.chunks(), second.chunks(), strict=True):
-                first.submit(mine)
-                second.submit(its)
+            for mine, its in zip(first.plan.chunks(), second.plan.chunks(), strict=True):
+                first.dispatcher.submit(mine)
+                second.dispatcher.submit(its)
             for run in (first, second):
                 run.finish_submission()
             while first.pending or second.pending:
@@ -108,7 +108,7 @@ def test_only_one_process_writes_answers_while_others_read_them(tmp_path: Path) 
         label(job)
         (tmp_path / "out" / "labels").rename(tmp_path / "hidden")
         with closing(LabelRun(Plan(job))) as waiting:
-            other = lease.Lease(waiting.plan.folder, lease.COLLECTORS, exclusive=True, request_timeout=20)
+            other = lease.Lease(waiting.plan.context.folder, lease.COLLECTORS, exclusive=True, request_timeout=20)
             assert other.try_acquire() is None
             assert (waiting.pending, waiting.collect()) == (ROWS, 0)
             assert not (tmp_path / "out" / "labels").exists()
@@ -123,8 +123,8 @@ def test_rows_left_by_one_run_and_submitted_by_another_are_counted_once(tmp_path
         good = (tmp_path / "manifest.jsonl").read_text()
         (tmp_path / "manifest.jsonl").write_text(good.replace("text 3", " "))
         with closing(LabelRun(Plan(job, limit=20))) as run:
-            for chunk in run.chunks():
-                run.submit(chunk)
+            for chunk in run.plan.chunks():
+                run.dispatcher.submit(chunk)
             (tmp_path / "manifest.jsonl").write_text(good)
             assert label(job).labeled == ROWS
             run.finish_submission()

@@ -156,7 +156,7 @@ def test_limit_and_max_tasks_leave_the_rest_pending(tmp_path: Path, api: str, ke
 def test_exceeding_max_unlabeled_stops_the_submission(tmp_path: Path, api: str, key: str) -> None:
     manifest = [{**row, "text": " " if row["n"] % 10 == 0 else "x"} for row in make_rows(3000)]
     write_rows(tmp_path / "manifest.jsonl", manifest)
-    with pytest.raises(LimitExceeded, match=r"100 of the first 1,000 rows are rejected") as caught:
+    with pytest.raises(LimitExceeded, match=r"100 of the first 1,000 rows were rejected") as caught:
         label(create_job(tmp_path, api, max_unlabeled="9%"))
     assert str(tmp_path / "out" / "rejects") in str(caught.value)
     assert list_tasks(api, key) == []
@@ -283,12 +283,12 @@ def test_two_concurrent_runs_leave_no_duplicate_row(tmp_path: Path, key: str) ->
         job = create_job(tmp_path, url)
         write_rows(tmp_path / "manifest.jsonl", make_rows(20))
         with closing(LabelRun(Plan(job))) as first:
-            for chunk in first.chunks():
-                first.submit(chunk)
+            for chunk in first.plan.chunks():
+                first.dispatcher.submit(chunk)
             write_rows(tmp_path / "manifest.jsonl", make_rows(40))
             with closing(LabelRun(Plan(job))) as second:
-                for chunk in second.chunks():
-                    second.submit(chunk)
+                for chunk in second.plan.chunks():
+                    second.dispatcher.submit(chunk)
                 while first.pending or second.pending:
                     first.collect()
                     second.collect()

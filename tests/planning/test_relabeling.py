@@ -13,7 +13,7 @@ import pytest
 
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job
-from labelflow.planning import plan
+from labelflow.planning import unsubmitted
 from labelflow.planning.plan import Plan, Preview
 from labelflow.planning.relabeling import Relabel
 from labelflow.sandbox.testing import running
@@ -78,12 +78,12 @@ def test_changed_rows_are_all_counted_and_a_sample_is_kept_in_memory(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label(job)
-    monkeypatch.setattr(plan, "MAX_CHANGED_SAMPLES", 2)
+    monkeypatch.setattr(unsubmitted, "MAX_CHANGED_SAMPLES", 2)
     write_rows(tmp_path, "A", "B", "C", "d")
     with closing(Plan(job)) as changed:
         changed.preview()
     assert changed.progress.changed == 3
-    assert [reject.row_id for reject in changed.changed] == ["r0", "r1"]
+    assert [reject.row_id for reject in changed.unsubmitted.changed] == ["r0", "r1"]
 
 
 def test_row_that_became_invalid_keeps_its_task(job: Job, tmp_path: Path, api: str) -> None:
@@ -225,8 +225,8 @@ def test_answers_to_a_superseded_task_are_not_restored_by_another_run(job: Job, 
     from labelflow.operations.label import LabelRun
 
     with closing(LabelRun(Plan(job))) as waiting:
-        for chunk in waiting.chunks():
-            waiting.submit(chunk)
+        for chunk in waiting.plan.chunks():
+            waiting.dispatcher.submit(chunk)
         waiting.finish_submission()
         write_rows(tmp_path, "a", "B", "c", "d")
         label(job, relabel=Relabel.CHANGED)

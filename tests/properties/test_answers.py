@@ -163,8 +163,8 @@ def run_job(job: Job) -> Summary | None:
     """A run; None where one message says why it ended early."""
     try:
         with time_limit(SECONDS), closing(LabelRun(Plan(job, stop=FastStop()))) as run:
-            for chunk in run.chunks():
-                run.submit(chunk)
+            for chunk in run.plan.chunks():
+                run.dispatcher.submit(chunk)
             run.finish_submission()
             for _ in range(PASSES):
                 run.collect()

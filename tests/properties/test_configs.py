@@ -165,7 +165,7 @@ def preview(job: Job) -> None:
         check_readable(str(error))
         return
     assert found.rows == found.create + found.reject + found.unchanged + found.over_cap
-    for reject in plan.rejected:
+    for reject in plan.unsubmitted.rejected:
         check_readable(str(reject.problem))
 
 

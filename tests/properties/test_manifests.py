@@ -206,7 +206,7 @@ def plan_job(job: Job) -> Plan | None:
     except LabelflowError as error:
         check_readable(str(error))
         return None
-    numbers = sorted([row.row.number for row in bound] + [reject.row.number for reject in plan.rejected])
+    numbers = sorted([row.row.number for row in bound] + [reject.row.number for reject in plan.unsubmitted.rejected])
     assert numbers == list(range(1, plan.progress.read + 1)), "a row is lost, or in two outcomes"
     assert len({row.row_id for row in bound}) == len(bound)
     for row in bound:
@@ -228,21 +228,24 @@ def same_value(before: Any, after: Any) -> bool:
 
 def check_rejects(plan: Plan) -> Plan | None:
     """The rejects file has one row for each rejected row, nothing of it is lost, and it is a manifest."""
-    rejects.write_rejects(plan.folder, plan.rejected, plan.manifest.schema)
-    if not plan.rejected:
+    rejects.write_rejects(plan.context.folder, plan.unsubmitted.rejected, plan.manifest.schema)
+    if not plan.unsubmitted.rejected:
         return None
-    uri = f"{plan.folder.uri}/{rejects.FILE}"
-    ordered = sorted(plan.rejected, key=lambda reject: reject.row.number)
+    uri = f"{plan.context.folder.uri}/{rejects.FILE}"
+    ordered = sorted(plan.unsubmitted.rejected, key=lambda reject: reject.row.number)
     rows = [row.values for row in open_manifest(uri).rows]
     assert [row["reject_row"] for row in rows] == [reject.row.number for reject in ordered]
     for reject, row in zip(ordered, rows, strict=True):
         check_reject(reject, row)
-    job = plan.job.model_copy(
-        update={"manifest": plan.job.manifest.model_copy(update={"uri": uri}), "output": f"{plan.job.output}-again"}
+    job = plan.context.job.model_copy(
+        update={
+            "manifest": plan.context.job.manifest.model_copy(update={"uri": uri}),
+            "output": f"{plan.context.job.output}-again",
+        }
     )
     again = plan_job(job)
     assert again is not None, "the rejects are no manifest"
-    assert again.progress.read == len(plan.rejected)
+    assert again.progress.read == len(plan.unsubmitted.rejected)
     return again
 
 
@@ -278,8 +281,8 @@ def test_every_row_has_one_outcome_and_its_reject_can_be_fixed(
             lines = with_fillers(content).removeprefix(BOM).split(b"\n")
             assert plan.progress.read == sum(bool(line) and not line.isspace() for line in lines)
         again = check_rejects(plan)
-        if again is not None and again.rejected:
-            texts = [reject.row.text or text_column(reject) for reject in plan.rejected]
+        if again is not None and again.unsubmitted.rejected:
+            texts = [reject.row.text or text_column(reject) for reject in plan.unsubmitted.rejected]
             third = check_rejects(again)
             assert third is not None
             kept = pq.read_table(folder / "out-again" / rejects.FILE)["reject_text"].to_pylist()

@@ -62,12 +62,12 @@ def created_rows(job: Job) -> Counter[str]:
 def test_work_item_executed_twice_creates_no_second_task(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api)
     with closing(LabelRun(Plan(job))) as run:
-        (chunk,) = run.chunks()
-        errand = run.make_work_item(chunk, workers=2)
+        (chunk,) = run.plan.chunks()
+        errand = run.dispatcher.make_work_item(chunk, workers=2)
         first = execute_isolated(errand)
         again = execute_isolated(errand)  # its first worker has died before it could tell
         assert (first.created, again.created, again.recovered, len(again.rejected)) == (ROWS - 1, 0, ROWS - 1, 1)
-        run.record_result(errand, again)
+        run.dispatcher.record_result(errand, again)
         run.finish_submission()
         run.collect()
         summary = run.finish()
@@ -79,21 +79,21 @@ def test_work_item_executed_twice_creates_no_second_task(tmp_path: Path, api: st
 def test_chunk_budget_is_reserved_from_max_tasks_and_returned(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api, submit={"max_tasks": ROWS + 5})
     with closing(LabelRun(Plan(job))) as run:
-        (chunk,) = run.chunks()
-        errand = run.make_work_item(chunk, workers=1)
-        other = run.make_work_item(chunk, workers=1)
+        (chunk,) = run.plan.chunks()
+        errand = run.dispatcher.make_work_item(chunk, workers=1)
+        other = run.dispatcher.make_work_item(chunk, workers=1)
         assert (errand.tasks, other.tasks) == (ROWS, 5)
         report = execute_isolated(errand)
         assert report.unused_budget == 1  # of the row that is rejected
-        run.record_result(errand, report)
-        assert run.make_work_item(chunk, workers=1).tasks == 1
+        run.dispatcher.record_result(errand, report)
+        assert run.dispatcher.make_work_item(chunk, workers=1).tasks == 1
 
 
 def test_first_rows_of_a_chunk_get_the_task_budget(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api, submit={"max_tasks": 4})
     with closing(LabelRun(Plan(job))) as run:
-        (chunk,) = run.chunks()
-        errand = run.make_work_item(chunk, workers=1)
+        (chunk,) = run.plan.chunks()
+        errand = run.dispatcher.make_work_item(chunk, workers=1)
         report = execute_isolated(errand)
         assert execute_isolated(errand).created == 0
         assert sorted(created_rows(job)) == [f"{tmp_path.name}-{number}" for number in range(4)]
@@ -102,15 +102,15 @@ def test_first_rows_of_a_chunk_get_the_task_budget(tmp_path: Path, api: str) -> 
 
 def test_workers_share_the_rate(tmp_path: Path, api: str) -> None:
     with closing(LabelRun(Plan(create_job(tmp_path, api, submit={"rate": "90/s"})))) as run:
-        (chunk,) = run.chunks()
-        assert run.make_work_item(chunk, workers=3).rate == 30
+        (chunk,) = run.plan.chunks()
+        assert run.dispatcher.make_work_item(chunk, workers=3).rate == 30
 
 
 def test_nothing_is_sent_for_a_dead_run(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api)
     with closing(LabelRun(Plan(job))) as run:
-        (chunk,) = run.chunks()
-        errand = run.make_work_item(chunk, workers=1)
+        (chunk,) = run.plan.chunks()
+        errand = run.dispatcher.make_work_item(chunk, workers=1)
     with pytest.raises(LeaseLost):
         execute_isolated(errand)
     assert created_rows(job) == Counter()
@@ -119,8 +119,8 @@ def test_nothing_is_sent_for_a_dead_run(tmp_path: Path, api: str) -> None:
 def test_work_item_without_a_report_keeps_a_lease_record(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api)
     with closing(LabelRun(Plan(job))) as run:
-        (chunk,) = run.chunks()
-        run.make_work_item(chunk, workers=1)
+        (chunk,) = run.plan.chunks()
+        run.dispatcher.make_work_item(chunk, workers=1)
         run.finish_submission()
     assert len(list((tmp_path / "out" / "_ledger" / "runs").glob("*"))) == 1
 
@@ -130,17 +130,35 @@ def test_exceeding_max_unlabeled_stops_further_work_items(
 ) -> None:
     monkeypatch.setattr("labelflow.planning.plan.MIN_ROWS_FOR_LIMIT", 10)
     with closing(LabelRun(Plan(create_job(tmp_path, api, max_unlabeled=0)))) as run:
-        (chunk,) = run.chunks()
-        errand = run.make_work_item(chunk, workers=1)
-        run.record_result(errand, execute_isolated(errand))
+        (chunk,) = run.plan.chunks()
+        errand = run.dispatcher.make_work_item(chunk, workers=1)
+        run.dispatcher.record_result(errand, execute_isolated(errand))
         with pytest.raises(LimitExceeded):
-            run.make_work_item(chunk, workers=1)
+            run.dispatcher.make_work_item(chunk, workers=1)
 
 
 def test_relabeling_and_servers_without_unique_id_are_rejected(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api)
-    with pytest.raises(UsageError, match="rows are relabeled by one process only; use runner: threads"):
+    with pytest.raises(UsageError, match="only one process may relabel rows; use runner: threads"):
         LabelRun(Plan(job, relabel=Relabel.CHANGED))
-    with running(api="2017") as old, pytest.raises(UsageError, match="does not know unique_id"):
+    with running(api="2017") as old, pytest.raises(UsageError, match="does not support unique_id"):
         LabelRun(Plan(create_job(tmp_path, old)))
-    remote._workers.clear()
+
+
+def test_worker_process_closes_the_connections_of_finished_runs(
+    tmp_path: Path, api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = remote._Workers()
+    monkeypatch.setattr(remote, "_workers", workers)
+    closed: list[str] = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        job = create_job(tmp_path / name, api)
+        with closing(LabelRun(Plan(job))) as run:
+            (chunk,) = run.plan.chunks()
+            item = run.dispatcher.make_work_item(chunk, workers=1)
+            run.dispatcher.record_result(item, remote.execute(item))
+            assert closed == ([] if name == "first" else ["first"])
+            [worker] = workers._workers.values()
+            monkeypatch.setattr(worker, "close", lambda name=name: closed.append(name))
+            run.finish_submission()

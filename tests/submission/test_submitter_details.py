@@ -211,8 +211,8 @@ def test_run_after_a_crash_keeps_the_start_time_of_the_crashed_run(
     before = earliest_start(tmp_path / "out")
     time.sleep(0.01)
     with closing(LabelRun(Plan(job_factory()))) as run:
-        for chunk in run.chunks():
-            run.submit(chunk)
+        for chunk in run.plan.chunks():
+            run.dispatcher.submit(chunk)
         assert earliest_start(tmp_path / "out") == before
 
 
@@ -241,7 +241,7 @@ def test_stop_ends_the_chunk_and_keeps_created_tasks(
     stop = StopToken()
     api = FaultyApi(stub_server, True, lambda number, _: stop.set() if number == 3 else None)
     with closing(LabelRun(Plan(job_factory(submit={"concurrency": 1}), stop=stop))) as run, pytest.raises(Cancelled):
-        run.submit(next(run.chunks()))
+        run.dispatcher.submit(next(run.plan.chunks()))
     assert len(api.tasks) == 3
     recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
     assert set(recorded["task_id"]) == {task["task_id"] for task in api.tasks}
@@ -261,7 +261,7 @@ def test_stop_ends_the_pause_before_a_retry(stub_server: StubServer, job_factory
     with closing(LabelRun(Plan(job_factory(submit={"concurrency": 1}), stop=stop))) as run:
         start = time.monotonic()
         with pytest.raises(Cancelled):
-            run.submit(next(run.chunks()))
+            run.dispatcher.submit(next(run.plan.chunks()))
         assert time.monotonic() - start < 4
 
 

@@ -14,8 +14,8 @@ from labelflow.planning.relabeling import Relabel
 def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: Relabel | None = None) -> Summary:
     """Submit, collect until all came back (or look once), account."""
     with closing(LabelRun(Plan(job, limit=limit, relabel=relabel))) as run:
-        for chunk in run.chunks():
-            run.submit(chunk)
+        for chunk in run.plan.chunks():
+            run.dispatcher.submit(chunk)
         run.finish_submission()
         if not wait:
             run.collect()

@@ -20,11 +20,13 @@ from flows.collect_responses import collect_responses
 from flows.label_dataset import label_dataset
 from labelflow.accounting.progress import RunProgress
 from labelflow.jobs.job import Job
-from labelflow.operations import completion, existing_job
+from labelflow.ledger import context
+from labelflow.ledger.ledger import Ledger
+from labelflow.operations import completion
 from labelflow.operations.collect import CollectionFailed, CollectionResult
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
-from tasks import artifacts, events
+from tasks import events
 from tasks.artifacts import ProgressArtifact, artifact_key, link
 from tests.support.jobs import make_job
 from tests.support.run_job import label
@@ -60,7 +62,7 @@ def completed_jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             jobs.append(resource["prefect.resource.name"])
         return emit_event(event, resource, **more)
 
-    monkeypatch.setattr(artifacts, "emit_event", noting)
+    monkeypatch.setattr(events, "emit_event", noting)
     return jobs
 
 
@@ -133,7 +135,7 @@ def test_internal_error_in_one_job_does_not_block_the_others(tmp_path: Path, mon
         for job in jobs:
             label(job, wait=False)
         (tmp_path / "out" / "bad" / "_ledger" / "watermark.json").unlink(missing_ok=True)
-        monkeypatch.setattr(existing_job, "read_key", lambda job: "live_tasks" if job.name == "good" else 1 / 0)
+        monkeypatch.setattr(context, "read_key", lambda job: "live_tasks" if job.name == "good" else 1 / 0)
         with pytest.raises(CollectionFailed, match=r"bad .*: a mistake of ours: ZeroDivisionError") as raised:
             collect_responses(jobs=jobs)
         assert [one.job for one in raised.value.collected] == ["good"]
@@ -149,7 +151,7 @@ def test_completed_job_emits_one_event_and_sends_no_more_requests(
         collect_until_complete(tmp_path / "out")
         assert completed_jobs == ["once"]
         record_calls(monkeypatch, ScaleClient, "_send", asked)
-        record_calls(monkeypatch, existing_job, "Ledger", opened)
+        record_calls(monkeypatch, Ledger, "load", opened)
         [again] = collect_responses(outputs=[str(tmp_path / "out")])
         assert (again.was_skipped, asked, opened) == (True, [], [])
         assert completed_jobs == ["once"]
@@ -202,7 +204,7 @@ def test_completion_emitted_but_not_recorded_is_emitted_again(
 def test_completion_that_was_not_emitted_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(turnaround=0) as url:
         label(create_job(tmp_path, url, "untold"), wait=False)
-        monkeypatch.setattr(artifacts, "emit_event", lambda *_, **__: None)
+        monkeypatch.setattr(events, "emit_event", lambda *_, **__: None)
         collect_until_complete(tmp_path / "out")
     assert not (tmp_path / "out" / "untold" / completion.FILE).exists()
 

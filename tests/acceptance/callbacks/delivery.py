@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from labelflow.collection.collector import Collector
 from labelflow.jobs.job import Job
-from labelflow.operations.existing_job import ExistingJob
+from labelflow.ledger.context import open_existing_job
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
@@ -89,8 +89,5 @@ def wait_for_callbacks(url: str) -> list[Task]:
 
 def collect_callbacks(job: Job) -> None:
     """A look at the callbacks alone: the API is not asked."""
-    with closing(ExistingJob(job)) as existing:
-        collector = Collector(
-            existing.job, existing.client, existing.ledger, existing.folder, existing.source_type, existing.stop
-        )
-        collector.collect(poll=False)
+    with closing(open_existing_job(job)) as existing:
+        Collector(existing).collect(poll=False)

@@ -30,6 +30,7 @@ from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
+from labelflow.ledger.context import ConnectedJob
 from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
 from labelflow.scale.client import ScaleClient
@@ -204,7 +205,8 @@ def collect(job: Job) -> None:
     """Take over what is stored; the API is not asked."""
     folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
     with closing(ScaleClient("test_x", "http://127.0.0.1:9")) as client:
-        Collector(job, client, Ledger(folder, kind), folder, kind, StopToken()).collect(poll=False)
+        context = ConnectedJob(job, folder, Ledger.load(folder, kind), StopToken(), client)
+        Collector(context).collect(poll=False)
 
 
 @contextmanager

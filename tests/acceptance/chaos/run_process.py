@@ -75,8 +75,8 @@ def submit_all(run: LabelRun, threads: ThreadPoolExecutor) -> None:
     """A few chunks at once, as the flow does it."""
     window: deque[Future[ChunkReport]] = deque()
     try:
-        for chunk in run.chunks():
-            window.append(threads.submit(run.submit, chunk))
+        for chunk in run.plan.chunks():
+            window.append(threads.submit(run.dispatcher.submit, chunk))
             if len(window) > MAX_CHUNKS_IN_FLIGHT:
                 window.popleft().result()
         while window:

@@ -1,0 +1,76 @@
+"""An open job: what every step needs, opened once and handed down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from labelflow.concurrency.stop_token import StopToken
+from labelflow.errors import StorageError, UsageError
+from labelflow.jobs.api_keys import read_key
+from labelflow.jobs.connection import open_client
+from labelflow.jobs.job import Job
+from labelflow.jobs.secrets import use_s3_credentials
+from labelflow.ledger.job_record import read_source_schema
+from labelflow.ledger.ledger import Ledger
+from labelflow.scale.client import ScaleClient
+from labelflow.storage.folder import Folder
+from labelflow.storage.opening import open_output
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """A job with its output folder and its ledger open. Nothing here talks to the API.
+
+    stop: checked by every loop and every wait of the job.
+    """
+
+    job: Job
+    folder: Folder
+    ledger: Ledger
+    stop: StopToken
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedJob(JobContext):
+    """A `JobContext` with a client of the job's API. Threads may share it."""
+
+    client: ScaleClient
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+
+def open_output_folder(job: Job) -> tuple[Folder, pa.StructType | None]:
+    """The output folder of a job, and the types of the carried columns as recorded there: None for a new folder.
+
+    Raises UsageError if the store cannot be reached, or if the folder belongs to another job.
+    """
+    use_s3_credentials(job.s3.credentials)
+    try:
+        folder = open_output(job.output)
+        return folder, read_source_schema(folder, job)
+    except StorageError as error:
+        raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
+
+
+def open_existing_job(job: Job, stop: StopToken | None = None) -> ConnectedJob:
+    """A job that has an output folder, opened without its manifest.
+
+    Raises UsageError if the folder holds no job or another one, or if the API key is missing.
+
+    >>> with closing(open_existing_job(load_job("street-boxes.yaml"))) as job:
+    ...     collect_job(job)
+    """
+    stop = stop or StopToken()
+    key = read_key(job)
+    folder, source_type = open_output_folder(job)
+    if source_type is None:
+        raise UsageError(f"output {job.output}", "holds no job", "run label_dataset first")
+    try:
+        ledger = Ledger.load(folder, source_type)
+    except StorageError as error:
+        raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
+    return ConnectedJob(job, folder, ledger, stop, open_client(job, key, stop.sleep))

@@ -1,0 +1,82 @@
+"""A session: one run's use of an output folder, and its connection to the API."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from labelflow.concurrency.lease import RUNS, Lease
+from labelflow.errors import StorageError, UsageError
+from labelflow.jobs.api_keys import read_key
+from labelflow.jobs.connection import check_connection, open_client
+from labelflow.ledger import job_record
+from labelflow.ledger.context import ConnectedJob
+from labelflow.planning.plan import Plan
+from labelflow.scale.rate_limiter import RateLimiter
+from labelflow.submission import reconciliation
+from labelflow.submission.reconciliation import UnrecordedTasks, find_unrecorded_tasks
+from labelflow.submission.remote import check_distributed_allowed
+
+
+class Session:
+    """Opening it reaches the API, claims the output folder for the job, and acquires the folder's lease.
+
+    Raises UsageError if the API cannot be reached or refuses the key; RunAborted if another run holds the lease.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        context, job = plan.context, plan.context.job
+        key = read_key(job)
+        supports_unique_id = check_connection(job, key)
+        if job.runner.is_distributed:
+            check_distributed_allowed(plan, supports_unique_id)
+        self._stop = context.stop
+        # A server that refuses a second task with the same unique_id lets runs work side by side. What only the
+        # ledger knows (the cap, which rows are relabeled) does not.
+        self.lease = Lease(
+            context.folder,
+            RUNS,
+            exclusive=not supports_unique_id or job.submit.cap() is not None or plan.relabel is not None,
+            request_timeout=job.scale.timeout.total_seconds(),
+            stop=context.stop if job.runner.is_distributed else None,
+        )
+        rate_limiter = RateLimiter(job.submit.rate, self.sleep)
+        client = open_client(job, key, self.sleep, rate_limiter)
+        self.context = ConnectedJob(job, context.folder, context.ledger, context.stop, client)
+        try:
+            if plan.is_new:
+                job_record.create(context.folder, job, plan.builder.source_type)
+            job_record.save_config(context.folder, job)
+            self.lease.acquire(context.stop.sleep)
+        except StorageError as error:
+            raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
+
+    def find_unrecorded(self) -> UnrecordedTasks:
+        """The tasks that runs which died may have created without recording them."""
+        context, abandoned = self.context, self.lease.abandoned
+        context.ledger.refresh()
+        if not abandoned or not (self.lease.is_exclusive or any(record.exclusive for record in abandoned)):
+            return {}
+        self.sleep(reconciliation.LISTING_LAG)
+        return find_unrecorded_tasks(context, min(record.since for record in abandoned), self.check)
+
+    def check(self) -> None:
+        """Raises if nothing more may be sent: the run was stopped, or the lease is lost."""
+        self._stop.check()
+        self.lease.check()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raises as `check` does."""
+        self._stop.sleep(seconds)
+        self.lease.check()
+
+    def finish_submission(self, *, all_recorded: bool) -> None:
+        """Release the lease. If tasks may be unrecorded, its record stays, and the next run looks for them."""
+        if all_recorded:
+            self.lease.clear_abandoned()
+        self.lease.release(keep_record=not all_recorded)
+
+    def close(self) -> None:
+        """Close the connections, and release the lease if it is still held."""
+        self.context.close()
+        with suppress(StorageError):  # then the next run waits until the lease expires
+            self.lease.release(keep_record=True)
