@@ -21,7 +21,8 @@ from labelflow.ledger.ledger import Ledger
 from labelflow.outputs.answer import Answer
 from labelflow.outputs.answer_files import AnswerFiles
 from labelflow.outputs.answer_tables import AnswerTables
-from labelflow.outputs.outcomes import ERRORS, LABELS, OutcomeIndex
+from labelflow.outputs.folders import ERRORS, LABELS
+from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.records import Outcome
 from labelflow.scale.client import ScaleClient, TaskPage
 from labelflow.scale.models import Task, TaskStatus, format_time

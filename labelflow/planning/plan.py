@@ -20,8 +20,8 @@ from labelflow.jobs.secrets import use_s3_credentials
 from labelflow.ledger import job_record
 from labelflow.ledger.ledger import Ledger
 from labelflow.manifests import Manifest, open_manifest
+from labelflow.outputs.folders import REJECTS
 from labelflow.outputs.outcomes import OutcomeIndex
-from labelflow.outputs.rejects import REJECTS
 from labelflow.planning import chunk as chunks
 from labelflow.planning.chunk import Chunk
 from labelflow.planning.relabeling import Relabel, RelabelPolicy
