@@ -22,16 +22,17 @@ class LabelflowError(Exception):
 class UsageError(LabelflowError):
     """The config or the manifest is invalid; nothing was sent.
 
-    where: the file, row or field. reason: what is wrong. fix: what would be right.
+    location: the file, row or field. reason: what is wrong. fix: what would be right.
 
+    Example:
         UsageError("job.yaml", "has no name", "add `name`")  # job.yaml: has no name; add `name`
     """
 
     exit_status = 2
 
-    def __init__(self, where: str, reason: str, fix: str) -> None:
-        super().__init__(f"{where}: {reason}; {fix}")
-        self._arguments = where, reason, fix
+    def __init__(self, location: str, reason: str, fix: str) -> None:
+        super().__init__(f"{location}: {reason}; {fix}")
+        self._arguments = location, reason, fix
 
     def __reduce__(self) -> tuple[type[UsageError], tuple[str, str, str]]:
         return type(self), self._arguments

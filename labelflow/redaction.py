@@ -23,7 +23,8 @@ _EMPTY = re.compile(r"\?(?=[\s\"'<>\\]|$)")
 def strip_signatures(text: str) -> str:
     """Return a text without the signing parameters of the URLs in it. Other parameters are kept.
 
-    strip_signatures("GET https://b/a.jpg?v=2&X-Amz-Signature=5ec2e7 failed")  # "GET https://b/a.jpg?v=2 failed"
+    Example:
+        strip_signatures("GET https://b/a.jpg?v=2&X-Amz-Signature=5ec2e7 failed")  # "GET https://b/a.jpg?v=2 failed"
     """
     if "=" not in text or not _PARAMETER.search(text):
         return text

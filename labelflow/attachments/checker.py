@@ -20,6 +20,7 @@ class AttachmentChecker:
     threads: maximum number of concurrent requests.
     timeout: seconds for one attachment in total, including retries.
 
+    Example:
         with AttachmentChecker(CheckLevel.AUTO) as checker:
             [problem] = checker.check([Attachment("attachment", "https://host/a.jpg", "image")])
     """

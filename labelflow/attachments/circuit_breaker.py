@@ -29,6 +29,7 @@ class CircuitBreaker:
 
     clock: returns monotonic seconds.
 
+    Example:
         breaker.check(host)
         breaker.record(host, probe(host))
     """

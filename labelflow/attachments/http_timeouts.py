@@ -22,8 +22,9 @@ from labelflow.attachments.circuit_breaker import HostUnreachable
 class Deadline:
     """A time limit that starts now, for all attempts and pauses together.
 
-    deadline = Deadline(20)
-    response = get(url, timeout=deadline.remaining())
+    Example:
+        deadline = Deadline(20)
+        response = get(url, timeout=deadline.remaining())
     """
 
     def __init__(self, seconds: float) -> None:

@@ -87,8 +87,9 @@ class ListingBackoff:
 class ListingCache:
     """Looks up keys by listing their buckets, and caches the pages. Thread-safe.
 
-    statuses = ListingCache().look_up("bucket", ["a/1.jpg", "a/2.jpg"])
-    statuses["a/1.jpg"]  # ObjectStatus(size=4711, archived=False); None: it does not exist
+    Example:
+        statuses = ListingCache().look_up("bucket", ["a/1.jpg", "a/2.jpg"])
+        statuses["a/1.jpg"]  # ObjectStatus(size=4711, archived=False); None: it does not exist
     """
 
     def __init__(self) -> None:
@@ -108,10 +109,10 @@ class ListingCache:
         backoff = self._backoffs.setdefault(bucket, ListingBackoff())
         if not backoff.should_list():
             return statuses
-        prefix, poor_pages = _common_folder(remaining), 0
+        prefix, poor_pages = common_folder(remaining), 0
         size = PAGE_KEYS if backoff.was_efficient else PROBE_KEYS
         while len(remaining) > 1 and poor_pages < MAX_POOR_PAGES:
-            page = self._list(bucket, prefix, _just_before(remaining[0]), size)
+            page = self._list(bucket, prefix, just_before(remaining[0]), size)
             hits = page.find(remaining) if page else {}
             if not hits:
                 break
@@ -177,7 +178,7 @@ def _object_status(item: Mapping[str, Any]) -> ObjectStatus:
     return ObjectStatus.of(item["Size"], item.get("StorageClass"), restored)
 
 
-def _common_folder(keys: Sequence[str]) -> str:
+def common_folder(keys: Sequence[str]) -> str:
     """The deepest folder that contains all of the sorted keys: permission to list is often granted per folder."""
     if not keys:
         return ""
@@ -186,7 +187,7 @@ def _common_folder(keys: Sequence[str]) -> str:
     return first[: first.rfind("/", 0, shared) + 1]
 
 
-def _just_before(key: str) -> str:
+def just_before(key: str) -> str:
     """A string that sorts before the key, with few possible keys between the two."""
     stem, code = key[:-1], ord(key[-1]) - 1
     if code <= ord(" "):

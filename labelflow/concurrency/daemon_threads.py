@@ -18,6 +18,7 @@ class DaemonThreadPool:
 
     size: number of threads. name: prefix of their names.
 
+    Example:
         pool = DaemonThreadPool(8, "create")
         futures = [pool.submit(send, request) for request in requests]
         error = gather(futures, stop)

@@ -32,6 +32,7 @@ class Lease:
     stop: if remote workers run under this lease (see `LeaseWatcher`), the token that stops them.
     abandoned: records of holders that ended without releasing their lease, as of the acquisition of this one.
 
+    Example:
         lease = Lease(folder, RUNS, exclusive=True, request_timeout=60)
         lease.acquire(stop.sleep)
         lease.check()  # before each write

@@ -15,6 +15,7 @@ class StopToken:
 
     Once it is set, `check` and `sleep` raise the reason.
 
+    Example:
         stop = StopToken()
         stop.sleep(5)  # returns after 5 seconds, or raises once another thread calls stop.set()
     """

@@ -42,9 +42,10 @@ class Manifest:
 def open_manifest(uri: str) -> Manifest:
     """Open a manifest on disk or in S3. Raises UsageError if it is missing, empty, or not of the format of its suffix.
 
-    manifest = open_manifest("s3://bucket/images.csv")
-    for row in manifest.rows:
-        print(row.number, row.values)
+    Example:
+        manifest = open_manifest("s3://bucket/images.csv")
+        for row in manifest.rows:
+            print(row.number, row.values)
     """
     manifest_format = _format_of(uri)
     file = _open(uri)

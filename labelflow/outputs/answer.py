@@ -13,8 +13,8 @@ from labelflow.records import Outcome
 from labelflow.redaction import strip_signatures
 from labelflow.scale.models import Task, TaskStatus
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _OUTCOMES: dict[str, Outcome] = {
     TaskStatus.COMPLETED: Outcome.LABELED,
     TaskStatus.CANCELED: Outcome.CANCELED,
@@ -92,7 +92,7 @@ def _outcome_of(task: Task) -> Outcome:
 
 def _version(task: Task) -> int:
     times = [time for time in (task.completed_at, task.updated_at) if time]
-    return (max(times) - EPOCH) // MILLISECOND if times else 0
+    return (max(times) - _EPOCH) // _MILLISECOND if times else 0
 
 
 def _download_status(attachment: dict[str, Any]) -> str:

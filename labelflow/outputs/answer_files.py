@@ -30,6 +30,7 @@ class AnswerFiles:
     ledger: has the submissions that the answers belong to.
     check: called before each write; raises if this process may not write any more, see `Lease.check`.
 
+    Example:
         files = AnswerFiles(folder, tables, outcomes, ledger, lease.check)
         files.add(answer)
         files.flush()

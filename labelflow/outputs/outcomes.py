@@ -26,6 +26,7 @@ class OutcomeIndex:
     It is read from the files of labels/ and errors/, and takes about 37 bytes per task. For versions, see
     `labelflow.outputs.answer.Answer`.
 
+    Example:
         outcomes = OutcomeIndex(folder)
         outcomes.get("5f127f6f26831d0010e985e5")  # Outcome.LABELED
         outcomes.pending(["a", "b"])  # array([False, True])

@@ -22,6 +22,7 @@ class Folder(Protocol):
     Names are relative to the folder, with slashes: `labels/part-0.parquet`. All methods raise StorageError if the
     store does not respond or refuses the operation.
 
+    Example:
         folder = open_folder("s3://bucket/prefix")
         folder.write("labels/a.json", b"{}")
         folder.read("labels/a.json")  # b"{}"

@@ -28,6 +28,7 @@ class RangedFile(io.RawIOBase):
     budget: maximum number of bytes to fetch in total, None for no limit. Beyond it, reads raise ReadBudgetExceeded.
     prefix: the first bytes, if they are already known; reading them costs nothing.
 
+    Example:
         content = b"0123456789"
         file = RangedFile(lambda start, stop: content[start:stop], size=10)
         file.seek(4)

@@ -34,7 +34,8 @@ def presign(uri: str, seconds: int) -> str:
     It is computed locally, without a request. It expires early if the credentials that sign it do.
     Raises ValueError if `seconds` is out of range.
 
-        presign("s3://bucket/a.jpg", 3600)  # https://bucket.s3.amazonaws.com/a.jpg?X-Amz-Algorithm=...
+    Example:
+        presign("s3://bucket/a.jpg", 3600)  # "https://bucket.s3.amazonaws.com/a.jpg?X-Amz-Algorithm=…"
     """
     if not 1 <= seconds <= MAX_PRESIGN_SECONDS:
         raise ValueError(f"a presigned URL is valid for 1 to {MAX_PRESIGN_SECONDS} seconds (7 days), got {seconds}")

@@ -89,7 +89,8 @@ def _parse_time(text: str) -> datetime:
 def split_uri(uri: str) -> tuple[str, str]:
     """Split `s3://bucket/key` into bucket and key. The key may be empty and is not decoded. Raises ValueError.
 
-    split_uri("s3://bucket/a%20b.jpg")  # ("bucket", "a%20b.jpg")
+    Example:
+        split_uri("s3://bucket/a%20b.jpg")  # ("bucket", "a%20b.jpg")
     """
     scheme, separator, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")

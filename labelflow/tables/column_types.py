@@ -15,6 +15,7 @@ def to_storable_type(arrow_type: pa.DataType) -> pa.DataType:
     All common Parquet readers support it: dictionary and extension types become their value types, view and large
     types the plain ones, null and empty structs strings. Nested types are converted recursively.
 
+    Example:
         to_storable_type(pa.dictionary(pa.int32(), pa.large_string()))  # pa.string()
     """
     if pa.types.is_dictionary(arrow_type):
@@ -51,6 +52,7 @@ def to_json_value(value: Any) -> Any:
 
     Times become ISO 8601, NaN and infinities None, values of any other type their `str`.
 
+    Example:
         to_json_value({"at": date(2026, 1, 2), "score": float("nan")})  # {"at": "2026-01-02", "score": None}
     """
     if value is None or isinstance(value, str | bool | int):

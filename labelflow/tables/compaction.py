@@ -25,6 +25,7 @@ def compact(folder: Folder, prefix: str, order: Order) -> None:
     order: returns the row numbers of tasks; see `external_sort.Order`.
     Raises StorageError if the folder or the local disk fails, and RunAborted if a file cannot be read.
 
+    Example:
         compact(folder, "labels/", ledger.row_numbers)
     """
     files = [file for file in folder.list(prefix) if file.name.endswith(".parquet")]

@@ -1,7 +1,7 @@
 """External sort: merge parts of any total size into large files in manifest order.
 
-Rows are partitioned by row number into buckets on the local disk; each bucket is then sorted in memory and becomes a
-row group. Memory holds one part or one bucket at a time, not the data set.
+Rows are partitioned by row number into buckets on the local disk; each bucket is then sorted in memory and becomes one
+or more row groups. Memory holds one part or one bucket at a time, not the data set.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def merge_sorted(folder: Folder, names: Sequence[str], order: Order) -> Iterator
 
     A task that occurs in several parts is written once. Raises StorageError if the local disk is full.
 
+    Example:
         with merge_sorted(folder, list_parts(folder, "labels/"), ledger.row_numbers) as files:
             sizes = [file.path.stat().st_size for file in files]
     """

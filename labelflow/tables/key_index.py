@@ -100,6 +100,7 @@ class KeyIndex:
 
     Short runs are merged as they are added, so that there are few. One thread may add while others look up.
 
+    Example:
         index = KeyIndex()
         index.add(["a", "b"], np.array([0, 1]))
         index.find(["b", "c"])  # array([1, -1])

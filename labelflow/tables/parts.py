@@ -31,7 +31,8 @@ def digest_of(table: pa.Table) -> str:
 def part_name(folder: str, digest: str) -> str:
     """Return the file name of a part, derived from the digest of its tasks: equal tasks have equal names.
 
-    part_name("labels/", digest_of(table))  # "labels/part-0123456789abcdef.parquet"
+    Example:
+        part_name("labels/", digest_of(table))  # "labels/part-0123456789abcdef.parquet"
     """
     return f"{folder}part-{digest[:16]}.parquet"
 

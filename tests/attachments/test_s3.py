@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel, StoreUnreachable
-from labelflow.attachments.s3_listing import _common_folder, _just_before
+from labelflow.attachments.s3_listing import common_folder, just_before
 from labelflow.problems import Problem
 from labelflow.storage import s3, s3_client
 from tests.support.media_server import PAGE, picture, tiff_with_late_header, wav
@@ -310,7 +310,7 @@ def test_other_s3_implementation(
 
 @pytest.mark.parametrize("key", ["a", "a/b.jpg", "1", "a!", " ", "ü", "\ue000", "~", "a/", "\x01"])
 def test_predecessor_of_a_key_sorts_directly_before_it(key: str) -> None:
-    before = _just_before(key)
+    before = just_before(key)
     assert before < key
     assert before.encode() < key.encode()
 
@@ -327,4 +327,4 @@ def test_predecessor_of_a_key_sorts_directly_before_it(key: str) -> None:
     ],
 )
 def test_common_folder_of_keys(keys: list[str], folder: str) -> None:
-    assert _common_folder(keys) == folder
+    assert common_folder(keys) == folder
