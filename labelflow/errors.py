@@ -1,11 +1,11 @@
-"""Why a run ends early.
+"""The exceptions that end a run early.
 
     LabelflowError
-    ├── UsageError             exit 2    the config or the manifest cannot be used; nothing was sent
-    ├── Cancelled              exit 130  a person or a machine asked it to stop
-    └── RunAborted             exit 1    it cannot go on; what is done is kept, the same command goes on from there
-        ├── StorageError                 the manifest's or the output's store does not answer
-        └── LimitExceeded                the job's own limits forbid going on
+    ├── UsageError             exit 2    the config or the manifest is invalid; nothing was sent
+    ├── Cancelled              exit 130  a user or another process requested a stop
+    └── RunAborted             exit 1    the run cannot continue; the same command resumes it later
+        ├── StorageError                 the store of the manifest or of the output does not respond
+        └── LimitExceeded                a limit of the job is reached
 
 A problem with one row never ends a run: it becomes a rejected row (`labelflow.records.RejectedRow`).
 """
@@ -14,37 +14,43 @@ from __future__ import annotations
 
 
 class LabelflowError(Exception):
-    """The run ends early."""
+    """The base class: a run ends early. `exit_status` is that of the command."""
 
     exit_status = 1
 
 
 class UsageError(LabelflowError):
-    """The config or the manifest cannot be used; nothing was sent."""
+    """The config or the manifest is invalid; nothing was sent.
+
+    location: the file, row or field. reason: what is wrong. fix: what would be right.
+
+    Example:
+        UsageError("job.yaml", "has no name", "add `name`")  # job.yaml: has no name; add `name`
+    """
 
     exit_status = 2
 
-    def __init__(self, where: str, reason: str, fix: str) -> None:
-        super().__init__(f"{where}: {reason}; {fix}")
-        self._arguments = where, reason, fix
+    def __init__(self, location: str, reason: str, fix: str) -> None:
+        super().__init__(f"{location}: {reason}; {fix}")
+        self._arguments = location, reason, fix
 
     def __reduce__(self) -> tuple[type[UsageError], tuple[str, str, str]]:
         return type(self), self._arguments
 
 
 class Cancelled(LabelflowError):
-    """A person or a machine asked the run to stop."""
+    """A user or another process requested a stop."""
 
     exit_status = 130
 
 
 class RunAborted(LabelflowError):
-    """It cannot go on; what is done is kept, and the same command goes on from there."""
+    """The run cannot continue. Finished work is kept; the same command resumes from there."""
 
 
 class StorageError(RunAborted):
-    """The manifest's or the output's store does not answer."""
+    """The store of the manifest or of the output does not respond."""
 
 
 class LimitExceeded(RunAborted):
-    """The job's own limits forbid going on."""
+    """A limit of the job is reached."""

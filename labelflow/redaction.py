@@ -1,4 +1,4 @@
-"""Keep secrets out of what is written and shown: signatures in URLs, wherever they stand in a text."""
+"""Remove the signatures of presigned URLs from everything that is written or shown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _EMPTY = re.compile(r"\?(?=[\s\"'<>\\]|$)")
 
 
 def strip_signatures(text: str) -> str:
-    """The text with the signing parameters of every URL in it taken out."""
+    """Return a text without the signing parameters of the URLs in it. Other parameters are kept.
+
+    Example:
+        strip_signatures("GET https://b/a.jpg?v=2&X-Amz-Signature=5ec2e7 failed")  # "GET https://b/a.jpg?v=2 failed"
+    """
     if "=" not in text or not _PARAMETER.search(text):
         return text
     stripped = _PARAMETER.sub(r"\1", text)
@@ -30,7 +34,7 @@ def strip_signatures(text: str) -> str:
 
 
 def strip_signatures_in(value: Any) -> Any:
-    """A value with the signing parameters of every URL in its texts taken out, however nested."""
+    """Return a JSON-like value with `strip_signatures` applied to all strings, at any depth; tuples become lists."""
     if isinstance(value, str):
         return strip_signatures(value)
     if isinstance(value, list | tuple):
@@ -41,14 +45,14 @@ def strip_signatures_in(value: Any) -> Any:
 
 
 def redact_errors(function: Callable[P, T]) -> Callable[P, T]:
-    """What the function raises carries no signature in its words, whoever writes them down."""
+    """Decorate a function so that the messages of the exceptions it raises contain no signatures."""
 
     @wraps(function)
-    def clean(*args: P.args, **options: P.kwargs) -> T:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return function(*args, **options)
+            return function(*args, **kwargs)
         except Exception as error:
             error.args = tuple(strip_signatures(arg) if isinstance(arg, str) else arg for arg in error.args)
             raise
 
-    return clean
+    return wrapper

@@ -28,8 +28,7 @@ from labelflow.accounting.summary import FILE, Summary
 from labelflow.jobs.job import Job
 from labelflow.operations import completion
 from labelflow.operations.collect import CollectionResult
-from labelflow.outputs.outcomes import ERRORS, LABELS
-from labelflow.outputs.rejects import REJECTS
+from labelflow.outputs.folders import ERRORS, LABELS, REJECTS
 from labelflow.outputs.unlabeled_rows import unlabeled_rows
 from labelflow.records import Outcome
 from labelflow.storage.folder import Folder

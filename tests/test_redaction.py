@@ -1,4 +1,4 @@
-"""Signatures leave no text."""
+"""Signatures are removed from texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIGNED = (
 
 
 @pytest.mark.parametrize(
-    ("text", "clean"),
+    ("text", "expected"),
     [
         (SIGNED, "https://b.s3.amazonaws.com/k%2Fa.jpg?v=2"),
         (SIGNED.replace("v=2&", ""), "https://b.s3.amazonaws.com/k%2Fa.jpg"),
@@ -23,5 +23,5 @@ SIGNED = (
         ("no URL, a = b", "no URL, a = b"),
     ],
 )
-def test_only_the_signature_is_removed(text: str, clean: str) -> None:
-    assert strip_signatures(text) == clean
+def test_only_the_signature_is_removed(text: str, expected: str) -> None:
+    assert strip_signatures(text) == expected

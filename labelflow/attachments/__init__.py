@@ -1,6 +1,6 @@
-"""Attachments are looked at before money is spent: are they there, and are they what Scale takes?
+"""Check attachments before tasks are paid for: do they exist, and does Scale accept them?
 
-A new scheme is one new file in `schemes/`. What Scale takes stands in `limits.py`.
+Each module in `schemes/` implements one URI scheme; `limits.py` has what Scale accepts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The words of this package: what is looked at, how closely, and what comes of it."""
+"""The types of this package: attachments, check levels, probe requests and results."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from enum import StrEnum
 from labelflow.errors import StorageError
 from labelflow.media import Media
 
-HEAD_BYTES = 64 * 1024  # what one request brings of a file whose pixels or seconds are told
-PEEK_BYTES = 4 * 1024  # what it brings where only the kind is told
-MEASURE_BUDGET = 2 * 1024 * 1024  # bytes read beyond the head, at most, to find pixels or seconds
-MEASURED_TYPES = ("image", "audio")  # kinds that have limits of size
+HEAD_BYTES = 64 * 1024  # read first if pixels or duration are checked
+PEEK_BYTES = 4 * 1024  # read if only the kind is checked
+MEASURE_BUDGET = 2 * 1024 * 1024  # maximum number of bytes read beyond the first ones to find pixels or duration
+MEASURED_TYPES = ("image", "audio")  # attachment types with limits on pixels or duration
 
 
 class CheckLevel(StrEnum):
-    """How closely attachments are looked at."""
+    """How thoroughly attachments are checked."""
 
-    AUTO = "auto"  # http(s): as content; s3: content for images and audio, a listing for the rest
-    CONTENT = "content"  # the first bytes of each: what it is, how many pixels, how long
-    EXISTS = "exists"  # it is there, it is not empty, and its declared type fits
-    OFF = "off"  # only the form of the URI
+    AUTO = "auto"  # http(s): content; s3: content for images and audio, exists for the rest
+    CONTENT = "content"  # read the first bytes: kind, pixels, duration
+    EXISTS = "exists"  # exists, is not empty, has a matching declared type
+    OFF = "off"  # only the syntax of the URI
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One attachment of a row: the field it stands in, its URI as the manifest gave it, its type.
+    """One attachment of a row: its field in the task, its URI as in the manifest, its attachment type.
 
-    For the type `text` the URI is the text itself. Source: contract A "Creating".
+    For the type `text` the URI is the text itself. Source: the 2017 API, "Creating".
     """
 
     field: str
@@ -37,7 +37,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """A URI to look at, and whether its first bytes are asked for."""
+    """A URI to probe. content: whether to read its first bytes."""
 
     uri: str
     attachment_type: str
@@ -45,15 +45,16 @@ class ProbeRequest:
 
     @property
     def head_bytes(self) -> int:
-        """How many of its first bytes to read."""
+        """Number of bytes to read first."""
         return HEAD_BYTES if self.attachment_type in MEASURED_TYPES else PEEK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What was found at a URI. Size in bytes, None where it is not told; `prefix` and `media` only from content.
+    """What is at a URI.
 
-    media: None where the content was not measured, or could not be within the budget.
+    size: bytes, None if unknown. content_type: as declared by the store. head: the first bytes, empty unless content
+    was requested. media: pixels or duration, None if they were not measured, or not found within the budget.
     """
 
     size: int | None
@@ -63,7 +64,7 @@ class ProbeResult:
 
 
 class AttachmentRejected(Exception):
-    """An attachment that Scale could not use: what is wrong, what would be right. Never holds a URL's query."""
+    """Scale cannot use an attachment: what is wrong, and how to fix it. Never contains the query of a URL."""
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(f"{reason}; {fix}")
@@ -72,4 +73,4 @@ class AttachmentRejected(Exception):
 
 
 class StoreUnreachable(StorageError):
-    """No attachment of a store can be looked at (no connection, no credentials): no row is at fault."""
+    """No attachment of a store can be checked (no connection, no credentials): no row is rejected for it."""

@@ -1,4 +1,4 @@
-"""Look at the attachments of a chunk of rows, and say what is wrong with each."""
+"""Check the attachments of a chunk of rows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from labelflow.attachments.limits import validate
 from labelflow.attachments.schemes import Scheme, open_schemes
 from labelflow.problems import Problem, abbreviate
 
-_Key = tuple[str, str]  # a URI and its attachment type: what is the same is looked at once
+_Key = tuple[str, str]  # URI and attachment type; equal keys are probed once per chunk
 
 
 class AttachmentChecker:
-    """Looks at attachments before money is spent. Several threads may share one.
+    """Checks attachments before their tasks are created. Thread-safe.
 
-    level: how closely.
-    threads: requests under way at once.
-    timeout: seconds for one attachment in all, retries among them.
+    level: how thoroughly.
+    threads: maximum number of concurrent requests.
+    timeout: seconds for one attachment in total, including retries.
+
+    Example:
+        with AttachmentChecker(CheckLevel.AUTO) as checker:
+            [problem] = checker.check([Attachment("attachment", "https://host/a.jpg", "image")])
     """
 
     def __init__(self, level: CheckLevel, threads: int = 16, timeout: float = 20.0) -> None:
@@ -33,52 +37,53 @@ class AttachmentChecker:
         self.close()
 
     def close(self) -> None:
-        """End the threads, close the connections."""
+        """Stop the threads and close the connections."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         for scheme in set(self._schemes.values()):
             scheme.close()
 
     def check(self, attachments: Sequence[Attachment]) -> list[Problem | None]:
-        """What is wrong with each, None where nothing is; in the same order.
+        """Return the problem of each attachment, None for a valid one, in the same order.
 
-        Raises StoreUnreachable where a store does not answer at all, so that no row is at fault.
+        Raises StoreUnreachable if a store cannot be used at all, so that no row is at fault.
         """
-        verdicts: dict[_Key, AttachmentRejected | None] = {}
-        to_look_at: dict[Scheme, list[_Key]] = {}
+        results: dict[_Key, AttachmentRejected | None] = {}
+        to_probe: dict[Scheme, list[_Key]] = {}
         for key in dict.fromkeys((a.uri, a.attachment_type) for a in attachments):
             try:
                 scheme = self._scheme(*key)
                 if scheme is not None:
-                    to_look_at.setdefault(scheme, []).append(key)
-            except AttachmentRejected as refused:
-                verdicts[key] = refused
-        for scheme, keys in to_look_at.items():
-            verdicts |= self._probe(scheme, keys)
-        return [_problem(a.field, verdicts.get((a.uri, a.attachment_type))) for a in attachments]
+                    to_probe.setdefault(scheme, []).append(key)
+            except AttachmentRejected as rejection:
+                results[key] = rejection
+        for scheme, keys in to_probe.items():
+            results |= self._probe(scheme, keys)
+        return [_problem(a.field, results.get((a.uri, a.attachment_type))) for a in attachments]
 
     def _scheme(self, uri: str, attachment_type: str) -> Scheme | None:
-        """Whom to ask about a URI; None where there is nothing to ask. Raises AttachmentRejected."""
+        """The scheme that probes a URI; None if no probe is needed. Raises AttachmentRejected for invalid syntax."""
         if attachment_type == "text":
             if not uri.strip():
-                raise AttachmentRejected("is empty", "give it a text, or remove the row")
+                raise AttachmentRejected("is empty", "provide a text, or remove the row")
             return None
         name, separator, _ = uri.partition("?")[0].partition("://")
         scheme = self._schemes.get(name.lower())
         if not separator or scheme is None:
-            known = ", ".join(f"{name}://" for name in sorted(self._schemes))
-            found = f"has the scheme {abbreviate(name)}" if separator else f"was {abbreviate(name)}, which is no URL"
-            raise AttachmentRejected(found, f"use one of {known}")
+            known = " or ".join(f"{name}://" for name in sorted(self._schemes))
+            reason = (
+                f"has the unknown scheme {abbreviate(name)}" if separator else f"is not a valid URL: {abbreviate(name)}"
+            )
+            raise AttachmentRejected(reason, f"use a URL that starts with {known}")
         scheme.check_form(uri)
         return None if self._level is CheckLevel.OFF else scheme
 
     def _probe(self, scheme: Scheme, keys: list[_Key]) -> dict[_Key, AttachmentRejected | None]:
-        wanted = [ProbeRequest(uri, kind, scheme.wants_content(self._level, kind)) for uri, kind in keys]
-        seen = scheme.probe(wanted)
+        probe_requests = [ProbeRequest(uri, kind, scheme.wants_content(self._level, kind)) for uri, kind in keys]
         return {
-            key: found if isinstance(found, AttachmentRejected) else validate(key[1], found)
-            for key, found in zip(keys, seen, strict=True)
+            key: result if isinstance(result, AttachmentRejected) else validate(key[1], result)
+            for key, result in zip(keys, scheme.probe(probe_requests), strict=True)
         }
 
 
-def _problem(field: str, refused: AttachmentRejected | None) -> Problem | None:
-    return Problem(field, refused.reason, refused.fix) if refused else None
+def _problem(field: str, rejection: AttachmentRejected | None) -> Problem | None:
+    return Problem(field, rejection.reason, rejection.fix) if rejection else None

@@ -1,4 +1,4 @@
-"""Remember the hosts that do not answer, so that a million rows do not wait for each of them anew."""
+"""A circuit breaker per host: rows do not wait for a host that has failed repeatedly."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from dataclasses import dataclass
 
 from labelflow.attachments.attachment import AttachmentRejected, ProbeResult
 
-FAILURE_THRESHOLD = 8  # attachments in a row, each tried to the end
-COOLDOWN_SECONDS = 30.0  # seconds for which a host is then left alone
+FAILURE_THRESHOLD = 8  # consecutive attachments that failed after all retries
+COOLDOWN_SECONDS = 30.0  # during which no requests are sent to the host
 
 
 class HostUnreachable(AttachmentRejected):
-    """The host takes no connection, or does not answer in time."""
+    """The host does not accept connections, or does not respond in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Failures:
     count: int
     latest: float
-    refused: HostUnreachable
+    rejection: HostUnreachable
 
 
 class CircuitBreaker:
-    """Which hosts are silent at the moment. Many threads may share one.
+    """Counts consecutive failures of each host, and rejects attachments of a host that is unreachable. Thread-safe.
 
-    clock: seconds, from any start.
+    clock: returns monotonic seconds.
+
+    Example:
+        breaker.check(host)
+        breaker.record(host, probe(host))
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -36,14 +40,14 @@ class CircuitBreaker:
         self._lock = threading.Lock()
 
     def check(self, host: str) -> None:
-        """Raises AttachmentRejected where the host did not answer lately, however often it was asked."""
-        silence = self._failures.get(host)
-        if silence and silence.count >= FAILURE_THRESHOLD and self._clock() < silence.latest + COOLDOWN_SECONDS:
-            raise AttachmentRejected(silence.refused.reason, silence.refused.fix)
+        """Raise AttachmentRejected if the circuit of the host is open: its failures reached the threshold recently."""
+        failures = self._failures.get(host)
+        if failures and failures.count >= FAILURE_THRESHOLD and self._clock() < failures.latest + COOLDOWN_SECONDS:
+            raise AttachmentRejected(failures.rejection.reason, failures.rejection.fix)
 
-    def record(self, host: str, found: ProbeResult | AttachmentRejected) -> None:
-        """What came of asking the host. Whatever it answers, it is not silent."""
+    def record(self, host: str, result: ProbeResult | AttachmentRejected) -> None:
+        """Record the result of a probe. Any response of the host, even an error, closes its circuit."""
         with self._lock:
-            before = self._failures.pop(host, None)
-            if isinstance(found, HostUnreachable):
-                self._failures[host] = _Failures(before.count + 1 if before else 1, self._clock(), found)
+            previous = self._failures.pop(host, None)
+            if isinstance(result, HostUnreachable):
+                self._failures[host] = _Failures(previous.count + 1 if previous else 1, self._clock(), result)

@@ -1,7 +1,7 @@
-"""Connections on which an answer, from its first byte to its last, takes no longer than the timeout.
+"""Total time limits for HTTP: for one response, and for all attempts to fetch one file.
 
-Otherwise a timeout is for each read: a server that sends a byte now and then, in a header, between two chunks or
-behind the last one, is waited for without end.
+The read timeout of urllib3 and requests applies to each read of the socket. A server that sends single bytes slowly,
+in a header, between two chunks or after the last one, can therefore delay a response without limit.
 """
 
 from __future__ import annotations
@@ -16,9 +16,36 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from labelflow.attachments.circuit_breaker import HostUnreachable
+
+
+class Deadline:
+    """A time limit that starts now, for all attempts and pauses together.
+
+    Example:
+        deadline = Deadline(20)
+        response = get(url, timeout=deadline.remaining())
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Return the remaining seconds, more than 0. Raises HostUnreachable once the limit is reached."""
+        remaining = self._end - time.monotonic()
+        if remaining <= 0:
+            reason = f"did not respond completely within {self._seconds:g} s"
+            raise HostUnreachable(reason, "run again later, or host the file elsewhere")
+        return remaining
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not beyond the deadline. Raises HostUnreachable if it is already reached."""
+        time.sleep(min(seconds, self.remaining()))
+
 
 class _DeadlineReader(io.RawIOBase):
-    """What comes from a socket until its timeout, counted from now, is over."""
+    """Reads a socket; its timeout limits all reads together, from now on."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__()
@@ -30,10 +57,10 @@ class _DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        left = self._end - time.monotonic()
-        if left <= 0:
+        remaining = self._end - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError("timed out")
-        self._sock.settimeout(left)
+        self._sock.settimeout(remaining)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -65,7 +92,7 @@ class _DeadlineTlsPool(HTTPSConnectionPool):
 
 
 class TotalTimeoutAdapter(HTTPAdapter):
-    """An HTTPAdapter whose read timeout is for the whole answer."""
+    """An HTTPAdapter whose read timeout limits the whole response, from its first byte to its last."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)

@@ -1,10 +1,10 @@
-"""Find out which keys of a bucket exist with few requests: a listing answers a thousand at once.
+"""Find out which keys of a bucket exist with few requests: one page of a listing covers up to 1,000 keys.
 
-Listing pays where the wanted keys lie close together. A page that answers few of them is hardly better than
-asking for each, for pages come one after another and questions many at once: so after a few poor pages the
-rest is left to the caller. Each page answers one key at least, so that this never costs more requests than
-a question for each key; and it is tried ever more seldom where it did not pay. Pages are remembered: the next rows
-often continue the same listing.
+Listing is efficient if the requested keys are close to each other. A page with few of them is slower than one HEAD per
+key, because pages are read one after another and HEAD requests run in parallel: after a few poor pages the rest is left
+to the caller. Each page resolves at least one key, so this never costs more requests than one HEAD per key; in a bucket
+where it was inefficient, it is tried at increasing intervals. Pages are cached: the next rows often continue the same
+listing.
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ from typing import Any
 
 from labelflow.storage import s3_client, s3_errors
 
-MAX_CACHED_OBJECTS = 200_000  # keys, some 60 MB
-PAGE_COST = 50  # keys: what a page takes beside its own
-PAGE_KEYS, PROBE_KEYS = 1000, 100  # in a page; in one that only tells whether listing pays
-MIN_HITS_PER_PAGE, MIN_HITS_PER_PROBE = 8, 2  # wanted keys: fewer are answered sooner by asking for each, many at once
-MAX_POOR_PAGES = 3  # in a row, before listing is given up
-MAX_SKIPPED_CHUNKS = 64  # look-ups that are made without it then
+MAX_CACHED_OBJECTS = 200_000  # about 60 MB
+PAGE_COST = 50  # memory of a page itself, in objects
+PAGE_KEYS, PROBE_KEYS = 1000, 100  # keys of a page; of a small page that only tests whether listing is efficient
+MIN_HITS_PER_PAGE, MIN_HITS_PER_PROBE = 8, 2  # requested keys on a page; with fewer, parallel HEAD requests are faster
+MAX_POOR_PAGES = 3  # consecutive pages with too few hits, after which listing stops
+MAX_SKIPPED_CHUNKS = 64  # maximum number of lookups without listing after that
 _ARCHIVED = ("GLACIER", "DEEP_ARCHIVE")
 _CANNOT_LIST = (*s3_errors.DENIED, "NotImplemented", "MethodNotAllowed")
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStatus:
-    """An object that exists: its size in bytes, and whether it must be restored before it can be read."""
+    """An existing object: its size in bytes, and whether it must be restored from an archive before it can be read."""
 
     size: int
     archived: bool
 
     @classmethod
     def of(cls, size: int, storage_class: str | None, restored: bool) -> ObjectStatus:
+        """Build it from the fields of a response. restored: a readable copy of an archived object exists."""
         return cls(size, storage_class in _ARCHIVED and not restored)
 
 
-Answers = dict[str, ObjectStatus | None]  # by key; None: there is no such object
+Statuses = dict[str, ObjectStatus | None]  # by key; None: the object does not exist
 
 
 @dataclass(frozen=True, slots=True)
 class ListingPage:
-    """What a listing says of the keys that begin with `folder`, come after `after`, and not after `last`.
+    """One page of a listing: the objects with a prefix whose keys are greater than `after` and at most `last`.
 
-    last: None where the listing came to its end.
+    last: None if the page is the last one.
     """
 
     bucket: str
@@ -56,82 +57,87 @@ class ListingPage:
     last: str | None
     objects: Mapping[str, ObjectStatus]
 
-    def answers(self, keys: Sequence[str]) -> Answers:
-        """Answers to those of the sorted keys that this page speaks of."""
+    def find(self, keys: Sequence[str]) -> Statuses:
+        """Return the status of those of the sorted keys that this page covers."""
         start = bisect_right(keys, self.after)
         stop = len(keys) if self.last is None else bisect_right(keys, self.last)
         return {key: self.objects.get(key) for key in keys[start:stop] if key.startswith(self.prefix)}
 
 
 class ListingBackoff:
-    """Whether listing has paid in a bucket of late. Where it has not, it is tried ever more seldom."""
+    """Decides whether to list a bucket: where listing was inefficient, it is skipped for exponentially more lookups."""
 
     def __init__(self) -> None:
-        self.is_good = True
-        self._skipped = 0  # look-ups for which it is not tried
-        self._next = 1
+        self.was_efficient = True
+        self._to_skip = 0  # lookups without listing
+        self._next_skip = 1
 
     def should_list(self) -> bool:
-        """Whether to list this time."""
-        self._skipped -= self._skipped > 0
-        return self._skipped == 0
+        """Whether to list for this lookup; call it once per lookup."""
+        self._to_skip -= self._to_skip > 0
+        return self._to_skip == 0
 
-    def record(self, paid: bool) -> None:
-        """What came of it."""
-        self.is_good = paid
-        self._next = 1 if paid else min(2 * self._next, MAX_SKIPPED_CHUNKS)
-        self._skipped = 0 if paid else self._next
+    def record(self, efficient: bool) -> None:
+        """Record whether the last listing was efficient."""
+        self.was_efficient = efficient
+        self._next_skip = 1 if efficient else min(2 * self._next_skip, MAX_SKIPPED_CHUNKS)
+        self._to_skip = 0 if efficient else self._next_skip
 
 
 class ListingCache:
-    """Answers keys from listings, and remembers their pages. Many threads may share one."""
+    """Looks up keys by listing their buckets, and caches the pages. Thread-safe.
+
+    Example:
+        statuses = ListingCache().look_up("bucket", ["a/1.jpg", "a/2.jpg"])
+        statuses["a/1.jpg"]  # ObjectStatus(size=4711, archived=False); None: it does not exist
+    """
 
     def __init__(self) -> None:
         self._backoffs: dict[str, ListingBackoff] = {}  # by bucket
         self._pages: deque[ListingPage] = deque()
         self._cached_objects = 0
-        self._closed: set[tuple[str, str]] = set()  # buckets and prefixes that cannot be listed
+        self._unlistable: set[tuple[str, str]] = set()  # bucket and prefix
         self._lock = threading.Lock()
 
-    def look_up(self, bucket: str, keys: Sequence[str]) -> Answers:
-        """Answers to those of the sorted keys for which listing pays; the others are to be asked for singly.
+    def look_up(self, bucket: str, keys: Sequence[str]) -> Statuses:
+        """Return the status of those of the sorted keys for which listing is efficient; look up the others one by one.
 
-        Raises botocore's errors; where listing is not allowed, there are just fewer answers.
+        Raises botocore's errors; if listing is not allowed, fewer keys are returned instead.
         """
-        answers = self._find_cached(bucket, keys)
-        left = [key for key in keys if key not in answers]
-        earned = self._backoffs.setdefault(bucket, ListingBackoff())
-        if not earned.should_list():
-            return answers
-        prefix, poor = _folder(left), 0
-        size = PAGE_KEYS if earned.is_good else PROBE_KEYS
-        while len(left) > 1 and poor < MAX_POOR_PAGES:
-            page = self._list(bucket, prefix, _just_before(left[0]), size)
-            found = page.answers(left) if page else {}
-            if not found:
+        statuses = self._find_cached(bucket, keys)
+        remaining = [key for key in keys if key not in statuses]
+        backoff = self._backoffs.setdefault(bucket, ListingBackoff())
+        if not backoff.should_list():
+            return statuses
+        prefix, poor_pages = common_folder(remaining), 0
+        size = PAGE_KEYS if backoff.was_efficient else PROBE_KEYS
+        while len(remaining) > 1 and poor_pages < MAX_POOR_PAGES:
+            page = self._list(bucket, prefix, just_before(remaining[0]), size)
+            hits = page.find(remaining) if page else {}
+            if not hits:
                 break
-            answers |= found
-            left = left[len(found) :]
-            is_poor = len(found) < (MIN_HITS_PER_PAGE if size == PAGE_KEYS else MIN_HITS_PER_PROBE)
-            poor, size = (poor + 1, PROBE_KEYS) if is_poor else (0, PAGE_KEYS)
-        earned.record(poor < MAX_POOR_PAGES)
-        return answers
+            statuses |= hits
+            remaining = remaining[len(hits) :]
+            is_poor = len(hits) < (MIN_HITS_PER_PAGE if size == PAGE_KEYS else MIN_HITS_PER_PROBE)
+            poor_pages, size = (poor_pages + 1, PROBE_KEYS) if is_poor else (0, PAGE_KEYS)
+        backoff.record(poor_pages < MAX_POOR_PAGES)
+        return statuses
 
-    def _find_cached(self, bucket: str, keys: Sequence[str]) -> Answers:
+    def _find_cached(self, bucket: str, keys: Sequence[str]) -> Statuses:
         with self._lock:
             pages = [page for page in self._pages if page.bucket == bucket]
-        answers: Answers = {}
+        statuses: Statuses = {}
         for page in pages:
-            answers |= page.answers(keys)
-        return answers
+            statuses |= page.find(keys)
+        return statuses
 
-    def _list(self, bucket: str, prefix: str, after: str, keys: int) -> ListingPage | None:
-        """One page of a listing; None where the bucket cannot be listed so."""
-        if (bucket, prefix) in self._closed:
+    def _list(self, bucket: str, prefix: str, after: str, max_keys: int) -> ListingPage | None:
+        """Request a page; None if this prefix of the bucket cannot be listed."""
+        if (bucket, prefix) in self._unlistable:
             return None
-        page = _request_page(bucket, prefix, after, keys)
+        page = _request_page(bucket, prefix, after, max_keys)
         if page is None:
-            self._closed.add((bucket, prefix))
+            self._unlistable.add((bucket, prefix))
         else:
             self._cache(page)
         return page
@@ -144,27 +150,27 @@ class ListingCache:
                 self._cached_objects -= len(self._pages.popleft().objects) + PAGE_COST
 
 
-def _request_page(bucket: str, prefix: str, after: str, keys: int) -> ListingPage | None:
-    """The page after a key; None where listing is refused, or tells nothing about what is missing."""
+def _request_page(bucket: str, prefix: str, after: str, max_keys: int) -> ListingPage | None:
+    """Request the page after a key; None if listing is denied, or does not show which keys are missing."""
     try:
-        answer = s3_client.client().list_objects_v2(
-            Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=keys, OptionalObjectAttributes=["RestoreStatus"]
+        response = s3_client.client().list_objects_v2(
+            Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=max_keys, OptionalObjectAttributes=["RestoreStatus"]
         )
     except s3_client.errors() as error:
         if s3_client.error_code(error) in _CANNOT_LIST:
             return None
         raise
-    return _page(bucket, prefix, after, answer)
+    return _to_page(bucket, prefix, after, response)
 
 
-def _page(bucket: str, prefix: str, after: str, answer: Mapping[str, Any]) -> ListingPage | None:
-    """None where the store does not list in the order of keys."""
-    objects = {item["Key"]: _object_status(item) for item in answer.get("Contents", [])}
+def _to_page(bucket: str, prefix: str, after: str, response: Mapping[str, Any]) -> ListingPage | None:
+    """Convert a response to a page; None if the store does not list keys in order."""
+    objects = {item["Key"]: _object_status(item) for item in response.get("Contents", [])}
     keys = list(objects)
-    more = bool(answer.get("IsTruncated"))
-    if keys != sorted(keys) or (keys and keys[0] <= after) or (more and not keys):
+    has_more = bool(response.get("IsTruncated"))
+    if keys != sorted(keys) or (keys and keys[0] <= after) or (has_more and not keys):
         return None
-    return ListingPage(bucket, prefix, after, keys[-1] if more else None, objects)
+    return ListingPage(bucket, prefix, after, keys[-1] if has_more else None, objects)
 
 
 def _object_status(item: Mapping[str, Any]) -> ObjectStatus:
@@ -172,8 +178,8 @@ def _object_status(item: Mapping[str, Any]) -> ObjectStatus:
     return ObjectStatus.of(item["Size"], item.get("StorageClass"), restored)
 
 
-def _folder(keys: Sequence[str]) -> str:
-    """The longest folder that holds all of the sorted keys: rights to list are often given by folder."""
+def common_folder(keys: Sequence[str]) -> str:
+    """The deepest folder that contains all of the sorted keys: permission to list is often granted per folder."""
     if not keys:
         return ""
     first, last = keys[0], keys[-1]
@@ -181,11 +187,11 @@ def _folder(keys: Sequence[str]) -> str:
     return first[: first.rfind("/", 0, shared) + 1]
 
 
-def _just_before(key: str) -> str:
-    """A key that comes before this one, with hardly any between the two."""
+def just_before(key: str) -> str:
+    """A string that sorts before the key, with few possible keys between the two."""
     stem, code = key[:-1], ord(key[-1]) - 1
     if code <= ord(" "):
         return stem
-    if 0xD800 <= code <= 0xDFFF:  # surrogates, which no key can hold
+    if 0xD800 <= code <= 0xDFFF:  # surrogates do not occur in keys
         code = 0xD7FF
     return f"{stem}{chr(code)}~~~~"

@@ -15,8 +15,7 @@ from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import Summary
 from labelflow.operations.cancel import Cancellation
 from labelflow.operations.collect import CollectionResult
-from labelflow.outputs.outcomes import ERRORS, LABELS
-from labelflow.outputs.rejects import REJECTS
+from labelflow.outputs.folders import ERRORS, LABELS, REJECTS
 from labelflow.planning.plan import Plan, Preview
 from labelflow.records import Outcome, RejectedRow
 from labelflow.redaction import strip_signatures

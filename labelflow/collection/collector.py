@@ -15,7 +15,8 @@ from labelflow.ledger.context import ConnectedJob
 from labelflow.outputs.answer import Answer
 from labelflow.outputs.answer_files import AnswerFiles
 from labelflow.outputs.answer_tables import AnswerTables
-from labelflow.outputs.outcomes import ERRORS, LABELS, OutcomeIndex
+from labelflow.outputs.folders import ERRORS, LABELS
+from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.records import Outcome
 from labelflow.scale.client import TaskPage
 from labelflow.scale.models import Task, TaskStatus

@@ -1,1 +1,1 @@
-"""Stop tokens, threads, leases."""
+"""Concurrency: the stop token, daemon threads, and leases on output folders."""

@@ -1,4 +1,4 @@
-"""Threads for requests: one that hangs keeps neither a stop waiting for long nor the process alive."""
+"""A pool of daemon threads for requests: a request that hangs delays neither a stop nor the exit of the process."""
 
 from __future__ import annotations
 
@@ -10,56 +10,69 @@ from typing import Any
 
 from labelflow.concurrency.stop_token import StopToken
 
-STOP_CHECK_INTERVAL = 0.5  # seconds between two looks at whether everything was stopped
+STOP_CHECK_INTERVAL = 0.5  # seconds between two checks of the stop token
 
 
 class DaemonThreadPool:
-    """Makes calls in so many threads, in the order in which they were asked for."""
+    """Runs calls in a fixed number of daemon threads, in the order of submission.
 
-    def __init__(self, number: int, name: str) -> None:
+    size: number of threads. name: prefix of their names.
+
+    Example:
+        pool = DaemonThreadPool(8, "create")
+        futures = [pool.submit(send, request) for request in requests]
+        error = gather(futures, stop)
+        pool.close()
+    """
+
+    def __init__(self, size: int, name: str) -> None:
         self._calls: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{index}", daemon=True) for index in range(number)
+            threading.Thread(target=self._work, name=f"{name}-{index}", daemon=True) for index in range(size)
         ]
         for thread in self._threads:
             thread.start()
 
     def submit(self, call: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Have a call made."""
+        """Queue a call; the future is done when it has returned or raised."""
         future: Future[None] = Future()
         self._calls.put((future, lambda: call(*arguments)))
         return future
 
     def close(self) -> None:
-        """Drop the calls that have not begun, and end the threads, those that hang later."""
+        """Cancel the calls that have not started, and end each thread once its current call returns. Does not wait."""
         while True:
             try:
-                call = self._calls.get_nowait()
+                queued = self._calls.get_nowait()
             except Empty:
                 break
-            if call:
-                call[0].cancel()
+            if queued:
+                queued[0].cancel()
         for _ in self._threads:
             self._calls.put(None)
 
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            future, make = call
+        while (queued := self._calls.get()) is not None:
+            future, call = queued
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                make()
+                call()
                 future.set_result(None)
             except BaseException as error:
                 future.set_exception(error)
 
 
 def gather(futures: Sequence[Future[None]], stop: StopToken) -> BaseException | None:
-    """Wait for all calls; gives the first failure. After a stop, calls that hang are left."""
-    flying = set(futures)
-    while flying and not stop.grace_expired:
-        flying = wait(flying, timeout=STOP_CHECK_INTERVAL).not_done
-    failures = [error for future in futures if future not in flying and (error := future.exception())]
-    if flying:
-        failures.append(stop.reason)
-    return next(iter(failures), None)
+    """Wait for all calls, and return the first error, None if there is none.
+
+    After a stop, calls get the grace period of the token; if some are still running then, they are abandoned and the
+    reason of the stop counts as their error.
+    """
+    in_flight = set(futures)
+    while in_flight and not stop.grace_expired:
+        in_flight = wait(in_flight, timeout=STOP_CHECK_INTERVAL).not_done
+    errors = [error for future in futures if future not in in_flight and (error := future.exception())]
+    if in_flight:
+        errors.append(stop.reason)
+    return next(iter(errors), None)

@@ -1,11 +1,12 @@
-"""Leases: who is at work in an output folder, so that two processes do not do what only one may.
+"""Leases on an output folder: they keep two processes from doing what only one may do at a time.
 
-Each holder has a file of its own, below `_ledger/runs/` (it creates tasks) or `_ledger/collectors/` (it writes
-answers), and rewrites it every few seconds: its heartbeat. To take a lease is to write one's own file first and to
-look for others after: of two that come at once, at least one sees the other. No clocks are compared: a holder is dead
-when its process is no more on this machine, or when its heart stood still for as long as its lease lasts.
+Each holder has its own record, below `_ledger/runs/` (it creates tasks) or `_ledger/collectors/` (it writes answers),
+and rewrites it every few seconds: its heartbeat. A process acquires a lease by writing its record first and reading
+the other records afterwards: of two concurrent processes, at least one sees the other. Clocks of machines are never
+compared: a holder is dead if its process no longer exists on this machine, or if its heartbeat counter has not changed
+for the timeout in its record.
 
-What a lease cannot promise stands in docs/guarantees.md.
+docs/guarantees.md describes what a lease cannot guarantee.
 """
 
 from __future__ import annotations
@@ -14,12 +15,7 @@ import random
 import threading
 
 from labelflow.concurrency import lease_record
-from labelflow.concurrency.lease_record import (
-    LeaseLost,
-    LeaseRecord,
-    _now,
-    read_lease_record,
-)
+from labelflow.concurrency.lease_record import LeaseLost, LeaseRecord, monotonic_seconds, read_lease_record
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import RunAborted, StorageError
 from labelflow.scale.retry import Sleep
@@ -29,11 +25,18 @@ RUNS, COLLECTORS = "_ledger/runs/", "_ledger/collectors/"
 
 
 class Lease:
-    """A lease on a folder: an exclusive one keeps out all others, another one keeps out exclusive ones.
+    """A lease on a folder: an exclusive one excludes all others, a shared one excludes only exclusive ones.
 
-    longest_answer: seconds that a request of the holder's may be in the air.
-    stop: where processes elsewhere work under this lease (see `LeaseWatcher`), what they are to stop for, too.
-    left_behind: the holders that ended without giving their lease back, as of when this one was taken.
+    prefix: folder of the records, RUNS or COLLECTORS.
+    request_timeout: seconds that a request of the holder may be in flight.
+    stop: if remote workers run under this lease (see `LeaseWatcher`), the token that stops them.
+    abandoned: records of holders that ended without releasing their lease, as of the acquisition of this one.
+
+    Example:
+        lease = Lease(folder, RUNS, exclusive=True, request_timeout=60)
+        lease.acquire(stop.sleep)
+        lease.check()  # before each write
+        lease.release()
     """
 
     def __init__(
@@ -43,9 +46,9 @@ class Lease:
         self._stop = stop
         self._folder = folder
         self._prefix = prefix
-        seconds = lease_record.HEARTBEAT_TIMEOUT + request_timeout + lease_record.IN_FLIGHT_GRACE
-        self._mine = LeaseRecord(exclusive=exclusive, timeout=seconds, has_workers=stop is not None)
-        self._heartbeats: dict[str, tuple[int, float]] = {}  # id → heartbeat, and when it was first seen
+        timeout = lease_record.HEARTBEAT_TIMEOUT + request_timeout + lease_record.IN_FLIGHT_GRACE
+        self._record = LeaseRecord(exclusive=exclusive, timeout=timeout, has_workers=stop is not None)
+        self._heartbeats: dict[str, tuple[int, float]] = {}  # id → heartbeat, and when it was first read
         self._thread: threading.Thread | None = None
         self._released = threading.Event()
         self._renewed_at = 0.0
@@ -53,70 +56,77 @@ class Lease:
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether it keeps out all others."""
-        return self._mine.exclusive
+        """Whether it excludes all other leases."""
+        return self._record.exclusive
 
     @property
     def file(self) -> str:
-        """The name of its file."""
-        return self._file(self._mine)
+        """Name of the file of its record, relative to the folder."""
+        return self._file(self._record)
 
     def try_acquire(self) -> LeaseRecord | None:
-        """Take it. Returns the holder who keeps us out, None where it is ours now."""
-        rival, _ = self._others()
-        if rival is None:
-            self._mine = self._mine.model_copy(update={"heartbeat": self._mine.heartbeat + 1, "released": False})
-            self._write(self._mine)
-            rival, gone = self._others()
-            if rival is None:
-                self._start(gone)
+        """Acquire the lease if possible. Returns the record of a conflicting holder, None if it was acquired."""
+        conflict, _ = self._read_others()
+        if conflict is None:
+            self._record = self._record.model_copy(update={"heartbeat": self._record.heartbeat + 1, "released": False})
+            self._write(self._record)
+            conflict, dead = self._read_others()
+            if conflict is None:
+                self._start(dead)
                 return None
-            self._folder.delete(self._file(self._mine))
-        return rival
+            self._folder.delete(self._file(self._record))
+        return conflict
 
-    def acquire(self, pause: Sleep) -> None:
-        """Take it, as soon as a holder that may be dead is known to be. Raises RunAborted where it is alive."""
-        first: dict[str, int] = {}
-        while rival := self.try_acquire():
-            if first.setdefault(rival.id, rival.heartbeat) != rival.heartbeat:
+    def acquire(self, sleep: Sleep) -> None:
+        """Acquire the lease, waiting until a conflicting holder is known to be dead.
+
+        Raises RunAborted as soon as the heartbeat of a conflicting holder changes, and what `sleep` raises.
+        """
+        first_heartbeats: dict[str, int] = {}
+        while conflict := self.try_acquire():
+            if first_heartbeats.setdefault(conflict.id, conflict.heartbeat) != conflict.heartbeat:
                 raise RunAborted(
-                    f"{self._folder.uri}: another run of this job is at work ({rival}); wait for it to end"
+                    f"{self._folder.uri}: another run of this job is active ({conflict}); wait for it to finish"
                 )
-            pause(random.uniform(0.2, 0.6))
+            sleep(random.uniform(0.2, 0.6))
 
     def check(self) -> None:
-        """Raises LeaseLost where it was taken, and cannot be relied on any more."""
-        if self._thread and (self._lost or _now() - self._renewed_at > lease_record.HEARTBEAT_TIMEOUT):
-            raise LeaseLost(f"{self._folder.uri}: the lease on the folder is lost; run the same command to go on")
+        """Raise LeaseLost if the lease was acquired and is no longer valid. Call it before each write."""
+        if self._thread and (self._lost or monotonic_seconds() - self._renewed_at > lease_record.HEARTBEAT_TIMEOUT):
+            raise LeaseLost(f"{self._folder.uri}: the lease on the folder was lost; run the same command to continue")
 
     def release(self, *, keep_record: bool = False) -> None:
-        """Give it back. mark: leave the file, as a sign that something is left to be settled, since then."""
+        """Release the lease. Does nothing if it is not held.
+
+        keep_record: keep the record, marked as released, because some work since then is unsettled. It replaces
+        the abandoned records.
+        """
         if self._thread is None:
             return
         self._released.set()
         self._thread.join()
         self._thread = None
         if keep_record:
-            unsettled = [self._mine, *self.abandoned]
-            since, exclusive = min(one.since for one in unsettled), any(one.exclusive for one in unsettled)
-            self._write(self._mine.model_copy(update={"released": True, "since": since, "exclusive": exclusive}))
+            unsettled = [self._record, *self.abandoned]
+            since, exclusive = min(each.since for each in unsettled), any(each.exclusive for each in unsettled)
+            self._write(self._record.model_copy(update={"released": True, "since": since, "exclusive": exclusive}))
             self.clear_abandoned()
         else:
-            self._folder.delete(self._file(self._mine))
+            self._folder.delete(self._file(self._record))
 
     def clear_abandoned(self) -> None:
-        """Remove the files of those who left them behind: what they left is settled."""
-        for holder in self.abandoned:
-            self._folder.delete(self._file(holder))
+        """Delete the abandoned records: the work of their holders is settled."""
+        for record in self.abandoned:
+            self._folder.delete(self._file(record))
         self.abandoned = []
 
-    def _start(self, gone: list[LeaseRecord]) -> None:
-        self.abandoned = gone
-        for holder in gone:
-            if not holder.released:  # should it be alive after all, it finds this
-                self._write(holder.model_copy(update={"released": True}))
+    def _start(self, dead: list[LeaseRecord]) -> None:
+        self.abandoned = dead
+        for record in dead:
+            if not record.released:  # if the holder is alive after all, its next heartbeat finds this
+                self._write(record.model_copy(update={"released": True}))
         self._lost = False
-        self._renewed_at = _now()
+        self._renewed_at = monotonic_seconds()
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._heartbeat_loop, name="lease", daemon=True)
         self._thread.start()
@@ -126,39 +136,39 @@ class Lease:
             try:
                 self._renew()
             except StorageError:
-                continue  # `check` tells when it has been too long
+                continue  # `check` raises once the last heartbeat is too old
 
     def _renew(self) -> None:
-        begun = _now()
-        current = self._read(self._file(self._mine))
+        started = monotonic_seconds()
+        current = self._read(self._file(self._record))
         if current is None or current.released:
             self._lost = True
             return
         stopping = self._stop is not None and self._stop.is_set
-        self._mine = self._mine.model_copy(update={"heartbeat": self._mine.heartbeat + 1, "stopping": stopping})
-        self._write(self._mine)
-        self._renewed_at = begun
+        self._record = self._record.model_copy(update={"heartbeat": self._record.heartbeat + 1, "stopping": stopping})
+        self._write(self._record)
+        self._renewed_at = started
 
-    def _others(self) -> tuple[LeaseRecord | None, list[LeaseRecord]]:
-        """A holder who keeps us out, and those who are gone."""
-        names = [file.name for file in self._folder.list(self._prefix) if file.name != self._file(self._mine)]
-        others = [holder for name in names if (holder := self._read(name))]
-        gone = [holder for holder in others if holder.is_dead() or self._is_stale(holder)]
-        at_work = [holder for holder in others if holder not in gone]
-        return next((holder for holder in at_work if holder.exclusive or self._mine.exclusive), None), gone
+    def _read_others(self) -> tuple[LeaseRecord | None, list[LeaseRecord]]:
+        """A record that conflicts with this lease, if there is one, and the records of dead holders."""
+        names = [file.name for file in self._folder.list(self._prefix) if file.name != self._file(self._record)]
+        others = [record for name in names if (record := self._read(name))]
+        dead = [record for record in others if record.is_dead() or self._is_stale(record)]
+        active = [record for record in others if record not in dead]
+        return next((record for record in active if record.exclusive or self._record.exclusive), None), dead
 
-    def _is_stale(self, holder: LeaseRecord) -> bool:
-        beat, since = self._heartbeats.setdefault(holder.id, (holder.heartbeat, _now()))
-        if beat != holder.heartbeat:
-            self._heartbeats[holder.id] = (holder.heartbeat, _now())
+    def _is_stale(self, record: LeaseRecord) -> bool:
+        heartbeat, since = self._heartbeats.setdefault(record.id, (record.heartbeat, monotonic_seconds()))
+        if heartbeat != record.heartbeat:
+            self._heartbeats[record.id] = (record.heartbeat, monotonic_seconds())
             return False
-        return _now() - since > holder.timeout
+        return monotonic_seconds() - since > record.timeout
 
-    def _file(self, holder: LeaseRecord) -> str:
-        return f"{self._prefix}{holder.id}.json"
+    def _file(self, record: LeaseRecord) -> str:
+        return f"{self._prefix}{record.id}.json"
 
     def _read(self, name: str) -> LeaseRecord | None:
         return read_lease_record(self._folder, name)
 
-    def _write(self, holder: LeaseRecord) -> None:
-        self._folder.write(self._file(holder), holder.model_dump_json().encode())
+    def _write(self, record: LeaseRecord) -> None:
+        self._folder.write(self._file(record), record.model_dump_json().encode())

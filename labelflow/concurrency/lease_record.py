@@ -1,4 +1,4 @@
-"""The file of a lease: who holds it, and its heartbeat."""
+"""The file of a lease: which process holds it, and its heartbeat."""
 
 from __future__ import annotations
 
@@ -14,49 +14,58 @@ from pydantic import BaseModel, Field, ValidationError
 from labelflow.errors import RunAborted
 from labelflow.storage.folder import Folder
 
-HEARTBEAT_INTERVAL = 3.0
-HEARTBEAT_TIMEOUT = 30.0  # without a heartbeat that was written: from then on the holder itself does nothing more
-IN_FLIGHT_GRACE = 10.0  # for what was in the air at that moment, on top of the time that an answer may take
+HEARTBEAT_INTERVAL = 3.0  # seconds
+HEARTBEAT_TIMEOUT = 30.0  # seconds after the last written heartbeat, after which the holder itself stops
+IN_FLIGHT_GRACE = 10.0  # seconds, in addition to the request timeout, for requests in flight at that moment
 
 
 class LeaseLost(RunAborted):
-    """The lease could not be renewed in time, or another process has taken it over."""
+    """The lease was not renewed in time, or another process declared its holder dead."""
 
 
 class LeaseRecord(BaseModel):
-    """A process that holds a lease, or left its file behind. `text` is in UTC, by its own clock."""
+    """A process that holds a lease, or left its record behind.
+
+    since: start of the lease, UTC, by the holder's clock.
+    machine: identifies machine, boot and pid namespace; only if it is equal can `pid` be checked.
+    timeout: seconds without a new heartbeat after which other processes consider the holder dead.
+    has_workers: remote workers run under this lease, and may outlive its process by some seconds.
+    stopping: the remote workers have to stop.
+    heartbeat: a counter, incremented at each renewal.
+    released: the lease was given up; the record remains because some work is unsettled.
+    """
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:16])
     since: datetime = Field(default_factory=lambda: datetime.now(UTC))
     exclusive: bool
     host: str = Field(default_factory=socket.gethostname)
-    machine: str = Field(default_factory=lambda: _machine())
+    machine: str = Field(default_factory=lambda: _machine_id())
     pid: int = Field(default_factory=os.getpid)
-    timeout: float  # that it lasts without a heartbeat
-    has_workers: bool = False  # processes elsewhere work for it, and may outlive this one by a while
-    stopping: bool = False  # they are to stop
+    timeout: float
+    has_workers: bool = False
+    stopping: bool = False
     heartbeat: int = 0
-    released: bool = False  # it left, and left the file as a mark
+    released: bool = False
 
     def is_dead(self) -> bool:
-        """Whether it is sure to be at work no more."""
-        return self.released or (not self.has_workers and self.machine == _machine() and not _is_running(self.pid))
+        """Whether the holder has certainly ended. False if it may still be running, for example on another machine."""
+        return self.released or (not self.has_workers and self.machine == _machine_id() and not _is_running(self.pid))
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def read_lease_record(folder: Folder, name: str) -> LeaseRecord | None:
-    """The holder whose file that is; None where it is gone."""
+    """Read a lease record; None if the file does not exist. Raises RunAborted if it is corrupt."""
     content = folder.read(name)
     try:
         return LeaseRecord.model_validate_json(content) if content else None
     except ValidationError:
-        raise RunAborted(f"{folder.uri}/{name} is damaged; remove it when no run is at work") from None
+        raise RunAborted(f"{folder.uri}/{name} is corrupt; delete it once no run is active") from None
 
 
-def _machine() -> str:
-    """Names this machine, this boot of it, and this space of process ids: elsewhere a pid means nothing."""
+def _machine_id() -> str:
+    """Identify this machine, its current boot and its pid namespace: a pid is meaningful only within all three."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -74,6 +83,6 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def _now() -> float:
-    """Seconds that go on while the machine sleeps, where the system counts them."""
+def monotonic_seconds() -> float:
+    """A monotonic clock that, where the system supports it, continues while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

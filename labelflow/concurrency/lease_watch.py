@@ -1,26 +1,21 @@
-"""Watch a lease from another process: a worker stops when the run's lease ends."""
+"""Watch a lease from another process: a remote worker stops when the lease of its run ends."""
 
 from __future__ import annotations
 
 import threading
 
 from labelflow.concurrency import lease_record
-from labelflow.concurrency.lease_record import (
-    LeaseLost,
-    LeaseRecord,
-    _now,
-    read_lease_record,
-)
+from labelflow.concurrency.lease_record import LeaseLost, LeaseRecord, monotonic_seconds, read_lease_record
 from labelflow.errors import Cancelled, StorageError
 from labelflow.storage.folder import Folder
 
-WATCH_INTERVAL = 1.0  # between two looks of a tenant at the lease that it works under
+WATCH_INTERVAL = 1.0  # seconds between two reads of the lease record
 
 
 class LeaseWatcher:
-    """A process elsewhere, at work under the lease of another one. Threads may share it.
+    """Lets a worker check whether the lease of its run still holds. Thread-safe.
 
-    It stops when the lease is given up, when it is told to, or when the holder's heart has stood still for too long.
+    file: name of the lease record of the run, see `Lease.file`.
     """
 
     def __init__(self, folder: Folder, file: str) -> None:
@@ -29,24 +24,27 @@ class LeaseWatcher:
         self._lock = threading.Lock()
         self._heartbeat = -1
         self._heartbeat_at = self._read_at = float("-inf")
-        self._holder: LeaseRecord | None = None
+        self._record: LeaseRecord | None = None
 
     def check(self) -> None:
-        """Raises Cancelled or LeaseLost where nothing more may be sent."""
+        """Raise Cancelled if the run is stopping, and LeaseLost if its lease was released or its heartbeat is stale.
+
+        Call it before each request. It reads the record at most once per WATCH_INTERVAL.
+        """
         with self._lock:
-            if _now() - self._read_at >= WATCH_INTERVAL:
+            if monotonic_seconds() - self._read_at >= WATCH_INTERVAL:
                 self._read_record()
-            holder, silence = self._holder, _now() - self._heartbeat_at
-        if holder and holder.stopping:
+            record, heartbeat_age = self._record, monotonic_seconds() - self._heartbeat_at
+        if record and record.stopping:
             raise Cancelled("stopped")
-        if holder is None or holder.released or silence > lease_record.HEARTBEAT_TIMEOUT:
-            raise LeaseLost(f"{self._folder.uri}: the run that this process works for is gone; run the job to go on")
+        if record is None or record.released or heartbeat_age > lease_record.HEARTBEAT_TIMEOUT:
+            raise LeaseLost(f"{self._folder.uri}: the run of this worker has ended; run the job again to continue")
 
     def _read_record(self) -> None:
-        begun = self._read_at = _now()
+        started = self._read_at = monotonic_seconds()
         try:
-            self._holder = read_lease_record(self._folder, self._file)
+            self._record = read_lease_record(self._folder, self._file)
         except StorageError:
-            return  # it is the silence that tells when it has been too long
-        if self._holder and self._holder.heartbeat != self._heartbeat:
-            self._heartbeat, self._heartbeat_at = self._holder.heartbeat, begun
+            return  # `check` raises once the last heartbeat is too old
+        if self._record and self._record.heartbeat != self._heartbeat:
+            self._heartbeat, self._heartbeat_at = self._record.heartbeat, started

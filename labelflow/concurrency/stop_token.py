@@ -1,4 +1,4 @@
-"""Stopping in good order: one flag that every loop and every pause looks at."""
+"""A graceful stop: one token that every loop and every sleep checks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ import time
 
 from labelflow.errors import Cancelled
 
-GRACE_SECONDS = 15.0  # for the answers to what is under way when everything is stopped
+GRACE_SECONDS = 15.0  # for in-flight requests to finish after a stop
 
 
 class StopToken:
-    """Set once: by a signal, by the flow, or by the first failure. Then checks and pauses raise why."""
+    """A flag that is set once: by a signal, by the flow, or by the first error. Thread-safe.
+
+    Once it is set, `check` and `sleep` raise the reason.
+
+    Example:
+        stop = StopToken()
+        stop.sleep(5)  # returns after 5 seconds, or raises once another thread calls stop.set()
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -20,7 +27,7 @@ class StopToken:
         self._lock = threading.Lock()
 
     def set(self, reason: Exception | None = None) -> None:
-        """Ask everything to stop; reason: what checks and pauses then raise, Cancelled where none is given."""
+        """Request a stop. reason: what `check` and `sleep` raise, by default Cancelled. Later calls have no effect."""
         with self._lock:
             if self._event.is_set():
                 return
@@ -30,25 +37,25 @@ class StopToken:
 
     @property
     def is_set(self) -> bool:
-        """Whether everything was asked to stop."""
+        """Whether a stop was requested."""
         return self._event.is_set()
 
     @property
     def reason(self) -> Exception:
-        """What checks raise once it is set."""
+        """The exception that `check` and `sleep` raise once the token is set."""
         return self._reason
 
     @property
     def grace_expired(self) -> bool:
-        """Whether what was under way at the stop has had its time."""
+        """Whether a stop was requested and the grace period for in-flight requests is over."""
         return time.monotonic() >= self._grace_ends
 
     def check(self) -> None:
-        """Raise where everything was asked to stop."""
+        """Raise the reason if a stop was requested."""
         if self._event.is_set():
             raise self._reason
 
     def sleep(self, seconds: float) -> None:
-        """Wait so many seconds. Raises at once where everything is asked to stop."""
+        """Sleep for some seconds. Raises the reason as soon as a stop is requested."""
         if self._event.wait(seconds):
             raise self._reason

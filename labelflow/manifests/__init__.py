@@ -1,4 +1,4 @@
-"""Manifests: the data sets to be labeled, read row by row, from disk or S3. One file here is one format."""
+"""Manifests: the data sets to be labeled, read row by row, from disk or S3. Each format is one module here."""
 
 from __future__ import annotations
 

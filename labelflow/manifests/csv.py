@@ -1,4 +1,4 @@
-"""CSV with a header, UTF-8, comma separated. Every value is text; an empty cell is null."""
+"""CSV with a header, UTF-8, comma separated. All values are strings; an empty cell is null."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManife
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow
 
-MAX_FIELD_CHARS = 16 << 20  # characters
+MAX_FIELD_CHARS = 16 << 20
 
 
-class Lines(Protocol):
-    """What `csv.reader` gives."""
+class CsvReader(Protocol):
+    """The type of `csv.reader`."""
 
     @property
     def line_num(self) -> int: ...
@@ -26,43 +26,43 @@ class Lines(Protocol):
 
 
 class _LineRecorder:
-    """The lines of a text, one by one, with those since the last row as they stand in the file."""
+    """Iterates over lines, and records the original text of the current row, which may span several lines."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
-        self._since: list[str] = []
+        self._row_lines: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         line = next(self._lines)
-        self._since.append(line)
+        self._row_lines.append(line)
         return line
 
     def reset(self) -> None:
-        """A row begins."""
-        self._since.clear()
+        """Start a new row."""
+        self._row_lines.clear()
 
     def text(self) -> str:
-        """The text of the row's lines."""
-        return _as_utf8("".join(self._since)).rstrip("\r\n")
+        """The text of the current row."""
+        return _as_utf8("".join(self._row_lines)).rstrip("\r\n")
 
 
 def _read(file: BinaryIO) -> ParsedManifest:
     csv.field_size_limit(MAX_FIELD_CHARS)
-    # A byte that is no UTF-8 becomes a lone surrogate: found again row by row, it costs its row only.
-    text = _LineRecorder(io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=""))
-    lines = csv.reader(text, strict=True)
+    # An invalid UTF-8 byte becomes a lone surrogate, which is detected later: only its row is rejected.
+    recorder = _LineRecorder(io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=""))
+    reader = csv.reader(recorder, strict=True)
     try:
-        header = next(lines, None)
+        header = next(reader, None)
     except csv.Error as error:
-        raise FormatError(f"has no readable header ({error})", "start it with the names of the columns") from None
+        raise FormatError(f"has no readable header ({error})", "write the column names in the first line") from None
     if header is None:
         return ParsedManifest(iter(()), None, None)
     _check_header(header)
     schema = pa.schema([(name, pa.string()) for name in header])
-    return ParsedManifest(_rows(lines, text, header), header, schema)
+    return ParsedManifest(_rows(reader, recorder, header), header, schema)
 
 
 def _check_header(header: list[str]) -> None:
@@ -71,34 +71,38 @@ def _check_header(header: list[str]) -> None:
     check_unique_columns(header)
 
 
-def _rows(lines: Lines, text: _LineRecorder, header: list[str]) -> Iterator[ManifestRow]:
+def _rows(reader: CsvReader, recorder: _LineRecorder, header: list[str]) -> Iterator[ManifestRow]:
     number = 0
     while True:
-        start = lines.line_num + 1
-        text.reset()
+        start = reader.line_num + 1
+        recorder.reset()
         try:
-            cells = next(lines)
+            cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            if lines.line_num > start:
-                reason = f"has a quote that closes wrongly or never: lines {start} to {lines.line_num} are inside it"
-                raise FormatError(reason, f"mend line {start}; double a quote inside a text") from None
+            if reader.line_num > start:
+                reason = f"has an unclosed or misplaced quote: lines {start} to {reader.line_num} are inside it"
+                raise FormatError(reason, f"fix line {start}; double each quote inside a value") from None
             number += 1
-            problem = Problem("(line)", f"cannot be read ({error})", "close its quotes; double a quote inside a text")
-            yield ManifestRow(number, {}, problem, text.text())
+            problem = Problem(
+                "(line)", f"cannot be read ({error})", "close its quotes; double each quote inside a value"
+            )
+            yield ManifestRow(number, {}, problem, recorder.text())
             continue
         if cells:
             number += 1
-            yield _row(number, cells, header, text)
+            yield _row(number, cells, header, recorder)
 
 
-def _row(number: int, cells: list[str], header: list[str], text: _LineRecorder) -> ManifestRow:
+def _row(number: int, cells: list[str], header: list[str], recorder: _LineRecorder) -> ManifestRow:
     values = {name: cell or None for name, cell in zip(header, cells, strict=False)}
     if len(cells) != len(header):
-        reason = f"has {len(cells)} cells under {len(header)} columns"
-        problem = Problem("(line)", reason, "quote cells that hold commas; leave a cell empty, but not out")
-        return ManifestRow(number, {}, problem, text.text())
+        reason = f"has {len(cells)} cells, expected {len(header)}"
+        problem = Problem(
+            "(line)", reason, "write one cell per column, even if it is empty; quote cells that contain commas"
+        )
+        return ManifestRow(number, {}, problem, recorder.text())
     for name, cell in values.items():
         if cell is not None and not _is_utf8(cell):
             safe = {key: value and _as_utf8(value) for key, value in values.items()}

@@ -1,4 +1,4 @@
-"""What a manifest format is: which files are of it, and how their rows are read."""
+"""The interface of a manifest format: its file suffixes, and how to read its rows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from labelflow.records import ManifestRow
 
 @dataclass(frozen=True, slots=True)
 class ParsedManifest:
-    """A manifest being read.
+    """A manifest that is being read.
 
-    columns: the names of its columns, None where only the rows tell.
-    schema: the Arrow types of its columns, None where only the values tell.
+    rows: can be iterated once.
+    columns: the column names, None if they are known only from the rows.
+    schema: the Arrow types of the columns, None if they must be inferred from the values.
     """
 
     rows: Iterator[ManifestRow]
@@ -27,21 +28,25 @@ class ParsedManifest:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFormat:
-    """Files with one of these suffixes are read so. `read` raises FormatError for others."""
+    """A format. Each module of this package assigns one to FORMAT.
+
+    suffixes: of its files, in lower case, with the dot.
+    read: parses an open file; raises FormatError, also while rows are read, if it is not a file of this format.
+    """
 
     suffixes: tuple[str, ...]
     read: Callable[[BinaryIO], ParsedManifest]
 
 
 def check_unique_columns(names: list[str]) -> None:
-    """Raises FormatError where two columns bear one name."""
+    """Raise FormatError if two columns have the same name."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise FormatError(f"has the column {abbreviate(repeated[0])} twice", "give each column a name of its own")
+        raise FormatError(f"has two columns named {abbreviate(repeated[0])}", "give each column a unique name")
 
 
 class FormatError(ValueError):
-    """The file is not what its suffix says."""
+    """The content of a file does not match its suffix: what is wrong, and how to fix it."""
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, UTF-8. A line that cannot be read is a row with a problem."""
+"""JSON Lines: one JSON object per line, UTF-8. An invalid line becomes a row with a problem."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManife
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow
 
-MAX_LINE_BYTES = 16 << 20  # bytes; a longer one is no row, but a file of another kind
-_FIX = "write one JSON object on one line"
+MAX_LINE_BYTES = 16 << 20  # a longer line is invalid; the file probably has another format
+_FIX = "write one JSON object per line"
 
 
 def _read(file: BinaryIO) -> ParsedManifest:
@@ -22,7 +22,7 @@ def _read(file: BinaryIO) -> ParsedManifest:
     if first is None:
         return ParsedManifest(iter(()), None, None)
     if first.problem is not None:
-        raise FormatError(f"is no JSON Lines file: its first line {first.problem.reason}", _FIX)
+        raise FormatError(f"is not a JSON Lines file: its first line {first.problem.reason}", _FIX)
     return ParsedManifest(chain([first], rows), None, None)
 
 
@@ -36,13 +36,12 @@ def _rows(file: BinaryIO) -> Iterator[ManifestRow]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    start = file.readline(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    line = file.readline(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf")
+    if line[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise FormatError("is UTF-16 text", "save it as UTF-8")
-    line = start
     while line:
         yield line
-        while len(line) >= MAX_LINE_BYTES and not line.endswith(b"\n"):  # its rest is no row of its own
+        while len(line) >= MAX_LINE_BYTES and not line.endswith(b"\n"):  # skip the rest of an overlong line
             line = file.readline(MAX_LINE_BYTES)
         line = file.readline(MAX_LINE_BYTES)
 
@@ -54,7 +53,7 @@ def _row(number: int, line: bytes) -> ManifestRow:
         reason = _reason(line, error)
         return ManifestRow(number, {}, Problem("(line)", reason, _FIX), line.decode("utf-8", "replace").strip())
     if not isinstance(values, dict):
-        reason = f"holds a JSON {type(values).__name__}, not an object"
+        reason = "is JSON, but not an object"
         return ManifestRow(number, {}, Problem("(line)", reason, _FIX), line.decode("utf-8", "replace").strip())
     return ManifestRow(number, values)
 
@@ -62,9 +61,9 @@ def _row(number: int, line: bytes) -> ManifestRow:
 def _reason(line: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         line.decode("utf-8")
-    except UnicodeDecodeError as bad:
-        return f"is not UTF-8 (byte {bad.start + 1})"
-    return f"is no valid JSON ({error.msg.split(':')[0]}, character {error.pos + 1})"
+    except UnicodeDecodeError as decode_error:
+        return f"is not UTF-8 (byte {decode_error.start + 1})"
+    return f"is not valid JSON ({error.msg.split(':')[0]}, character {error.pos + 1})"
 
 
 FORMAT = ManifestFormat((".jsonl", ".ndjson"), _read)

@@ -1,4 +1,4 @@
-"""Parquet: the columns and types are the file's own."""
+"""Parquet: columns and types are those of the file."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ BATCH_ROWS = 1000
 
 def _read(file: BinaryIO) -> ParsedManifest:
     try:
-        table = pq.ParquetFile(file)
-        schema = table.schema_arrow
+        parquet = pq.ParquetFile(file)
+        schema = parquet.schema_arrow
         names = schema.names
     except (ValueError, OSError) as error:
-        reason = f"is no readable Parquet file ({one_line(str(error)).rstrip('.')})"
-        raise FormatError(reason, "write it again; it may have been cut off") from None
+        reason = f"is not a readable Parquet file ({one_line(str(error)).rstrip('.')})"
+        raise FormatError(reason, "write it again; it may be truncated") from None
     check_unique_columns(names)
-    return ParsedManifest(_rows(table), names, schema)
+    return ParsedManifest(_rows(parquet), names, schema)
 
 
-def _rows(table: pq.ParquetFile) -> Iterator[ManifestRow]:
+def _rows(parquet: pq.ParquetFile) -> Iterator[ManifestRow]:
     number = 0
-    for batch in table.iter_batches(batch_size=BATCH_ROWS):
-        for row in _rows_of(batch, number):
+    for batch in parquet.iter_batches(batch_size=BATCH_ROWS):
+        for row in _batch_rows(batch, number):
             number = row.number
             yield row
 
 
-def _rows_of(batch: pa.RecordBatch, number: int) -> Iterator[ManifestRow]:
-    """The rows of a batch; a text that is no UTF-8 costs its own row only."""
+def _batch_rows(batch: pa.RecordBatch, number: int) -> Iterator[ManifestRow]:
+    """The rows of a batch; an invalid value, such as a string that is not UTF-8, rejects only its row."""
     try:
         for offset, values in enumerate(batch.to_pylist(), 1):
             yield ManifestRow(number + offset, values)
@@ -49,8 +49,8 @@ def _row(batch: pa.RecordBatch, number: int) -> ManifestRow:
     try:
         return ManifestRow(number, batch.to_pylist()[0])
     except (ValueError, OverflowError) as error:
-        reason = f"holds a value that cannot be read ({abbreviate(str(error))})"
-        return ManifestRow(number, {}, Problem("(row)", reason, "mend the value, or remove the row"))
+        reason = f"has a value that cannot be read ({abbreviate(str(error))})"
+        return ManifestRow(number, {}, Problem("(row)", reason, "fix the value, or remove the row"))
 
 
 FORMAT = ManifestFormat((".parquet",), _read)

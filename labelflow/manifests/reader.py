@@ -1,8 +1,9 @@
-"""Open a manifest by its URI, and know its columns before the first row is used."""
+"""Open a manifest by its URI, and determine its schema before the first row is used."""
 
 from __future__ import annotations
 
 import importlib
+import io
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -20,14 +21,18 @@ from labelflow.problems import one_line
 from labelflow.records import ManifestRow
 from labelflow.storage import s3, s3_errors
 
-PEEK_ROWS = 1000  # rows from which columns and types are told, where the format does not say
-_NOT_FORMATS = {"format", "reader"}
-_UNKNOWN = re.compile(r"\bnull\b|struct<>")  # types of which no value has told more
+PEEK_ROWS = 1000  # rows from which the schema is inferred if the format has none
+_NOT_FORMATS = {"format", "reader"}  # modules of this package
+_INCOMPLETE_TYPE = re.compile(r"\bnull\b|struct<>")  # inferred only from nulls, empty lists or empty objects
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An open manifest. `rows` can be read once; `schema` has the Arrow types of its columns."""
+    """An open manifest.
+
+    rows: can be iterated once; invalid rows have a problem. Raises RunAborted if the file cannot be read further.
+    schema: the Arrow types of the columns.
+    """
 
     uri: str
     schema: pa.Schema
@@ -35,25 +40,31 @@ class Manifest:
 
 
 def open_manifest(uri: str) -> Manifest:
-    """Open a manifest on disk or in S3. Raises UsageError where it is missing, empty or not what it says."""
-    kind = _format_of(uri)
+    """Open a manifest on disk or in S3. Raises UsageError if it is missing, empty, or not of the format of its suffix.
+
+    Example:
+        manifest = open_manifest("s3://bucket/images.csv")
+        for row in manifest.rows:
+            print(row.number, row.values)
+    """
+    manifest_format = _format_of(uri)
     file = _open(uri)
     try:
-        reading = kind.read(file)
-        first = list(islice(reading.rows, PEEK_ROWS))
+        parsed = manifest_format.read(file)
+        first_rows = list(islice(parsed.rows, PEEK_ROWS))
     except FormatError as error:
         raise UsageError(uri, error.reason, error.fix) from None
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(uri, f"cannot be read ({one_line(str(error))})", "check that the file is whole") from None
-    if not first:
-        raise UsageError(uri, "holds no rows", "give it one row per thing to be labeled")
-    schema = reading.schema if reading.schema is not None else _infer(first)
-    return Manifest(uri, schema, chain(first, _rest(uri, reading, first[-1].number)))
+        raise UsageError(uri, f"cannot be read ({one_line(str(error))})", "check that the file is complete") from None
+    if not first_rows:
+        raise UsageError(uri, "has no rows", "add one row per item to be labeled")
+    schema = parsed.schema if parsed.schema is not None else _infer_schema(first_rows)
+    return Manifest(uri, schema, chain(first_rows, _rest(uri, parsed, first_rows[-1].number)))
 
 
-def _rest(uri: str, reading: ParsedManifest, number: int) -> Iterator[ManifestRow]:
+def _rest(uri: str, parsed: ParsedManifest, number: int) -> Iterator[ManifestRow]:
     try:
-        for row in reading.rows:
+        for row in parsed.rows:
             number = row.number
             yield row
     except FormatError as error:
@@ -68,11 +79,11 @@ def _format_of(uri: str) -> ManifestFormat:
         for module in pkgutil.iter_modules(package.__path__)
         if module.name not in _NOT_FORMATS
     ]
-    for kind in formats:
-        if uri.lower().endswith(kind.suffixes):
-            return kind
-    suffixes = ", ".join(suffix for kind in formats for suffix in kind.suffixes)
-    raise UsageError(uri, "is of no known manifest format", f"use a file that ends in one of {suffixes}")
+    for candidate in formats:
+        if uri.lower().endswith(candidate.suffixes):
+            return candidate
+    suffixes = ", ".join(suffix for each in formats for suffix in each.suffixes)
+    raise UsageError(uri, "has an unknown format", f"use a file with one of the suffixes {suffixes}")
 
 
 def _open(uri: str) -> BinaryIO:
@@ -87,26 +98,24 @@ def _open(uri: str) -> BinaryIO:
 
 
 def _open_s3(uri: str) -> BinaryIO:
-    import io
-
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         return cast(BinaryIO, io.BufferedReader(s3.open_ranged(uri), 1 << 20))
     except (BotoCoreError, ClientError, FileNotFoundError, ValueError) as error:
-        explained = s3_errors.explain(error, uri)
-        raise UsageError(uri, explained.reason, explained.fix) from None
+        problem = s3_errors.explain(error, uri)
+        raise UsageError(uri, problem.reason, problem.fix) from None
 
 
-def _infer(rows: list[ManifestRow]) -> pa.Schema:
-    """Types told from values: JSON has no others. A column of mixed or no types is text."""
+def _infer_schema(rows: list[ManifestRow]) -> pa.Schema:
+    """Infer the schema from values. A column whose values have no common type, or an unknown one, is a string."""
     names = dict.fromkeys(name for row in rows for name in row.values)
     return pa.schema([pa.field(name, _type_of([row.values.get(name) for row in rows])) for name in names])
 
 
 def _type_of(values: list[Any]) -> pa.DataType:
     try:
-        found = pa.array(values).type
+        inferred = pa.array(values).type
     except (pa.ArrowException, OverflowError):
         return pa.string()
-    return pa.string() if _UNKNOWN.search(str(found)) else found
+    return pa.string() if _INCOMPLETE_TYPE.search(str(inferred)) else inferred

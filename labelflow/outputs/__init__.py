@@ -1,1 +1,1 @@
-"""What people read: labels/, errors/, rejects/."""
+"""The output files of a job: labels/, errors/, rejects/. Their names are in `folders.py`."""

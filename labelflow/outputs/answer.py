@@ -1,4 +1,4 @@
-"""Answers: what people said to a task, as far as it is kept."""
+"""Answers: the finished state of a task, as far as it is stored."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from labelflow.outputs.outcomes import ERRORS, LABELS
+from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.records import Outcome
 from labelflow.redaction import strip_signatures
 from labelflow.scale.models import Task, TaskStatus
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
-_ENDED: dict[str, Outcome] = {
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_OUTCOMES: dict[str, Outcome] = {
     TaskStatus.COMPLETED: Outcome.LABELED,
     TaskStatus.CANCELED: Outcome.CANCELED,
     TaskStatus.ERROR: Outcome.ERROR,
@@ -23,11 +23,11 @@ _ENDED: dict[str, Outcome] = {
 
 
 class Answer(NamedTuple):
-    """What came back for a task. Times are UTC.
+    """The answer to a task: its outcome and its response. Times are UTC.
 
-    place: of the submission that it is to; see `labelflow.ledger.ledger.Ledger`.
-    version: when the service last changed the task, in milliseconds since 1970, 0 where it does not say. Of two
-    answers to a task the one with the higher version counts.
+    ledger_position: position of its submission in the ledger; see `labelflow.ledger.ledger.Ledger`.
+    version: when the service last changed the task, in milliseconds since 1970, 0 if unknown. Of two answers to one
+    task, the one with the higher version wins.
     """
 
     task_id: str
@@ -41,11 +41,11 @@ class Answer(NamedTuple):
     response: Any
 
     @classmethod
-    def of(cls, task: Task, place: int) -> Answer:
-        """The answer that a task holds; its outcome is PENDING where it holds none."""
+    def of(cls, task: Task, ledger_position: int) -> Answer:
+        """Build the answer from a task; its outcome is PENDING if the task is not finished."""
         return cls(
             task_id=task.task_id,
-            ledger_position=place,
+            ledger_position=ledger_position,
             outcome=_outcome_of(task),
             version=_version(task),
             task_type=task.type,
@@ -57,12 +57,12 @@ class Answer(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Where its row belongs."""
+        """The folder that its row belongs to: LABELS or ERRORS."""
         return LABELS if self.outcome is Outcome.LABELED else ERRORS
 
     @property
     def response_json(self) -> str:
-        """All of the response, without signatures."""
+        """The complete response as JSON, without URL signatures."""
         try:
             text = orjson.dumps(self.response).decode()
         except TypeError:  # nested deeper than orjson writes
@@ -71,26 +71,29 @@ class Answer(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why there is no label; with the HTTP status of each attachment that could not be downloaded."""
+        """Why there is no label, with the HTTP status of each attachment that Scale could not download."""
         response = self.response if isinstance(self.response, dict) else {}
         reason = str(response.get("error") or self.outcome.value)
         attachments = response.get("attachments")
-        told = [one for one in attachments if isinstance(one, dict)] if isinstance(attachments, list) else []
-        statuses = [_download(one) for one in told if "statusCode" in one and "url" in one]
+        entries = [entry for entry in attachments if isinstance(entry, dict)] if isinstance(attachments, list) else []
+        statuses = [_download_status(entry) for entry in entries if "statusCode" in entry and "url" in entry]
         return strip_signatures(reason) + (f" ({', '.join(statuses)})" if statuses else "")
 
 
 def _outcome_of(task: Task) -> Outcome:
-    """Where a task's row stands. Source: contract A "Responses": trouble is a completed task with an error."""
-    outcome = _ENDED.get(task.status, Outcome.PENDING)
-    answered = task.raw.get("response") is not None and (task.response or {}).get("error") is None
-    return Outcome.ERROR if outcome is Outcome.LABELED and not answered else outcome
+    """The outcome of a task. A failed task has the status `completed` and an error in its response.
+
+    Source: the 2017 API, "Responses".
+    """
+    outcome = _OUTCOMES.get(task.status, Outcome.PENDING)
+    has_label = task.raw.get("response") is not None and (task.response or {}).get("error") is None
+    return Outcome.ERROR if outcome is Outcome.LABELED and not has_label else outcome
 
 
 def _version(task: Task) -> int:
-    times = [moment for moment in (task.completed_at, task.updated_at) if moment]
-    return (max(times) - EPOCH) // MILLISECOND if times else 0
+    times = [time for time in (task.completed_at, task.updated_at) if time]
+    return (max(times) - _EPOCH) // _MILLISECOND if times else 0
 
 
-def _download(attachment: dict[str, Any]) -> str:
+def _download_status(attachment: dict[str, Any]) -> str:
     return f"HTTP {attachment['statusCode']}: {strip_signatures(str(attachment['url']))}"

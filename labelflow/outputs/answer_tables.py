@@ -1,4 +1,4 @@
-"""Answers as rows of labels/ and errors/: column by column, for thousands of them at once."""
+"""Convert answers to tables of labels/ and errors/, column by column, thousands of answers at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from labelflow.jobs.job import Job
 from labelflow.outputs.answer import Answer
-from labelflow.outputs.outcomes import ERRORS, LABELS
+from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.scale.task_types import task_type
 from labelflow.tables.schemas import error_schema, label_schema
 
@@ -20,44 +20,53 @@ Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 
 
 class AnswerTables:
-    """Makes tables of a job's answers. unexpected: how many had another shape than the promised one."""
+    """Builds the tables of a job's answers.
+
+    source_type: the type of the `source` column.
+    unparsed: number of responses so far that did not match the documented schema; their label columns are null.
+    """
 
     def __init__(self, job: Job, source_type: pa.DataType) -> None:
-        kind = task_type(job.task_type)
-        self._typed = kind.columns(job.task)
-        self._responses: TypeAdapter[Any] = TypeAdapter(list[kind.response])  # type: ignore[name-defined]
+        label_type = task_type(job.task_type)
+        self._label_fields = label_type.columns(job.task)
+        self._responses: TypeAdapter[Any] = TypeAdapter(list[label_type.response])  # type: ignore[name-defined]
         self._schemas = {LABELS: label_schema(job.task, source_type), ERRORS: error_schema(source_type)}
         self.unparsed = 0
 
     def table(self, prefix: str, answers: Sequence[Answer], submissions: pa.Table) -> pa.Table:
-        """Rows of labels/ or errors/; submissions: those that the answers are to, in the same order."""
+        """Build a table of labels/ or errors/, with one row per answer.
+
+        prefix: LABELS or ERRORS. submissions: the submissions that the answers belong to, in the same order.
+        """
         schema = self._schemas[prefix]
-        outcome = self._labels(answers) if prefix == LABELS else _failures(answers)
-        columns = {**_identity(answers, submissions), **outcome}
+        outcome_columns = self._label_columns(answers) if prefix == LABELS else _error_columns(answers)
+        columns = {**_identity_columns(answers, submissions), **outcome_columns}
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
-    def _labels(self, answers: Sequence[Answer]) -> dict[str, Column]:
-        """What people said, in the columns of the type; nulls for an answer of another shape."""
+    def _label_columns(self, answers: Sequence[Answer]) -> dict[str, Column]:
+        """The label columns of the task type; null for a response that does not match the documented schema."""
         responses = [answer.response for answer in answers]
-        bad: set[Any] = set()
+        invalid: set[Any] = set()  # indexes
         try:
-            read = self._responses.validate_python(responses)
+            parsed = self._responses.validate_python(responses)
         except ValidationError as error:
-            bad = {
-                each["loc"][0] for each in error.errors(include_url=False, include_context=False, include_input=False)
-            }
-            read = self._responses.validate_python([one for place, one in enumerate(responses) if place not in bad])
-        self.unparsed += len(bad)
-        names = {field.name for field in self._typed}
-        said: list[Any] = self._responses.dump_python(read, include={"__all__": names})
-        for place in sorted(bad):
-            said.insert(place, {})
-        return {field.name: _column(field.type, (one.get(field.name) for one in said)) for field in self._typed}
+            details = error.errors(include_url=False, include_context=False, include_input=False)
+            invalid = {detail["loc"][0] for detail in details}
+            valid = [response for index, response in enumerate(responses) if index not in invalid]
+            parsed = self._responses.validate_python(valid)
+        self.unparsed += len(invalid)
+        names = {field.name for field in self._label_fields}
+        labels: list[Any] = self._responses.dump_python(parsed, include={"__all__": names})
+        for index in sorted(invalid):
+            labels.insert(index, {})
+        return {
+            field.name: _column(field.type, (label.get(field.name) for label in labels)) for field in self._label_fields
+        }
 
 
-def _identity(answers: Sequence[Answer], submissions: pa.Table) -> dict[str, Column]:
-    """The columns that every answer has, whatever its type."""
-    single, several = _by_number(submissions["attachments"].combine_chunks())
+def _identity_columns(answers: Sequence[Answer], submissions: pa.Table) -> dict[str, Column]:
+    """The columns that all task types have."""
+    single, several = _split_attachments(submissions["attachments"].combine_chunks())
     created = submissions["created_at"]
     return {
         "row_id": submissions["row_id"],
@@ -74,15 +83,15 @@ def _identity(answers: Sequence[Answer], submissions: pa.Table) -> dict[str, Col
     }
 
 
-def _failures(answers: Sequence[Answer]) -> dict[str, Column]:
+def _error_columns(answers: Sequence[Answer]) -> dict[str, Column]:
     return {
         "status": pa.array([answer.outcome.value for answer in answers], pa.string()),
         "reason": pa.array([answer.reason for answer in answers], pa.string()),
     }
 
 
-def _by_number(attachments: pa.Array[Any]) -> tuple[Column, Column]:
-    """The attachment of each row that has one, and the list of each that has another number of them."""
+def _split_attachments(attachments: pa.Array[Any]) -> tuple[Column, Column]:
+    """Two columns: the attachment of rows that have exactly one, and the list of attachments of the other rows."""
     is_single = np.equal(pc.list_value_length(attachments).fill_null(0).to_numpy(), 1)
     mask = pa.array(is_single)
     single = pc.replace_with_mask(
@@ -92,10 +101,10 @@ def _by_number(attachments: pa.Array[Any]) -> tuple[Column, Column]:
     return single, several
 
 
-def _column(kind: pa.DataType, values: Iterable[Any]) -> Column:
-    """Values as Arrow takes them: a map is a list of pairs."""
-    if pa.types.is_map(kind):
+def _column(column_type: pa.DataType, values: Iterable[Any]) -> Column:
+    """Convert values to an Arrow array; Arrow takes a map as a list of pairs."""
+    if pa.types.is_map(column_type):
         values = (None if value is None else list(value.items()) for value in values)
-    elif pa.types.is_list(kind) and pa.types.is_map(kind.value_type):
+    elif pa.types.is_list(column_type) and pa.types.is_map(column_type.value_type):
         values = (None if value is None else [list(item.items()) for item in value] for value in values)
-    return pa.array(list(values), kind)
+    return pa.array(list(values), column_type)

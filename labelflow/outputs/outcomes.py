@@ -1,4 +1,4 @@
-"""Outcomes: how each task that has come back ended, as the files of labels/ and errors/ have it."""
+"""The outcome index: the outcome of each finished task, read from the files of labels/ and errors/."""
 
 from __future__ import annotations
 
@@ -10,33 +10,39 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.records import Outcome
 from labelflow.storage.folder import FileInfo, Folder
 from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex, Keys
 from labelflow.tables.parts import read_batches, strings
 
-LABELS, ERRORS = "labels/", "errors/"
 _CODES = (Outcome.PENDING, Outcome.LABELED, Outcome.ERROR, Outcome.CANCELED)
 _PENDING, _LABELED = 0, 1
 
 
 class OutcomeIndex:
-    """The tasks that have come back, as the files of a folder have them: labeled, error or canceled.
+    """The finished tasks of an output folder: for each its outcome, the file of its answer and the answer's version.
 
-    For each, the file that holds the answer, and the answer's version; see `labelflow.outputs.answer.Answer`.
+    It is read from the files of labels/ and errors/, and takes about 37 bytes per task. For versions, see
+    `labelflow.outputs.answer.Answer`.
+
+    Example:
+        outcomes = OutcomeIndex(folder)
+        outcomes.get("5f127f6f26831d0010e985e5")  # Outcome.LABELED
+        outcomes.pending(["a", "b"])  # array([False, True])
     """
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._known: set[FileInfo] = set()  # the files that were read
-        self._written: set[str] = set()  # names of files that were written here, and not read since
+        self._known: set[FileInfo] = set()  # files that were read
+        self._written: set[str] = set()  # names of files that this process wrote and has not read since
         self._index = KeyIndex()  # task_id → slot in the arrays
         self._codes = np.zeros(0, np.int8)
         self._versions = np.zeros(0, np.int64)
         self._files = np.zeros(0, np.int32)
-        self._names: list[str] = []  # of the files
-        self.changes = 0  # how often something else became known
-        self._numbers: dict[str, int] = {}  # the same, by name
+        self._names: list[str] = []  # file number → name
+        self.changes = 0  # incremented with each change of the index
+        self._numbers: dict[str, int] = {}  # name → file number
         self.refresh()
 
     def __len__(self) -> int:
@@ -44,39 +50,39 @@ class OutcomeIndex:
 
     @property
     def labeled(self) -> int:
-        """How many came back with a label."""
+        """Number of tasks with a label."""
         return int(np.count_nonzero(self._codes == _LABELED))
 
     def get(self, task_id: str) -> Outcome:
-        """Where a task stands."""
+        """Return the outcome of a task; PENDING for an unknown one."""
         return _CODES[self._codes_of([task_id])[0]]
 
     def pending(self, task_ids: Sequence[str]) -> NDArray[np.bool_]:
-        """Of each task, whether it has not come back."""
+        """Return for each task whether it is unfinished: a boolean array of the same length."""
         return np.equal(self._codes_of(task_ids), _PENDING)
 
     def tally(self, task_ids: Sequence[str]) -> Counter[Outcome]:
-        """How many of the tasks stand where."""
+        """Count the tasks by outcome."""
         return Counter(dict(zip(_CODES, np.bincount(self._codes_of(task_ids), minlength=4).tolist(), strict=True)))
 
     def versions(self, task_ids: Keys) -> Int64Array:
-        """The version of the answer to each task, UNKNOWN where it has not come back."""
+        """Return the version of the answer to each task: an int64 array of the same length, MISSING if unfinished."""
         slots = self._index.find(task_ids)
-        is_back = slots != MISSING
-        is_back[is_back] = self._codes[slots[is_back]] != _PENDING
+        is_finished = slots != MISSING
+        is_finished[is_finished] = self._codes[slots[is_finished]] != _PENDING
         versions = np.full(len(slots), MISSING, np.int64)
-        versions[is_back] = self._versions[slots[is_back]]
+        versions[is_finished] = self._versions[slots[is_finished]]
         return versions
 
     def files(self, task_ids: Sequence[str]) -> list[str]:
-        """The files that hold the answers to tasks that have come back."""
+        """Return the name of the file that contains the answer to each task. All tasks must be finished."""
         return [self._names[self._files[slot]] for slot in self._index.find(task_ids)]
 
     def refresh(self, *, exact: bool = False) -> None:
         """Read the files that are new or were rewritten.
 
-        exact: forget what is in no file any more. Only for the process that writes: for others a file may be missing
-        for the moment in which it is merged.
+        exact: also remove the tasks that are in no file any more. Only for the process that writes: for others, a
+        file may be missing temporarily, during compaction.
         """
         listed = [file for prefix in (LABELS, ERRORS) for file in self._folder.list(prefix)]
         files = [file for file in listed if file.name.endswith(".parquet")]
@@ -90,38 +96,38 @@ class OutcomeIndex:
         self._known = set(files)
 
     def record(self, file: str, task_ids: Sequence[str], outcomes: Sequence[Outcome], versions: Sequence[int]) -> None:
-        """Take note of answers that are in a file."""
+        """Record the answers in a file. The three sequences have equal lengths."""
         codes = np.fromiter(map(_CODES.index, outcomes), np.int8, len(outcomes))
         self._record(file, task_ids, codes, np.array(versions, np.int64))
 
     def mark_dirty(self, file: str) -> None:
-        """Take note of a file that was written: it is read when the next look begins, for others may rewrite it."""
+        """Record that this process wrote a file: `refresh(exact=True)` reads it again, as others may rewrite it."""
         self._written.add(file)
 
     def remove(self, task_ids: Sequence[str]) -> None:
-        """Take note of answers that were removed."""
+        """Record that the answers to tasks were removed: they are pending again."""
         self.changes += 1
         slots = self._index.find(task_ids)
         self._codes[slots[slots != MISSING]] = _PENDING
 
     def _record(self, file: str, task_ids: Sequence[str], codes: NDArray[np.int8], versions: Int64Array) -> None:
         self.changes += 1
-        slots = self._slots(task_ids)
-        self._codes[slots], self._versions[slots], self._files[slots] = codes, versions, self._number(file)
+        slots = self._get_or_add_slots(task_ids)
+        self._codes[slots], self._versions[slots], self._files[slots] = codes, versions, self._file_number(file)
 
-    def _slots(self, task_ids: Sequence[str]) -> Int64Array:
-        """The places of tasks in the arrays; those that are new get one."""
+    def _get_or_add_slots(self, task_ids: Sequence[str]) -> Int64Array:
+        """The slots of tasks in the arrays; new tasks get new slots."""
         keys = HashedKeys.of(task_ids)
         new = keys[self._index.find(keys) == MISSING]
         start = len(self._codes)
-        self._index.add(new, np.arange(start, start + len(new)))  # one that comes twice wastes a slot
+        self._index.add(new, np.arange(start, start + len(new)))  # a repeated task wastes a slot
         self._codes, self._versions, self._files = (
             np.concatenate((array, np.zeros(len(new), array.dtype)))
             for array in (self._codes, self._versions, self._files)
         )
         return self._index.find(keys)
 
-    def _number(self, file: str) -> int:
+    def _file_number(self, file: str) -> int:
         if file not in self._numbers:
             self._numbers[file] = len(self._names)
             self._names.append(file)
@@ -138,8 +144,8 @@ class OutcomeIndex:
         is_label = file.name.startswith(LABELS)
         columns = ["task_id", "completed_at", "updated_at", *([] if is_label else ["status"])]
         for table in read_batches(self._folder, file.name, columns):
-            ended = [Outcome.LABELED] * len(table) if is_label else list(map(Outcome, strings(table, "status")))
-            self.record(file.name, strings(table, "task_id"), ended, versions_of(table))
+            outcomes = [Outcome.LABELED] * len(table) if is_label else list(map(Outcome, strings(table, "status")))
+            self.record(file.name, strings(table, "task_id"), outcomes, versions_of(table))
 
     def _remove_files(self, files: set[str]) -> None:
         numbers = [self._numbers[file] for file in files if file in self._numbers]
@@ -149,6 +155,6 @@ class OutcomeIndex:
 
 
 def versions_of(table: pa.Table) -> list[int]:
-    """The version of the answer in each row; see `labelflow.outputs.answer.Answer`."""
+    """Return the version of the answer in each row of a table; see `labelflow.outputs.answer.Answer`."""
     times = [np.nan_to_num(table[name].cast(pa.int64()).to_numpy()) for name in ("completed_at", "updated_at")]
     return cast("list[int]", np.maximum(*times).astype(np.int64).tolist())

@@ -1,4 +1,4 @@
-"""The rejects file: rows that were never submitted, why, and what to do. It reads back in as a manifest."""
+"""The rejects file: the rows that were never submitted, with reason and fix. It is itself a valid manifest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from labelflow.outputs.folders import REJECTS, REJECTS_FILE
 from labelflow.problems import abbreviate
 from labelflow.records import RejectedRow
 from labelflow.redaction import strip_signatures, strip_signatures_in
@@ -16,7 +17,6 @@ from labelflow.storage.folder import Folder
 from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
 from labelflow.tables.parts import list_parts, to_parquet
 
-REJECTS, FILE = "rejects/", "rejects/rejects.parquet"
 REJECT_FIELDS = pa.schema(
     [  # type: ignore[arg-type]
         pa.field("reject_row_id", pa.string()),
@@ -30,58 +30,58 @@ REJECT_FIELDS = pa.schema(
 
 
 def write_rejects(folder: Folder, rejected: Sequence[RejectedRow], schema: pa.Schema) -> None:
-    """Replace the rejects of the last run by those of this one.
+    """Replace the rejects of the last run with those of this run; without rejects, delete the file.
 
-    schema: the manifest's columns, which the file has too, before the `reject_…` ones of our own. Columns that the
-    manifest begins to have after the rows from which its schema was told come behind them.
+    schema: the columns of the manifest. The file has them too, followed by columns that were not known when the
+    schema was inferred, and by REJECT_FIELDS. Raises StorageError.
     """
     if not rejected:
         for name in list_parts(folder, REJECTS):
             folder.delete(name)
         return
-    ordered = sorted(rejected, key=lambda reject: reject.row.number)
-    names = dict.fromkeys([*schema.names, *(name for reject in ordered for name in reject.row.values)])
+    sorted_rejects = sorted(rejected, key=lambda reject: reject.row.number)
+    names = dict.fromkeys([*schema.names, *(name for reject in sorted_rejects for name in reject.row.values)])
     columns = {
         name: _column(
-            [strip_signatures_in(reject.row.values.get(name)) for reject in ordered],
+            [strip_signatures_in(reject.row.values.get(name)) for reject in sorted_rejects],
             to_storable_type(schema.field(name).type) if name in schema.names else None,
         )
         for name in names
         if name not in REJECT_FIELDS.names
     }
-    ours = pa.Table.from_pylist([_reject_values(reject) for reject in ordered], schema=REJECT_FIELDS)
+    reject_columns = pa.Table.from_pylist([_reject_values(reject) for reject in sorted_rejects], schema=REJECT_FIELDS)
     for name in REJECT_FIELDS.names:
-        columns[name] = ours[name].combine_chunks()
+        columns[name] = reject_columns[name].combine_chunks()
     table = pa.table(columns).replace_schema_metadata({"labelflow.table": "rejects"})
-    folder.write(FILE, to_parquet(table))
+    folder.write(REJECTS_FILE, to_parquet(table))
 
 
 def is_own_rejects_file(folder: Folder, uri: str) -> bool:
-    """Whether a manifest is the folder's own rejects file: rows that wait in it must not be overwritten."""
-    own = f"{folder.uri}/{FILE}"
-    return uri == own or ("://" not in uri and Path(uri).resolve() == Path(own).resolve())
+    """Whether a manifest is the rejects file of this folder, which then must not be overwritten with fewer rows."""
+    own_uri = f"{folder.uri}/{REJECTS_FILE}"
+    return uri == own_uri or ("://" not in uri and Path(uri).resolve() == Path(own_uri).resolve())
 
 
 def _reject_values(reject: RejectedRow) -> dict[str, Any]:
-    before = reject.row.values.get("reject_text")  # of a row that was rejected in an earlier round too
+    earlier = reject.row.values.get("reject_text")  # if the row was rejected in an earlier run too
     return {
         "reject_row_id": reject.row_id,
         "reject_row": reject.row.number,
         "reject_field": reject.problem.field,
         "reject_reason": strip_signatures(reject.problem.reason),
         "reject_fix": reject.problem.fix,
-        "reject_text": strip_signatures_in(reject.row.text or (before if isinstance(before, str) else None)),
+        "reject_text": strip_signatures_in(reject.row.text or (earlier if isinstance(earlier, str) else None)),
     }
 
 
-def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array[Any]:
-    """Values as the manifest's type, None where it is not known; a column that holds others too becomes text."""
-    for attempt in (kind, _infer_type(values)):
+def _column(values: list[Any], manifest_type: pa.DataType | None) -> pa.Array[Any]:
+    """Convert values to the type of the manifest, else to a type inferred from them, else to strings."""
+    for column_type in (manifest_type, _infer_type(values)):
         try:
-            column = pa.array(values, attempt)
+            column = pa.array(values, column_type)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             continue
-        if attempt is not None and all(
+        if column_type is not None and all(
             is_lossless(value, cell.as_py()) for value, cell in zip(values, column, strict=True)
         ):
             return column
@@ -89,7 +89,7 @@ def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array[Any]:
 
 
 def _infer_type(values: list[Any]) -> pa.DataType | None:
-    """The type that the values have themselves, None where they have none in common."""
+    """The common type of the values, None if they have none."""
     try:
         return to_storable_type(pa.array(values).type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):

@@ -18,8 +18,8 @@ from labelflow.jobs.job import Job
 from labelflow.ledger.context import JobContext, open_output_folder
 from labelflow.ledger.ledger import Ledger
 from labelflow.manifests import Manifest, open_manifest
+from labelflow.outputs.folders import REJECTS
 from labelflow.outputs.outcomes import OutcomeIndex
-from labelflow.outputs.rejects import REJECTS
 from labelflow.planning import chunk as chunking
 from labelflow.planning.chunk import Chunk
 from labelflow.planning.relabeling import Relabel, RelabelPolicy

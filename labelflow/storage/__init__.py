@@ -1,1 +1,1 @@
-"""Folders on local disk and in S3, and files that are read in ranges."""
+"""Storage: folders on local disk and in S3, and remote files that are read in ranges."""

@@ -1,4 +1,4 @@
-"""A folder that outlives the worker: on local disk or in S3. Files are written once and whole."""
+"""The interface of a durable folder, on local disk or in S3. Every write of a file is atomic."""
 
 from __future__ import annotations
 
@@ -17,30 +17,39 @@ class FileInfo:
 
 
 class Folder(Protocol):
-    """What both kinds of folders can do. Raises StorageError where the store does not answer."""
+    """A folder of files, implemented by `LocalFolder` and `S3Folder`.
+
+    Names are relative to the folder, with slashes: `labels/part-0.parquet`. All methods raise StorageError if the
+    store does not respond or refuses the operation.
+
+    Example:
+        folder = open_folder("s3://bucket/prefix")
+        folder.write("labels/a.json", b"{}")
+        folder.read("labels/a.json")  # b"{}"
+    """
 
     uri: str
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None where there is none."""
+        """Return the content of a file, None if it does not exist."""
 
     def open(self, name: str) -> BinaryIO:
-        """A file, seekable, read as it is needed."""
+        """Open a file for reading: seekable, content is loaded on demand."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file whole: a reader sees the old one or the new one."""
+        """Write a file atomically: readers see the old content or the new one, never a part."""
 
     def write_file(self, name: str, path: Path) -> None:
-        """As `write`, from a local file."""
+        """Write a file atomically, with the content of a local file."""
 
     def move(self, name: str, target: str) -> None:
-        """Give a file another name, under which it appears whole; fine where there is none."""
+        """Rename a file; readers see the target complete or not at all. Does nothing if the file does not exist."""
 
     def list(self, prefix: str) -> list[FileInfo]:
-        """The files below a prefix (a folder's name with a slash), by name."""
+        """List the files below a prefix (a folder name that ends with a slash), sorted by name."""
 
     def subfolders(self) -> Sequence[str]:
-        """The names of the folders right below, without hidden ones."""
+        """List the names of the direct subfolders, sorted, without those that start with a dot or an underscore."""
 
     def delete(self, name: str) -> None:
-        """Remove a file; fine where there is none."""
+        """Remove a file. Does nothing if it does not exist."""

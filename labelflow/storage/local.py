@@ -14,7 +14,7 @@ from labelflow.storage.folder import FileInfo
 
 
 class LocalFolder:
-    """A folder on disk. A file gets a temporary name, reaches the disk, and is then renamed."""
+    """A folder on disk. A file is written under a temporary name, synced to disk, and then renamed."""
 
     def __init__(self, path: str) -> None:
         self.uri = path.rstrip("/") or "/"
@@ -44,15 +44,15 @@ class LocalFolder:
                 file.write(block)
 
     def move(self, name: str, target: str) -> None:
-        source, goal = self._root / name, self._root / target
+        old_path, new_path = self._root / name, self._root / target
         try:
-            goal.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(goal)
-            _sync_directory(goal.parent)
+            new_path.parent.mkdir(parents=True, exist_ok=True)
+            old_path.replace(new_path)
+            _sync_directory(new_path.parent)
         except FileNotFoundError:
             return
         except OSError as error:
-            raise _local_storage_error(goal, error) from error
+            raise _local_storage_error(new_path, error) from error
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[BinaryIO]:
@@ -76,12 +76,12 @@ class LocalFolder:
     def list(self, prefix: str) -> list[FileInfo]:
         try:
             with os.scandir(self._root / prefix) as entries:
-                found = [_file_info(prefix, entry) for entry in entries if not entry.name.startswith(".")]
+                files = [_file_info(prefix, entry) for entry in entries if not entry.name.startswith(".")]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise _local_storage_error(self._root / prefix, error) from error
-        return sorted((file for file in found if file), key=lambda file: file.name)
+        return sorted((file for file in files if file), key=lambda file: file.name)
 
     def subfolders(self) -> Sequence[str]:
         try:
@@ -100,11 +100,11 @@ class LocalFolder:
 
 
 def _local_storage_error(path: Path, error: OSError) -> StorageError:
-    return StorageError(f"{path}: {error.strerror or error}; check the path, its rights and the free space")
+    return StorageError(f"{path}: {error.strerror or error}; check the path, its permissions and the free space")
 
 
 def _file_info(prefix: str, entry: os.DirEntry[str]) -> FileInfo | None:
-    """What is there, None for what is no file, or gone since the folder was read."""
+    """The file of a directory entry; None if it is not a file, or was removed since the directory was read."""
     try:
         return FileInfo(prefix + entry.name, entry.stat().st_size) if entry.is_file() else None
     except FileNotFoundError:

@@ -11,16 +11,19 @@ from labelflow.storage.s3_folder import S3Folder
 
 
 def open_folder(uri: str) -> Folder:
-    """The folder at a path, or at `s3://bucket/prefix`. Raises ValueError for what is neither."""
+    """Open the folder at a local path or at `s3://bucket/prefix`. It does not have to exist yet.
+
+    Raises ValueError if the URI is neither.
+    """
     if uri.startswith("s3://"):
         return S3Folder(uri)
     if "://" in uri:
-        raise ValueError("is neither a path nor an s3:// URI; write a folder, or s3://bucket/prefix")
+        raise ValueError("is neither a path nor an s3:// URI; use a path to a folder, or s3://bucket/prefix")
     return LocalFolder(str(Path(uri).expanduser()))
 
 
 def open_output(uri: str) -> Folder:
-    """The output folder of a job. Raises UsageError for a URI that can be none."""
+    """Open the output folder of a job. Raises UsageError if the URI is invalid."""
     try:
         return open_folder(uri)
     except ValueError as error:

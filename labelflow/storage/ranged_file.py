@@ -1,4 +1,4 @@
-"""A remote file that is read piece by piece, where it is needed."""
+"""A remote file, read on demand in byte ranges."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-BLOCK = 256 * 1024  # bytes fetched at once, at least
+BLOCK = 256 * 1024  # bytes: the default size of a request
 CACHED_BLOCKS = 8
 
 
 class ReadBudgetExceeded(OSError):
-    """More bytes were wanted than the reader of a `RangedFile` may fetch."""
+    """A read would exceed the byte budget of a `RangedFile`."""
 
 
 class RangedFile(io.RawIOBase):
     """A seekable, read-only file over ranged reads, for PIL, tinytag, pyarrow and io.BufferedReader.
 
-    read_range: gives the bytes from a first position up to, not including, a second one; raises OSError.
+    read_range: returns the bytes from `start` up to, but not including, `stop`; raises OSError.
     size: of the whole file, in bytes.
-    block: bytes fetched at once; the last few blocks are kept. A longer read is fetched in one piece.
-    budget: bytes that may be fetched in all, None for no limit; beyond it reading raises ReadBudgetExceeded.
-    head: the first bytes, where they are known already; they cost nothing.
+    block: bytes fetched per request; the most recently used blocks are cached. A longer read is one request.
+    budget: maximum number of bytes to fetch in total, None for no limit. Beyond it, reads raise ReadBudgetExceeded.
+    prefix: the first bytes, if they are already known; reading them costs nothing.
+
+    Example:
+        content = b"0123456789"
+        file = RangedFile(lambda start, stop: content[start:stop], size=10)
+        file.seek(4)
+        file.read(2)  # b"45"
     """
 
     def __init__(
@@ -46,11 +52,11 @@ class RangedFile(io.RawIOBase):
         self._prefix = prefix
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._position = 0
-        self.failure: Exception | None = None  # the last one: what parses a file tends to swallow it
+        self.failure: Exception | None = None  # the last read error: parsers often swallow it
 
     @property
     def size(self) -> int:
-        """Bytes in the whole file."""
+        """Size of the whole file, in bytes."""
         return self._size
 
     def readable(self) -> bool:
@@ -66,16 +72,16 @@ class RangedFile(io.RawIOBase):
         self._check_open()
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise ValueError(f"a position before the start of the file: {start + offset}")
+            raise ValueError(f"position {start + offset} is before the start of the file")
         self._position = start + offset
         return self._position
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """So many bytes, fewer only at the end; all that is left where no size is given. Raises OSError."""
+        """Read `size` bytes, fewer only at the end of the file; without a size, read to the end. Raises OSError."""
         self._check_open()
-        left = max(0, self._size - self._position)
-        wanted = left if size is None or size < 0 else min(size, left)
-        content = self._bytes(self._position, self._position + wanted)
+        remaining = max(0, self._size - self._position)
+        count = remaining if size is None or size < 0 else min(size, remaining)
+        content = self._bytes(self._position, self._position + count)
         self._position += len(content)
         return content
 
@@ -100,17 +106,17 @@ class RangedFile(io.RawIOBase):
         if stop - start > self._block:
             return self._fetch(start, stop)
         first, last = start // self._block, (stop - 1) // self._block
-        content = b"".join(self._cached(number) for number in range(first, last + 1))
+        content = b"".join(self._cached_block(index) for index in range(first, last + 1))
         offset = first * self._block
         return content[start - offset : stop - offset]
 
-    def _cached(self, number: int) -> bytes:
-        if number in self._blocks:
-            self._blocks.move_to_end(number)
-            return self._blocks[number]
-        start = number * self._block
+    def _cached_block(self, index: int) -> bytes:
+        if index in self._blocks:
+            self._blocks.move_to_end(index)
+            return self._blocks[index]
+        start = index * self._block
         content = self._fetch(start, min(start + self._block, self._size))
-        self._blocks[number] = content
+        self._blocks[index] = content
         if len(self._blocks) > CACHED_BLOCKS:
             self._blocks.popitem(last=False)
         return content
@@ -118,18 +124,18 @@ class RangedFile(io.RawIOBase):
     def _fetch(self, start: int, stop: int) -> bytes:
         known = self._prefix[start:stop]
         try:
-            self._spend(stop - start - len(known))
+            self._use_budget(stop - start - len(known))
             content = self._read_range(start + len(known), stop) if len(known) < stop - start else b""
             if len(known) + len(content) != stop - start:
-                raise OSError(f"{stop - start} bytes were asked for, {len(known) + len(content)} came")
+                raise OSError(f"requested {stop - start} bytes, got {len(known) + len(content)}")
         except Exception as error:
             self.failure = error
             raise
         return known + content
 
-    def _spend(self, wanted: int) -> None:
+    def _use_budget(self, count: int) -> None:
         if self._budget is None:
             return
-        if wanted > self._budget:
-            raise ReadBudgetExceeded(f"{wanted} more bytes are wanted, {self._budget} may be read")
-        self._budget -= wanted
+        if count > self._budget:
+            raise ReadBudgetExceeded(f"reading {count} more bytes exceeds the remaining budget of {self._budget} bytes")
+        self._budget -= count

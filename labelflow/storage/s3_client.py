@@ -1,4 +1,4 @@
-"""The boto3 client, shared by all threads of a process."""
+"""The boto3 client, shared by all threads of a process, and the URIs and error codes of S3."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 from xml.etree import ElementTree
 
 MAX_KEY_BYTES = 1024  # bytes of UTF-8
-CONNECTIONS = 64
+MAX_CONNECTIONS = 64
 _SETTINGS = (
     "AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY "
     "AWS_SESSION_TOKEN AWS_REGION AWS_DEFAULT_REGION AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE"
 ).split()
-_creating = threading.Lock()
+_create_lock = threading.Lock()
 
 
 def client() -> Any:
-    """The process's S3 client, safe to share by threads; a new one where the AWS_* settings have changed.
+    """Return the S3 client of this process. It is thread-safe, and is replaced when the AWS_* settings change.
 
     It is boto3's low-level client, whose methods exist only at run time: hence Any.
     """
-    with _creating:  # two threads that need it first do not both wait for it to be made
+    with _create_lock:  # it takes long to create: the first threads must not create one each
         return _client(os.getpid(), tuple(map(os.environ.get, _SETTINGS)))
 
 
 @lru_cache(maxsize=4)
-def _client(process: int, settings: tuple[str | None, ...]) -> Any:
+def _client(pid: int, settings: tuple[str | None, ...]) -> Any:
     import boto3
     import botocore.session
     from botocore.config import Config
@@ -38,48 +38,48 @@ def _client(process: int, settings: tuple[str | None, ...]) -> Any:
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
 
     config = Config(
-        user_agent="labelflow",  # botocore puts one together for each request, which takes an eighth of its time
+        user_agent="labelflow",  # botocore builds one for each request, an eighth of the request's CPU time
         signature_version="s3v4",
-        max_pool_connections=CONNECTIONS,
+        max_pool_connections=MAX_CONNECTIONS,
         connect_timeout=5,
         read_timeout=30,
         retries={"mode": "standard", "max_attempts": 4},
-        # Checksums sent as trailers are refused by other stores than Amazon's.
+        # S3-compatible stores often reject checksums that are sent as trailers.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    # A custom endpoint gets path-style addresses by boto3's own rule.
-    made = boto3.session.Session(botocore_session=session).client("s3", config=config)
-    made.meta.events.register("before-parse.s3.ListObjectsV2", _read_contents)
-    return made
+    # boto3 itself uses path-style addresses for a custom endpoint.
+    s3 = boto3.session.Session(botocore_session=session).client("s3", config=config)
+    s3.meta.events.register("before-parse.s3.ListObjectsV2", _parse_contents)
+    return s3
 
 
-def _read_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
-    """Read the objects of a listing: as botocore does it, that takes longer than all else together."""
+def _parse_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+    """Parse the objects of a listing: botocore's own parser takes most of the time of a listing."""
     if response_dict["status_code"] != 200:
         return
     listing = ElementTree.fromstring(response_dict["body"])
-    contents = [child for child in listing if _name_of(child) == "Contents"]
+    contents = [child for child in listing if _tag_name(child) == "Contents"]
     for child in contents:
         listing.remove(child)
-    customized_response_dict["Contents"] = [_read_object(child) for child in contents]
+    customized_response_dict["Contents"] = [_parse_object(child) for child in contents]
     response_dict["body"] = ElementTree.tostring(listing)
 
 
-def _read_object(element: ElementTree.Element) -> dict[str, Any]:
-    """What is used of an object, as botocore names it."""
-    found: dict[str, Any] = {_name_of(child): child.text or "" for child in element if len(child) == 0}
-    restored = [_name_of(part) for child in element if _name_of(child) == "RestoreStatus" for part in child]
+def _parse_object(element: ElementTree.Element) -> dict[str, Any]:
+    """The fields of an object that are used here, with botocore's names."""
+    fields: dict[str, Any] = {_tag_name(child): child.text or "" for child in element if len(child) == 0}
+    restored = [_tag_name(part) for child in element if _tag_name(child) == "RestoreStatus" for part in child]
     status = {"RestoreStatus": dict.fromkeys(restored)} if restored else {}
-    return {"Key": found["Key"], "Size": int(found["Size"]), "StorageClass": found.get("StorageClass"), **status}
+    return {"Key": fields["Key"], "Size": int(fields["Size"]), "StorageClass": fields.get("StorageClass"), **status}
 
 
-def _name_of(element: ElementTree.Element) -> str:
+def _tag_name(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
 def _parse_time(text: str) -> datetime:
-    """A time in an answer: ISO 8601 or an HTTP date. botocore's own way takes most of the time of a listing."""
+    """Parse a time in a response: ISO 8601 or an HTTP date. botocore's own parser is much slower."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:
@@ -87,24 +87,28 @@ def _parse_time(text: str) -> datetime:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """The bucket and the key of `s3://bucket/key`. The key may be empty. Raises ValueError."""
+    """Split `s3://bucket/key` into bucket and key. The key may be empty and is not decoded. Raises ValueError.
+
+    Example:
+        split_uri("s3://bucket/a%20b.jpg")  # ("bucket", "a%20b.jpg")
+    """
     scheme, separator, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme.lower() != "s3" or not separator or not bucket:
-        raise ValueError(f"{uri[:200]!r} is no S3 URI; write s3://bucket/key")
+        raise ValueError(f"{uri[:200]!r} is not a valid S3 URI; use s3://bucket/key")
     if len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES:
-        raise ValueError(f"the key of an S3 object has at most {MAX_KEY_BYTES} bytes; shorten it")
+        raise ValueError(f"the key of an S3 object may have at most {MAX_KEY_BYTES} bytes; shorten it")
     return bucket, key
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """What boto3 raises; a function, for the import takes its time."""
+    """Return the exceptions that boto3 raises. A function, because importing botocore is slow."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     return BotoCoreError, ClientError
 
 
 def error_code(error: Exception) -> str:
-    """S3's code for an error, empty where S3 did not answer. HEAD has no body: its code is the status."""
+    """Return the S3 code of an error, "" if S3 did not respond. For HEAD, which has no body, it is the HTTP status."""
     response = getattr(error, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""

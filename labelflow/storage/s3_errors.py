@@ -1,4 +1,4 @@
-"""Errors of S3, explained: what is wrong and what to do."""
+"""Error messages for S3: what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from labelflow.storage.s3_client import client, error_code, split_uri
 
-_NOT_FOUND = ("NoSuchKey", "404", "NotFound")
+NOT_FOUND = ("NoSuchKey", "404", "NotFound")
 DENIED = ("AccessDenied", "403", "Forbidden", "AllAccessDisabled")
 _BAD_CREDENTIALS = (
     "InvalidAccessKeyId SignatureDoesNotMatch ExpiredToken InvalidToken TokenRefreshRequired "
@@ -24,9 +24,9 @@ _NO_CREDENTIALS = (
 
 @dataclass(frozen=True, slots=True)
 class S3Problem:
-    """An S3 error in words: what is wrong, what would be right.
+    """What is wrong with a request to S3, and how to fix it.
 
-    everywhere: no single object is at fault; the next one would fare no better.
+    is_systemic: the error is not specific to one object; requests for other objects would fail as well.
     """
 
     reason: str
@@ -35,45 +35,45 @@ class S3Problem:
 
 
 def s3_error(error: Exception, uri: str) -> str:
-    """An error in one sentence: what is wrong, what would be right. No credential and no signature in it."""
-    explained = explain(error, uri)
-    return f"{explained.reason}; {explained.fix}"
+    """Describe an error in one line, `reason; fix`, without credentials or signatures."""
+    problem = explain(error, uri)
+    return f"{problem.reason}; {problem.fix}"
 
 
 def explain(error: Exception, uri: str) -> S3Problem:
-    """What an error of botocore, a FileNotFoundError or a ValueError of this module means for a URI."""
+    """Explain an error of botocore, or a FileNotFoundError or ValueError raised by `labelflow.storage.s3`."""
     from botocore.exceptions import ClientError
 
     if isinstance(error, ValueError | FileNotFoundError):
         reason, _, fix = str(error).rpartition("; ")
         return S3Problem(reason or fix, fix if reason else "correct the URI")
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if names.intersection(_NO_CREDENTIALS):
+    class_names = {kind.__name__ for kind in type(error).__mro__}
+    if class_names.intersection(_NO_CREDENTIALS):
         fix = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role"
         return S3Problem("no S3 credentials were found", fix, is_systemic=True)
-    if names.intersection(_UNREACHABLE):
-        reason = f"S3 at {client().meta.endpoint_url} does not answer"
+    if class_names.intersection(_UNREACHABLE):
+        reason = f"S3 at {client().meta.endpoint_url} does not respond"
         return S3Problem(reason, "check AWS_ENDPOINT_URL and the network", is_systemic=True)
-    if "ParamValidationError" in names:
-        return S3Problem(f"{uri!r} is no S3 URI", "write s3://bucket/key")
+    if "ParamValidationError" in class_names:
+        return S3Problem(f"{uri!r} is not a valid S3 URI", "use s3://bucket/key")
     if isinstance(error, ClientError):
-        return _explain_answer(error_code(error), error.response["ResponseMetadata"]["HTTPStatusCode"], uri)
-    return S3Problem(f"S3 cannot be used ({type(error).__name__})", "check the AWS settings", is_systemic=True)
+        return _explain_response(error_code(error), error.response["ResponseMetadata"]["HTTPStatusCode"], uri)
+    return S3Problem(f"the request to S3 failed ({type(error).__name__})", "check the AWS settings", is_systemic=True)
 
 
-def _explain_answer(code: str, status: int, uri: str) -> S3Problem:
+def _explain_response(code: str, status: int, uri: str) -> S3Problem:
     bucket, key = split_uri(uri)
     if code == "NoSuchBucket":
         return S3Problem(f"there is no bucket {bucket!r}", "correct its name, or create it")
-    if code in _NOT_FOUND:
+    if code in NOT_FOUND:
         return S3Problem(f"there is no object {key!r} in the bucket {bucket!r}", "correct the URI")
     if code in DENIED:
-        return S3Problem(f"access to s3://{bucket}/{key} is denied", "allow it to these credentials")
+        return S3Problem(f"access to s3://{bucket}/{key} is denied", "grant these credentials access to it")
     if code == "InvalidObjectState":
-        return S3Problem(f"s3://{bucket}/{key} is archived", "restore it to a class that can be read")
+        return S3Problem(f"s3://{bucket}/{key} is archived", "restore it to a readable storage class")
     if code == "PreconditionFailed":
         return S3Problem(f"s3://{bucket}/{key} was replaced while it was read", "run again")
     if code in _BAD_CREDENTIALS:
-        fix = "correct or renew the credentials, the region and the clock"
+        fix = "check the credentials, the region and the system clock"
         return S3Problem(f"S3 does not accept the credentials ({code})", fix, is_systemic=True)
-    return S3Problem(f"S3 answered {status} ({code})", "run again later", is_systemic=status >= 500)
+    return S3Problem(f"S3 returned HTTP {status} ({code})", "run again later", is_systemic=status >= 500)

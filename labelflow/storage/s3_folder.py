@@ -13,56 +13,56 @@ from labelflow.storage.folder import FileInfo
 
 
 class S3Folder:
-    """A prefix in a bucket. One PUT makes one file."""
+    """A prefix in a bucket. Each file is one object, written with one PUT of at most 5 GiB."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         self._bucket, key = s3_client.split_uri(self.uri + "/")
         self._prefix = key
 
-    def _at(self, name: str) -> str:
+    def _object_uri(self, name: str) -> str:
         return f"{self.uri}/{name}"
 
     def read(self, name: str) -> bytes | None:
-        with _s3_storage_error(self._at(name)):
+        with _s3_storage_error(self._object_uri(name)):
             try:
-                return s3.read_bytes(self._at(name))
+                return s3.read_bytes(self._object_uri(name))
             except FileNotFoundError:
                 return None
 
     def open(self, name: str) -> BinaryIO:
-        with _s3_storage_error(self._at(name)):
-            return cast(BinaryIO, s3.open_ranged(self._at(name)))
+        with _s3_storage_error(self._object_uri(name)):
+            return cast(BinaryIO, s3.open_ranged(self._object_uri(name)))
 
     def write(self, name: str, content: bytes) -> None:
-        with _s3_storage_error(self._at(name)):
-            s3.put_bytes(self._at(name), content)
+        with _s3_storage_error(self._object_uri(name)):
+            s3.put_bytes(self._object_uri(name), content)
 
     def write_file(self, name: str, path: Path) -> None:
-        with _s3_storage_error(self._at(name)):
-            s3.put_file(self._at(name), path)
+        with _s3_storage_error(self._object_uri(name)):
+            s3.put_file(self._object_uri(name), path)
 
     def move(self, name: str, target: str) -> None:
-        with _s3_storage_error(self._at(target)):
+        with _s3_storage_error(self._object_uri(target)):
             try:
-                s3.copy(self._at(name), self._at(target))
+                s3.copy(self._object_uri(name), self._object_uri(target))
             except FileNotFoundError:
                 return
-            s3.delete(self._at(name))
+            s3.delete(self._object_uri(name))
 
     def list(self, prefix: str) -> list[FileInfo]:
-        with _s3_storage_error(self._at(prefix)):
-            found = list(s3.list_keys(self._at(prefix)))
-        return [FileInfo(info.key.removeprefix(self._prefix), info.size) for info in found]
+        with _s3_storage_error(self._object_uri(prefix)):
+            objects = list(s3.list_keys(self._object_uri(prefix)))
+        return [FileInfo(info.key.removeprefix(self._prefix), info.size) for info in objects]
 
     def subfolders(self) -> Sequence[str]:
         with _s3_storage_error(self.uri):
-            names = s3.list_folders(self._at(""))
+            names = s3.list_folders(self._object_uri(""))
         return [name for name in names if name[0] not in "._"]
 
     def delete(self, name: str) -> None:
-        with _s3_storage_error(self._at(name)):
-            s3.delete(self._at(name))
+        with _s3_storage_error(self._object_uri(name)):
+            s3.delete(self._object_uri(name))
 
 
 @contextmanager

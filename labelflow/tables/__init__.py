@@ -1,1 +1,1 @@
-"""Parquet files: schemas, parts, indexes of keys, sorting, compaction."""
+"""Parquet files: schemas, column types, part files, external sort and compaction; the index of keys."""

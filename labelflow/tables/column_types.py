@@ -1,4 +1,4 @@
-"""Types of values: Arrow types as files store them, and values as JSON stores them."""
+"""Convert Arrow types to types that files store, and values to values that JSON stores."""
 
 from __future__ import annotations
 
@@ -9,39 +9,52 @@ from typing import Any
 import pyarrow as pa
 
 
-def to_storable_type(kind: pa.DataType) -> pa.DataType:
-    """The type as labels/ and rejects/ have it: one that Parquet and every reader takes, text for the rest."""
-    if pa.types.is_dictionary(kind):
-        return to_storable_type(kind.value_type)
-    if isinstance(kind, pa.BaseExtensionType):
-        return to_storable_type(kind.storage_type)
-    if pa.types.is_struct(kind):
-        fields = [kind.field(index) for index in range(kind.num_fields)]
+def to_storable_type(arrow_type: pa.DataType) -> pa.DataType:
+    """Return the type that labels/ and rejects/ use for a type of the manifest.
+
+    All common Parquet readers support it: dictionary and extension types become their value types, view and large
+    types the plain ones, null and empty structs strings. Nested types are converted recursively.
+
+    Example:
+        to_storable_type(pa.dictionary(pa.int32(), pa.large_string()))  # pa.string()
+    """
+    if pa.types.is_dictionary(arrow_type):
+        return to_storable_type(arrow_type.value_type)
+    if isinstance(arrow_type, pa.BaseExtensionType):
+        return to_storable_type(arrow_type.storage_type)
+    if pa.types.is_struct(arrow_type):
+        fields = [arrow_type.field(index) for index in range(arrow_type.num_fields)]
         return (
             pa.struct([pa.field(field.name, to_storable_type(field.type)) for field in fields])
             if fields
             else pa.string()
         )
-    if pa.types.is_map(kind):
-        return pa.map_(to_storable_type(kind.key_type), to_storable_type(kind.item_type))
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return pa.list_(to_storable_type(kind.value_type))
-    if str(kind) in ("string_view", "large_string", "null"):
+    if pa.types.is_map(arrow_type):
+        return pa.map_(to_storable_type(arrow_type.key_type), to_storable_type(arrow_type.item_type))
+    if pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type) or pa.types.is_fixed_size_list(arrow_type):
+        return pa.list_(to_storable_type(arrow_type.value_type))
+    if str(arrow_type) in ("string_view", "large_string", "null"):
         return pa.string()
-    return pa.binary() if str(kind) in ("binary_view", "large_binary") else kind
+    return pa.binary() if str(arrow_type) in ("binary_view", "large_binary") else arrow_type
 
 
-def is_lossless(given: Any, stored: Any) -> bool:
-    """Whether Arrow has a value as it was given: keys that a struct does not know it leaves out in silence."""
-    if isinstance(given, dict) and isinstance(stored, dict):
-        return all(key in stored and is_lossless(value, stored[key]) for key, value in given.items())
-    if isinstance(given, list | tuple) and isinstance(stored, list | tuple):
-        return len(given) == len(stored) and all(map(is_lossless, given, stored))
-    return bool(given == stored) or (given != given and stored != stored)  # what is no number equals nothing
+def is_lossless(original: Any, stored: Any) -> bool:
+    """Whether Arrow stored a value unchanged: it silently drops the keys that a struct type does not have."""
+    if isinstance(original, dict) and isinstance(stored, dict):
+        return all(key in stored and is_lossless(value, stored[key]) for key, value in original.items())
+    if isinstance(original, list | tuple) and isinstance(stored, list | tuple):
+        return len(original) == len(stored) and all(map(is_lossless, original, stored))
+    return bool(original == stored) or (original != original and stored != stored)  # NaN is not equal to itself
 
 
 def to_json_value(value: Any) -> Any:
-    """A value as JSON can carry it: times as ISO 8601, what else is unknown as text."""
+    """Convert a value to one that JSON can represent.
+
+    Times become ISO 8601, NaN and infinities None, values of any other type their `str`.
+
+    Example:
+        to_json_value({"at": date(2026, 1, 2), "score": float("nan")})  # {"at": "2026-01-02", "score": None}
+    """
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):

@@ -1,8 +1,8 @@
-"""Make files large once a job is through, however many passes wrote them.
+"""Merge small part files into large ones once a job is complete.
 
-Readers must at no moment see a row twice, and a crash must lose none: the merged files are first staged out
-of sight, then the small ones go, then the merged ones take their place. What was begun is finished by the
-next run, from `_ledger/compaction.json`.
+Readers must never see a row twice, and a crash must lose none. So the merged files are first staged below `_ledger/`,
+which readers skip; then the small files are deleted; then the merged files are moved into place. The plan is recorded
+in `_ledger/compaction.json` before the first deletion: after a crash, the next run finishes it.
 """
 
 from __future__ import annotations
@@ -20,27 +20,31 @@ PLAN, STAGE = "_ledger/compaction.json", "_ledger/compaction/"
 
 
 def compact(folder: Folder, prefix: str, order: Order) -> None:
-    """Merge the small files below a prefix into files of about 128 MiB, sorted.
+    """Merge the small files below a prefix into files of about 128 MiB, sorted by row number.
 
-    order: the places of tasks in the manifest.
+    order: returns the row numbers of tasks; see `external_sort.Order`.
+    Raises StorageError if the folder or the local disk fails, and RunAborted if a file cannot be read.
+
+    Example:
+        compact(folder, "labels/", ledger.row_numbers)
     """
     files = [file for file in folder.list(prefix) if file.name.endswith(".parquet")]
     small = [file.name for file in files if file.size < external_sort.FILE_BYTES // 2]
     if len(small) < 2:
         return
-    for file in folder.list(STAGE):  # of a merge that broke off before its plan was written
-        folder.delete(file.name)
-    placed: list[str] = []
+    for leftover in folder.list(STAGE):  # left by a merge that ended before it wrote its plan
+        folder.delete(leftover.name)
+    merged_names: list[str] = []
     with external_sort.merge_sorted(folder, small, order) as merged:
-        for large in merged:
-            placed.append(part_name(prefix, large.digest))
-            folder.write_file(_staged(placed[-1]), large.path)
-    folder.write(PLAN, orjson.dumps({"remove": small, "place": placed}))
+        for file in merged:
+            merged_names.append(part_name(prefix, file.digest))
+            folder.write_file(_staged_name(merged_names[-1]), file.path)
+    folder.write(PLAN, orjson.dumps({"remove": small, "place": merged_names}))
     finish_compaction(folder)
 
 
 def finish_compaction(folder: Folder) -> None:
-    """Carry out a plan that was written down, if there is one; safe to repeat."""
+    """Execute the recorded plan, if there is one. Idempotent, and safe while another process does the same."""
     content = folder.read(PLAN)
     if content is None:
         return
@@ -49,9 +53,9 @@ def finish_compaction(folder: Folder) -> None:
         if name not in plan["place"]:
             folder.delete(name)
     for name in plan["place"]:
-        folder.move(_staged(name), name)
+        folder.move(_staged_name(name), name)
     folder.delete(PLAN)
 
 
-def _staged(name: str) -> str:
+def _staged_name(name: str) -> str:
     return STAGE + name.replace("/", "-")

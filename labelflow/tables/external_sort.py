@@ -1,7 +1,7 @@
-"""Merge the parts of a folder into large files in the order of the manifest, whatever their size: an external sort.
+"""External sort: merge parts of any total size into large files in manifest order.
 
-The rows are dealt out to buckets on the local disk, by their place in the manifest; each bucket is then sorted by
-itself, and becomes a row group. So memory holds a part and a bucket, not the data set.
+Rows are partitioned by row number into buckets on the local disk; each bucket is then sorted in memory and becomes one
+or more row groups. Memory holds one part or one bucket at a time, not the data set.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from labelflow.storage.folder import Folder
 from labelflow.tables.key_index import Int64Array
 from labelflow.tables.parts import read_part, strings
 
-GROUP_ROWS = 16_384  # of a row group: few are read to find a row, each takes one read
-MAX_BUCKETS = 256  # files that are open at once
-FILE_BYTES = 128 << 20
-ROW_NUMBER = "place in the manifest"  # a column of the buckets
+GROUP_ROWS = 16_384  # rows per row group: finding one row reads one group
+MAX_BUCKETS = 256  # bounds the number of open files
+FILE_BYTES = 128 << 20  # a merged file is closed once it has at least this size
+ROW_NUMBER = "row number"  # the column that buckets have in addition
 
-Order = Callable[[Sequence[str]], Int64Array]
+Order = Callable[[Sequence[str]], Int64Array]  # task ids → their row numbers in the manifest, of the same length
 
 
 @dataclass(frozen=True, slots=True)
 class MergedFile:
-    """A file that was written; `digest` names the tasks in it."""
+    """A local file of merged rows. digest: SHA-256 of the ids of its tasks, in order."""
 
     path: Path
     digest: str
@@ -41,32 +41,36 @@ class MergedFile:
 
 @contextmanager
 def merge_sorted(folder: Folder, names: Sequence[str], order: Order) -> Iterator[Iterator[MergedFile]]:
-    """Merge parts, none of which has another schema. The files are there until the block ends.
+    """Merge parts of one schema into large files in manifest order. The files exist until the block ends.
 
-    order: the places of tasks in the manifest. A task that stands in two parts is written once.
+    A task that occurs in several parts is written once. Raises StorageError if the local disk is full.
+
+    Example:
+        with merge_sorted(folder, list_parts(folder, "labels/"), ledger.row_numbers) as files:
+            sizes = [file.path.stat().st_size for file in files]
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="labelflow-") as made:
-            buckets = _partition(folder, names, order, Path(made))
-            yield _files(buckets, Path(made))
+        with tempfile.TemporaryDirectory(prefix="labelflow-") as temporary:
+            buckets = _partition(folder, names, order, Path(temporary))
+            yield _merged_files(buckets, Path(temporary))
     except OSError as error:
         raise StorageError(
-            f"{tempfile.gettempdir()}: {error.strerror or error}; make room there, or set TMPDIR"
+            f"{tempfile.gettempdir()}: {error.strerror or error}; free disk space there, or set TMPDIR"
         ) from None
 
 
-def _partition(folder: Folder, names: Sequence[str], order: Order, made: Path) -> list[Path]:
-    """Write the rows of all parts into buckets; gives those in order."""
-    places = [order(strings(read_part(folder, name, ["task_id"]), "task_id")) for name in names]
-    bounds = _bounds(np.sort(np.concatenate(places)))
+def _partition(folder: Folder, names: Sequence[str], order: Order, directory: Path) -> list[Path]:
+    """Write the rows of all parts into buckets; returns the bucket files in order of their row numbers."""
+    row_numbers = [order(strings(read_part(folder, name, ["task_id"]), "task_id")) for name in names]
+    bounds = _bucket_bounds(np.sort(np.concatenate(row_numbers)))
     writers: dict[int, pa.RecordBatchStreamWriter] = {}
     paths: dict[int, Path] = {}
-    for name, numbers in zip(names, places, strict=True):
+    for name, numbers in zip(names, row_numbers, strict=True):
         table = read_part(folder, name).append_column(ROW_NUMBER, pa.array(numbers))
         buckets = np.searchsorted(bounds, numbers, side="right")
         for bucket in np.unique(buckets).tolist():
             if bucket not in writers:
-                paths[bucket] = made / f"bucket-{bucket}.arrow"
+                paths[bucket] = directory / f"bucket-{bucket}.arrow"
                 writers[bucket] = _open(paths[bucket], table.schema)
             writers[bucket].write_table(table.take(np.flatnonzero(buckets == bucket)))
     for writer in writers.values():
@@ -74,8 +78,8 @@ def _partition(folder: Folder, names: Sequence[str], order: Order, made: Path) -
     return [paths[bucket] for bucket in sorted(paths)]
 
 
-def _bounds(numbers: Int64Array) -> Int64Array:
-    """The first number of each bucket but the first; several rows of one number stay together."""
+def _bucket_bounds(numbers: Int64Array) -> Int64Array:
+    """The first row number of each bucket except the first. Rows with equal numbers share a bucket."""
     rows = max(GROUP_ROWS, -(-len(numbers) // MAX_BUCKETS))
     return np.unique(numbers[rows::rows])
 
@@ -84,40 +88,40 @@ def _open(path: Path, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
     return pa.ipc.new_stream(str(path), schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
 
 
-def _files(buckets: list[Path], made: Path) -> Iterator[MergedFile]:
-    number, writer = 0, None
+def _merged_files(buckets: list[Path], directory: Path) -> Iterator[MergedFile]:
+    file_number, writer = 0, None
     for bucket in buckets:
-        table = _sorted(bucket)
+        table = _read_sorted(bucket)
         bucket.unlink()
-        writer = writer or _Writer(made / f"merged-{number}.parquet", table.schema)
+        writer = writer or _Writer(directory / f"merged-{file_number}.parquet", table.schema)
         writer.write(table)
         if writer.size >= FILE_BYTES:
             yield writer.close()
-            number, writer = number + 1, None
+            file_number, writer = file_number + 1, None
     if writer:
         yield writer.close()
 
 
-def _sorted(bucket: Path) -> pa.Table:
+def _read_sorted(bucket: Path) -> pa.Table:
     with pa.OSFile(str(bucket), "rb") as file, pa.ipc.open_stream(file) as stream:
         table = stream.read_all()
-    places = table[ROW_NUMBER].to_numpy()
-    rows = np.argsort(places, kind="stable")
-    if (np.diff(places[rows]) == 0).any():
+    numbers = table[ROW_NUMBER].to_numpy()
+    rows = np.argsort(numbers, kind="stable")
+    if (np.diff(numbers[rows]) == 0).any():
         rows = _deduplicate(strings(table, "task_id"), rows)
     return table.drop_columns(ROW_NUMBER).take(rows).combine_chunks()
 
 
 def _deduplicate(task_ids: list[str], rows: Int64Array) -> Int64Array:
-    """The rows without those whose task has come before."""
-    first: dict[str, int] = {}
+    """Drop the rows whose task has occurred before; keeps the order."""
+    first_rows: dict[str, int] = {}
     for row in rows.tolist():
-        first.setdefault(task_ids[row], row)
-    return np.fromiter(first.values(), np.int64, len(first))
+        first_rows.setdefault(task_ids[row], row)
+    return np.fromiter(first_rows.values(), np.int64, len(first_rows))
 
 
 class _Writer:
-    """One large file. Its footer tells of each row group which row ids it may hold."""
+    """Writes one large file. It has a Bloom filter of the row ids of each row group."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
@@ -127,7 +131,7 @@ class _Writer:
 
     @property
     def size(self) -> int:
-        """Bytes written so far."""
+        """Bytes written to disk so far."""
         return self._path.stat().st_size
 
     def write(self, table: pa.Table) -> None:

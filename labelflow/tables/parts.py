@@ -1,4 +1,4 @@
-"""Parquet parts: write, list and read the files of a table."""
+"""Part files: name, write, list and read the Parquet files of a table."""
 
 from __future__ import annotations
 
@@ -13,44 +13,48 @@ import pyarrow.parquet as pq
 from labelflow.errors import RunAborted
 from labelflow.storage.folder import Folder
 
-BATCH_ROWS = 1 << 15
+BATCH_ROWS = 1 << 15  # rows of a batch of `read_batches`
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """A table as the bytes of one Parquet file, zstd compressed."""
+    """Encode a table as one Parquet file, compressed with zstd."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     return sink.getvalue().to_pybytes()
 
 
 def digest_of(table: pa.Table) -> str:
-    """Names the tasks in a table."""
+    """Return the SHA-256 of the task ids of a table, in order, as hexadecimal digits."""
     return hashlib.sha256("\n".join(strings(table, "task_id")).encode()).hexdigest()
 
 
 def part_name(folder: str, digest: str) -> str:
-    """A name for a part, made from the tasks in it: two writers of different tasks never meet."""
+    """Return the file name of a part, derived from the digest of its tasks: equal tasks have equal names.
+
+    Example:
+        part_name("labels/", digest_of(table))  # "labels/part-0123456789abcdef.parquet"
+    """
     return f"{folder}part-{digest[:16]}.parquet"
 
 
 def strings(table: pa.Table, column: str) -> list[str]:
-    """The values of a text column that holds no nulls."""
+    """Return the values of a string column without nulls."""
     return cast("list[str]", table[column].to_pylist())
 
 
 def list_parts(folder: Folder, prefix: str) -> list[str]:
-    """The names of the Parquet files below a prefix."""
+    """List the names of the Parquet files below a prefix, sorted."""
     return [file.name for file in folder.list(prefix) if file.name.endswith(".parquet")]
 
 
 def read_part(folder: Folder, name: str, columns: list[str] | None = None) -> pa.Table:
-    """One Parquet file of a folder, or some of its columns."""
+    """Read a Parquet file, or some of its columns. Raises RunAborted if it is not a valid Parquet file."""
     with _open_part(folder, name) as file:
-        return file.read(columns, use_threads=False)  # for a small file threads take longer to start than to read
+        return file.read(columns, use_threads=False)  # starting threads takes longer than reading a small file
 
 
 def read_batches(folder: Folder, name: str, columns: list[str]) -> Iterator[pa.Table]:
-    """Some columns of a Parquet file of any size, some ten thousand rows at once."""
+    """Read some columns of a Parquet file of any size in batches. Raises RunAborted as `read_part` does."""
     with _open_part(folder, name) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
             yield pa.Table.from_batches([batch])

@@ -1,4 +1,4 @@
-"""The Parquet files that a job writes: their schemas, declared and versioned, and how they are written."""
+"""The versioned schemas of the Parquet files that a job writes."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ def _identity(source_type: pa.DataType) -> list[pa.Field[Any]]:
 
 
 def label_schema(task: dict[str, Any], source_type: pa.DataType) -> pa.Schema:
-    """Schema of labels/: who and what, then the columns of the task's type.
+    """Return the schema of labels/: the identity columns, then the columns of the task type.
 
-    task: a job's task; where it asks for `fields`, their keys become the fields of a struct.
+    task: the `task` section of the job; if it has `fields`, their keys become the fields of a struct.
+    source_type: the type of the `source` column, which holds columns of the manifest.
     """
     return _schema("labels", _identity(source_type) + task_type(str(task["type"])).columns(task))
 
 
 def error_schema(source_type: pa.DataType) -> pa.Schema:
-    """Schema of errors/: tasks that came back without a label, or were canceled."""
+    """Return the schema of errors/: tasks that finished without a label, or were canceled."""
     outcome = [pa.field("status", pa.string(), nullable=False), pa.field("reason", pa.string())]
     return _schema("errors", _identity(source_type) + outcome)
 
 
 def submission_schema(source_type: pa.DataType) -> pa.Schema:
-    """Schema of _ledger/submissions/: the row that each task was made from.
+    """Return the schema of _ledger/submissions/: for each task, the row that it was created from.
 
-    row: counted from 1. fingerprint, input_digest: see `labelflow.records.PreparedRow`.
-    generation: 0 for a row's first task, one more for each time it was relabeled.
+    row: the row number, from 1. fingerprint, input_digest: see `labelflow.records.PreparedRow`.
+    generation: 0 for the first task of a row, plus 1 for each time it is relabeled.
     """
     fields = [
         pa.field("row_id", pa.string(), nullable=False),

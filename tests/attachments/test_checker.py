@@ -1,4 +1,4 @@
-"""What holds for attachments of every scheme: forms, levels, limits."""
+"""Attachments of every scheme: URI syntax, check levels, limits."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def test_level_off_checks_only_the_syntax(offline: AttachmentChecker, uri: str) 
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [
-        ("ftp://host/a.jpg", "has the scheme 'ftp'"),
-        ("images/a.jpg", "was 'images/a.jpg', which is no URL"),
-        ("", "was '', which is no URL"),
-        ("file:///etc/passwd", "has the scheme 'file'"),
-        ("a.jpg?next=http://host/&sig=SECRET", "was 'a.jpg', which is no URL"),
-        ("https:///a.jpg", "names no host"),
-        ("http://[broken/a.jpg", "names no host"),
-        ("s3://bucket", "names a bucket and no object"),
-        ("s3:///key", "'s3:///key' is no S3 URI"),
+        ("ftp://host/a.jpg", "has the unknown scheme 'ftp'"),
+        ("images/a.jpg", "is not a valid URL: 'images/a.jpg'"),
+        ("", "is not a valid URL: ''"),
+        ("file:///etc/passwd", "has the unknown scheme 'file'"),
+        ("a.jpg?next=http://host/&sig=SECRET", "is not a valid URL: 'a.jpg'"),
+        ("https:///a.jpg", "has no host"),
+        ("http://[broken/a.jpg", "has no host"),
+        ("s3://bucket", "names a bucket but no object"),
+        ("s3:///key", "'s3:///key' is not a valid S3 URI"),
     ],
 )
 def test_invalid_uri_syntax_is_rejected(offline: AttachmentChecker, uri: str, reason: str) -> None:
@@ -91,9 +91,9 @@ def test_empty_batch_is_accepted(offline: AttachmentChecker) -> None:
     assert offline.check([]) == []
 
 
-def reason_for(kind: str, seen: ProbeResult) -> str | None:
-    refused = validate(kind, seen)
-    return refused.reason if refused else None
+def reason_for(kind: str, result: ProbeResult) -> str | None:
+    rejection = validate(kind, result)
+    return rejection.reason if rejection else None
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_matching_media_is_accepted(kind: str, content_type: str | None, head: b
         ("image", "application/json; a=b", b"{}", "is application/json, not an image"),
         ("image", None, b"%PDF-1.7", "is a PDF, not an image"),
         ("image", "text/plain", b"404", "is plain text (text/plain), not an image"),
-        ("image", "image/webp", WEBP, "is image/webp in a format that is not taken"),
+        ("image", "image/webp", WEBP, "is image/webp, which Scale does not accept"),
         (
             "image",
             "image/svg+xml",
             b"<svg>",
-            "is declared as image/svg+xml, but its content is no JPEG, PNG, BMP, GIF or TIFF",
+            "is declared as image/svg+xml, but its content is not JPEG, PNG, BMP, GIF or TIFF",
         ),
         ("audio", "video/mp4", MP4, "is a video (video/mp4), not audio"),
         ("audio", None, JPEG, "is an image, not audio"),
@@ -153,7 +153,7 @@ def test_mismatched_media_is_rejected(kind: str, content_type: str | None, head:
         (Media("image", 10_000, 10_000), None),
         (Media("image", 12_000, 800), "is 12000 × 800 pixels"),
         (Media("image", 800, 10_001), "is 800 × 10001 pixels"),
-        (Media("unknown"), "is a damaged image: its size cannot be read"),
+        (Media("unknown"), "is a corrupt image: its dimensions cannot be read"),
         (None, None),
     ],
 )

@@ -1,4 +1,4 @@
-"""Attachments over HTTP, on real sockets: each kind of trouble, and what a look costs."""
+"""Attachments over HTTP, on real sockets: each kind of failure, and the cost of a probe."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def probe_one(checker: AttachmentChecker, uri: str, kind: str = "image") -> Prob
 
 def probe_reason(checker: AttachmentChecker, uri: str, kind: str = "image") -> str:
     problem = probe_one(checker, uri, kind)
-    assert problem, "nothing was found to be wrong"
+    assert problem, "no problem was reported"
     assert problem.field == "attachment"
     assert problem.fix
     return problem.reason
@@ -144,8 +144,8 @@ def test_html_page_instead_of_an_image(media: MediaServer, checker: AttachmentCh
 
 def test_content_overrides_a_wrong_content_type(media: MediaServer, checker: AttachmentChecker) -> None:
     assert probe_one(checker, media.serve("/a", file_response(picture(), "text/plain"))) is None
-    lying = media.serve("/b", file_response(PAGE, "image/jpeg"))
-    assert probe_reason(checker, lying) == "is a web page (declared as image/jpeg), not an image"
+    mislabeled = media.serve("/b", file_response(PAGE, "image/jpeg"))
+    assert probe_reason(checker, mislabeled) == "is a web page (declared as image/jpeg), not an image"
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -163,7 +163,7 @@ def test_supported_image_formats(media: MediaServer, checker: AttachmentChecker,
 
 def test_unsupported_image_format(media: MediaServer, checker: AttachmentChecker) -> None:
     url = media.serve("/a", file_response(picture(300, 200, "WEBP"), "image/webp"))
-    assert probe_reason(checker, url) == "is image/webp in a format that is not taken"
+    assert probe_reason(checker, url) == "is image/webp, which Scale does not accept"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF"])
@@ -209,7 +209,7 @@ def test_endless_body_is_abandoned(media: MediaServer, checker: AttachmentChecke
 
 
 def test_hostile_image_is_not_fully_downloaded(media: MediaServer, checker: AttachmentChecker) -> None:
-    """A JPEG of nothing but application segments, 30 MB of them."""
+    """A JPEG that consists of 30 MB of application segments."""
     segment = b"\xff\xe1" + struct.pack(">H", 65_535) + bytes(65_533)
     url = media.serve("/a.jpg", file_response(b"\xff\xd8" + segment * 500, "image/jpeg"))
     assert probe_one(checker, url) is None
@@ -218,7 +218,7 @@ def test_hostile_image_is_not_fully_downloaded(media: MediaServer, checker: Atta
 
 def test_corrupt_image(media: MediaServer, checker: AttachmentChecker) -> None:
     url = media.serve("/a.png", file_response(picture()[:20], "image/png"))
-    assert probe_reason(checker, url) == "is a damaged image: its size cannot be read"
+    assert probe_reason(checker, url) == "is a corrupt image: its dimensions cannot be read"
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -233,7 +233,7 @@ def test_unknown_size(media: MediaServer, checker: AttachmentChecker) -> None:
     assert probe_one(checker, media.serve("/a", chunked(picture(), "image/png"))) is None
     assert probe_reason(checker, media.serve("/b", chunked(b"", "image/png"))) == "is empty (0 bytes)"
     assert probe_reason(checker, media.serve("/c", chunked(picture(12_000, 800, "BMP"), ""))) == "is 12000 × 800 pixels"
-    # The directory of this one is behind the head, where it cannot be addressed: nothing speaks against it.
+    # The TIFF directory is beyond the first bytes and cannot be addressed: the image is accepted.
     assert (
         probe_one(checker, media.serve("/d", chunked(tiff_with_late_header(12_000, 80, 960_000), "image/tiff"))) is None
     )
@@ -277,7 +277,7 @@ def test_invalid_headers(media: MediaServer, checker: AttachmentChecker) -> None
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody vouches for but itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -296,11 +296,11 @@ def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.Monkey
     context.load_cert_chain(certificate)
     server = MediaServer(context)
     url = server.serve("/a.png", file_response(picture()))
-    with AttachmentChecker(CheckLevel.AUTO) as stranger:
-        assert probe_reason(stranger, url) == "is on a server whose certificate is not accepted"
+    with AttachmentChecker(CheckLevel.AUTO) as distrusting:
+        assert probe_reason(distrusting, url) == "is on a server with an invalid certificate"
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    with AttachmentChecker(CheckLevel.AUTO) as acquainted:
-        assert probe_one(acquainted, url) is None
+    with AttachmentChecker(CheckLevel.AUTO) as trusting:
+        assert probe_one(trusting, url) is None
     server.close()
 
 
@@ -310,7 +310,7 @@ def test_redirects_are_followed(media: MediaServer, checker: AttachmentChecker) 
     for step in range(4):
         media.serve(f"/{step}", redirect(f"{media.url}/{step + 1}"))
     assert probe_one(checker, f"{media.url}/0") is None
-    assert media.connections == 1, "a redirect costs no connection of its own"
+    assert media.connections == 1, "a redirect opens no new connection"
 
 
 def test_invalid_redirects(media: MediaServer, checker: AttachmentChecker) -> None:
@@ -319,9 +319,9 @@ def test_invalid_redirects(media: MediaServer, checker: AttachmentChecker) -> No
     for step in range(7):
         media.serve(f"/{step}", redirect(f"/{step + 1}"))
     media.serve("/ftp", redirect("ftp://elsewhere/?sig=SECRET"))
-    assert probe_reason(checker, f"{media.url}/a") == "is redirected in a circle"
-    assert probe_reason(checker, f"{media.url}/0") == "is redirected more than 5 times"
-    assert probe_reason(checker, f"{media.url}/ftp") == "is redirected to what is no http:// or https:// URL"
+    assert probe_reason(checker, f"{media.url}/a") == "is a redirect loop"
+    assert probe_reason(checker, f"{media.url}/0") == "has more than 5 redirects"
+    assert probe_reason(checker, f"{media.url}/ftp") == "redirects to a URL that is not http:// or https://"
 
 
 def test_redirect_with_an_endless_body(media: MediaServer, checker: AttachmentChecker) -> None:
@@ -338,52 +338,52 @@ def test_redirect_with_an_endless_body(media: MediaServer, checker: AttachmentCh
     assert time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("route", [dripping(), silent(3)], ids=["a byte now and then", "silence"])
+@pytest.mark.parametrize("route", [dripping(), silent(3)], ids=["slow bytes", "no response"])
 def test_deadline_covers_the_whole_request(media: MediaServer, route) -> None:  # type: ignore[no-untyped-def]
     url = media.serve("/slow", route)
     started = time.monotonic()
     with AttachmentChecker(CheckLevel.AUTO, timeout=0.5) as checker:
         problem = probe_one(checker, url)
     assert problem
-    assert "answer" in problem.reason
+    assert "respond" in problem.reason
     assert time.monotonic() - started < 2
 
 
 def test_truncated_body(media: MediaServer, checker: AttachmentChecker) -> None:
     url = media.serve("/a", truncated(picture(), "image/png"))
-    assert probe_reason(checker, url).startswith("broke off while it was read")
+    assert probe_reason(checker, url).startswith("was cut off during the download")
     assert media.count("/a") == 3
 
 
 def test_unreachable_server(checker: AttachmentChecker) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}/a?sig=SECRET"
-        assert probe_reason(checker, url) == "is on a server that takes no connection"
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # not listening: connections are refused
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/a?sig=SECRET"
+        assert probe_reason(checker, url) == "is on a server that does not accept connections"
 
 
 def test_unresponsive_host_is_not_probed_for_each_row(media: MediaServer) -> None:
     urls = [media.serve(f"/{i}", silent(0.3)) for i in range(60)]
     with AttachmentChecker(CheckLevel.AUTO, threads=4, timeout=0.2) as checker:
         problems = checker.check([Attachment("attachment", url, "image") for url in urls])
-    assert all(problem and "answer" in problem.reason for problem in problems)
+    assert all(problem and "respond" in problem.reason for problem in problems)
     assert len(media.requests) <= FAILURE_THRESHOLD + 3
 
 
 def test_unresponsive_host_is_probed_again_later() -> None:
     now = [0.0]
-    outages = CircuitBreaker(clock=lambda: now[0])
+    breaker = CircuitBreaker(clock=lambda: now[0])
     for _ in range(FAILURE_THRESHOLD):
-        outages.check("host")
-        outages.record("host", HostUnreachable("does not answer", "run again later"))
-    with pytest.raises(AttachmentRejected, match="does not answer; run again later"):
-        outages.check("host")
-    outages.check("another")
+        breaker.check("host")
+        breaker.record("host", HostUnreachable("does not respond", "run again later"))
+    with pytest.raises(AttachmentRejected, match="does not respond; run again later"):
+        breaker.check("host")
+    breaker.check("another")
     now[0] = COOLDOWN_SECONDS
-    outages.check("host")
-    outages.record("host", AttachmentRejected("answered 404", "correct it"))
+    breaker.check("host")
+    breaker.record("host", AttachmentRejected("answered 404", "correct it"))
     now[0] = 0.0
-    outages.check("host")
+    breaker.check("host")
 
 
 @pytest.mark.parametrize("uri", ["http://host:99999/a", "http://.../a", "http://a b/c", "http://\x00/"])
@@ -432,24 +432,24 @@ def test_netrc_credentials_are_not_sent(
 
 def test_checker_is_thread_safe(media: MediaServer, checker: AttachmentChecker) -> None:
     good = media.serve("/good", file_response(picture()))
-    wrong: list[object] = []
+    unexpected: list[object] = []
 
     def check() -> None:
         for _ in range(10):
             problems = checker.check([Attachment("a", good, "image"), Attachment("b", f"{media.url}/no", "image")])
             if problems[0] is not None or problems[1] is None:
-                wrong.append(problems)
+                unexpected.append(problems)
 
     threads = [threading.Thread(target=check) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert not wrong
+    assert not unexpected
 
 
 def test_signed_url_is_probed_the_way_scale_fetches_it(strict_s3: StrictS3, checker: AttachmentChecker) -> None:
-    """HEAD on it would be a 403; so would be a URL that was quoted anew."""
+    """HEAD would return 403, and so would a URL that is percent-encoded again."""
     s3.put_bytes("s3://bucket/a folder/ü+%2F & ~.png", picture())
     url = s3.presign("s3://bucket/a folder/ü+%2F & ~.png", 60)
     assert probe_one(checker, url) is None
@@ -458,26 +458,26 @@ def test_signed_url_is_probed_the_way_scale_fetches_it(strict_s3: StrictS3, chec
 
 ENDLESS_RESPONSES = {
     "a header": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"y"),
-    "answers before the answer": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "headers behind the last chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+    "informational responses": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "trailers after the last chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
     "nothing, compressed": (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\0", b"name"),
 }
 
 
 @pytest.mark.parametrize("start", ENDLESS_RESPONSES)
 def test_no_part_of_a_response_is_awaited_beyond_the_deadline(media: MediaServer, start: str) -> None:
-    first, again = ENDLESS_RESPONSES[start]
+    first, repeated = ENDLESS_RESPONSES[start]
 
     def route(handler: Handler) -> None:
         handler.close_connection = True
         handler.send(first)
         until = time.monotonic() + 5
         while time.monotonic() < until:
-            handler.send(again)
+            handler.send(repeated)
             time.sleep(0.05)
 
     url = media.serve("/a", route)
     with AttachmentChecker(CheckLevel.AUTO, timeout=0.5) as checker:
-        begun = time.monotonic()
+        started = time.monotonic()
         assert "within 0.5 s" in probe_reason(checker, url)
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - started < 3

@@ -1,4 +1,4 @@
-"""Attachments in S3: what is said of each, and how many requests it costs."""
+"""Attachments in S3: the reported problems, and the number of requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel, StoreUnreachable
-from labelflow.attachments.s3_listing import _folder, _just_before
+from labelflow.attachments.s3_listing import common_folder, just_before
 from labelflow.problems import Problem
 from labelflow.storage import s3, s3_client
 from tests.support.media_server import PAGE, picture, tiff_with_late_header, wav
@@ -118,16 +118,16 @@ def test_missing_and_empty_objects_are_found_in_listings(
 
 
 def test_random_bucket_is_reported_correctly(bucket: Bucket, exists_checker: AttachmentChecker) -> None:
-    chance = random.Random(3)
+    rng = random.Random(3)
     letters = "ab/~!ü\ud7ff\ue000 0"
-    every = sorted({"".join(chance.choice(letters) for _ in range(chance.randint(1, 4))) for _ in range(1500)})
-    every = [key for key in every if "//" not in key and key.strip("/") == key]
-    there = set(chance.sample(every, len(every) // 2))
-    bucket.fill(sorted(there))
+    keys = sorted({"".join(rng.choice(letters) for _ in range(rng.randint(1, 4))) for _ in range(1500)})
+    keys = [key for key in keys if "//" not in key and key.strip("/") == key]
+    existing = set(rng.sample(keys, len(keys) // 2))
+    bucket.fill(sorted(existing))
     for _ in range(6):
-        some = chance.sample(every, 200)
-        problems = check(exists_checker, [bucket.uri(key) for key in some], "lidar")
-        assert [problem is None for problem in problems] == [key in there for key in some]
+        sample = rng.sample(keys, 200)
+        problems = check(exists_checker, [bucket.uri(key) for key in sample], "lidar")
+        assert [problem is None for problem in problems] == [key in existing for key in sample]
 
 
 def test_kind_is_determined_by_the_suffix(bucket: Bucket, exists_checker: AttachmentChecker) -> None:
@@ -196,7 +196,7 @@ def test_missing_bucket(bucket: Bucket, level: CheckLevel) -> None:
 
 
 def test_invalid_bucket_name(bucket: Bucket, exists_checker: AttachmentChecker) -> None:
-    assert check_reason(exists_checker, "s3://Not A Bucket/a.jpg") == "'s3://Not A Bucket/a.jpg' is no S3 URI"
+    assert check_reason(exists_checker, "s3://Not A Bucket/a.jpg") == "'s3://Not A Bucket/a.jpg' is not a valid S3 URI"
 
 
 @pytest.mark.parametrize("level", [CheckLevel.EXISTS, CheckLevel.CONTENT])
@@ -210,7 +210,7 @@ def test_archived_object_is_rejected(bucket: Bucket, level: CheckLevel) -> None:
 
 
 def s3_error_response(status: int, code: str) -> Any:
-    """A hook that answers in the store's place, as a policy would that no test server can enforce."""
+    """A hook that responds instead of the store, like a policy that no test server can enforce."""
     from botocore.awsrequest import AWSResponse
     from botocore.compat import HTTPHeaders
 
@@ -223,7 +223,7 @@ def s3_error_response(status: int, code: str) -> Any:
 
 @pytest.fixture
 def forbidden(bucket: Bucket) -> Iterator[list[tuple[str, Any]]]:
-    """Hooks to be registered with the client, and taken away afterwards."""
+    """Hooks of the client; they are unregistered afterwards."""
     events, hooks = s3_client.client().meta.events, []  # type: ignore[var-annotated]
     yield hooks
     for name, hook in hooks:
@@ -247,7 +247,7 @@ def test_each_object_is_probed_when_listing_is_denied(
         assert problems[20]
         assert problems[20].reason.startswith("there is no object 'p/20.jpg'")
     assert s3_requests.count("HeadObject") == 42
-    assert s3_requests.count("ListObjectsV2") == 1, "it is not asked for again"
+    assert s3_requests.count("ListObjectsV2") == 1, "the denied listing is not requested again"
 
 
 def test_listing_and_reading_denied(
@@ -262,12 +262,12 @@ def test_listing_and_reading_denied(
 
 @pytest.mark.parametrize("level", [CheckLevel.EXISTS, CheckLevel.AUTO])
 def test_unreachable_endpoint_rejects_no_row(monkeypatch: pytest.MonkeyPatch, level: CheckLevel) -> None:
-    with socket.socket() as taken, AttachmentChecker(level) as checker:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with socket.socket() as bound, AttachmentChecker(level) as checker:
+        bound.bind(("127.0.0.1", 0))  # not listening: connections are refused
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
         use_s3(monkeypatch, url)
         for count in (1, 3):
-            with pytest.raises(StoreUnreachable, match=f"S3 at {url} does not answer; check AWS_ENDPOINT_URL"):
+            with pytest.raises(StoreUnreachable, match=f"S3 at {url} does not respond; check AWS_ENDPOINT_URL"):
                 check(checker, [f"s3://bucket/{i}.jpg" for i in range(count)])
 
 
@@ -310,7 +310,7 @@ def test_other_s3_implementation(
 
 @pytest.mark.parametrize("key", ["a", "a/b.jpg", "1", "a!", " ", "ü", "\ue000", "~", "a/", "\x01"])
 def test_predecessor_of_a_key_sorts_directly_before_it(key: str) -> None:
-    before = _just_before(key)
+    before = just_before(key)
     assert before < key
     assert before.encode() < key.encode()
 
@@ -327,4 +327,4 @@ def test_predecessor_of_a_key_sorts_directly_before_it(key: str) -> None:
     ],
 )
 def test_common_folder_of_keys(keys: list[str], folder: str) -> None:
-    assert _folder(keys) == folder
+    assert common_folder(keys) == folder

@@ -1,4 +1,4 @@
-"""Who may be at work in a folder, with real processes, on disk and in S3."""
+"""Leases on a folder, with real processes, on disk and in S3."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def shared_lease(folder: Folder) -> Lease:
 def test_exclusive_lease_is_acquired_once_and_again_after_release(folder: Folder) -> None:
     first, second = exclusive_lease(folder), exclusive_lease(folder)
     assert first.try_acquire() is None
-    rival = second.try_acquire()
-    assert rival is not None
-    assert rival.pid == os.getpid()
+    conflict = second.try_acquire()
+    assert conflict is not None
+    assert conflict.pid == os.getpid()
     first.release()
     assert second.try_acquire() is None
     second.release()
@@ -63,29 +63,29 @@ def test_exclusive_lease_is_acquired_once_and_again_after_release(folder: Folder
 
 
 def test_shared_leases_coexist_and_block_an_exclusive_one(folder: Folder) -> None:
-    first, second, alone = shared_lease(folder), shared_lease(folder), exclusive_lease(folder)
+    first, second, exclusive = shared_lease(folder), shared_lease(folder), exclusive_lease(folder)
     assert first.try_acquire() is None
     assert second.try_acquire() is None
-    assert alone.try_acquire() is not None
+    assert exclusive.try_acquire() is not None
     first.release()
-    assert alone.try_acquire() is not None
+    assert exclusive.try_acquire() is not None
     second.release()
-    assert alone.try_acquire() is None
+    assert exclusive.try_acquire() is None
     assert first.try_acquire() is not None
-    alone.release()
+    exclusive.release()
 
 
 @pytest.mark.usefixtures("fast_heartbeat")
 def test_second_run_is_refused_and_the_lease_holder_is_named(folder: Folder) -> None:
     first = exclusive_lease(folder)
     first.try_acquire()
-    with pytest.raises(RunAborted, match=rf"another run of this job is at work \(process {os.getpid()} on "):
+    with pytest.raises(RunAborted, match=rf"another run of this job is active \(process {os.getpid()} on "):
         exclusive_lease(folder).acquire(time.sleep)
     first.release()
 
 
 def test_concurrent_acquisition_has_at_most_one_lease_holder(tmp_path: Path) -> None:
-    folder, holding, most, had = LocalFolder(str(tmp_path)), [0], [0], [0]
+    folder, holders, max_holders, acquired = LocalFolder(str(tmp_path)), [0], [0], [0]
     lock = threading.Lock()
 
     def contend(_: int) -> None:
@@ -93,19 +93,19 @@ def test_concurrent_acquisition_has_at_most_one_lease_holder(tmp_path: Path) -> 
         for _ in range(15):
             if lease.try_acquire() is None:
                 with lock:
-                    holding[0] += 1
-                    most[0] = max(most[0], holding[0])
-                    had[0] += 1
+                    holders[0] += 1
+                    max_holders[0] = max(max_holders[0], holders[0])
+                    acquired[0] += 1
                 time.sleep(0.002)
                 with lock:
-                    holding[0] -= 1
+                    holders[0] -= 1
                 lease.release()
             time.sleep(0.003)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(contend, range(4)))
-    assert most == [1]
-    assert had[0] > 1
+    assert max_holders == [1]
+    assert acquired[0] > 1
 
 
 HOLD_SCRIPT = """
@@ -114,7 +114,7 @@ from labelflow.concurrency.lease import RUNS, Lease
 from labelflow.storage.opening import open_folder
 lease = Lease(open_folder(sys.argv[1]), RUNS, exclusive=True, request_timeout=20)
 assert lease.try_acquire() is None
-print("taken", flush=True)
+print("acquired", flush=True)
 time.sleep(60)
 """
 
@@ -125,7 +125,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-c", HOLD_SCRIPT, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
-    assert process.stdout.readline() == "taken\n"
+    assert process.stdout.readline() == "acquired\n"
     yield process
     process.kill()
     process.wait()
@@ -141,22 +141,22 @@ def test_lease_of_a_killed_holder_is_free_immediately_on_its_machine(
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert lease.try_acquire() is None
-    assert [left.pid for left in lease.abandoned] == [holder.pid]
+    assert [record.pid for record in lease.abandoned] == [holder.pid]
     lease.clear_abandoned()
     assert len(folder.list(RUNS)) == 1
     lease.release()
 
 
 def test_stale_lease_holder_on_another_machine_loses_the_lease(folder: Folder) -> None:
-    elsewhere = LeaseRecord(exclusive=True, machine="another", pid=1, timeout=0.3)
-    folder.write(f"{RUNS}{elsewhere.id}.json", elsewhere.model_dump_json().encode())
+    remote = LeaseRecord(exclusive=True, machine="another", pid=1, timeout=0.3)
+    folder.write(f"{RUNS}{remote.id}.json", remote.model_dump_json().encode())
     lease = exclusive_lease(folder)
-    begun = time.monotonic()
+    started = time.monotonic()
     lease.acquire(time.sleep)
-    assert time.monotonic() - begun >= 0.3
-    assert [left.id for left in lease.abandoned] == [elsewhere.id]
-    told = LeaseRecord.model_validate_json(folder.read(f"{RUNS}{elsewhere.id}.json") or b"")
-    assert told.released, "should it be alive after all, it finds out"
+    assert time.monotonic() - started >= 0.3
+    assert [record.id for record in lease.abandoned] == [remote.id]
+    record = LeaseRecord.model_validate_json(folder.read(f"{RUNS}{remote.id}.json") or b"")
+    assert record.released, "if the holder is alive after all, it finds out"
     lease.release()
 
 
@@ -181,7 +181,7 @@ def test_lease_holder_with_unavailable_storage_stops_in_time(tmp_path: Path) -> 
     time.sleep(0.6)
     lease.check()
     (tmp_path / "out").rename(tmp_path / "elsewhere")
-    (tmp_path / "out").write_text("no folder any more")
+    (tmp_path / "out").write_text("not a folder")
     time.sleep(0.6)
     with pytest.raises(LeaseLost):
         lease.check()
@@ -196,12 +196,12 @@ def test_kept_lease_record_keeps_its_start_time_and_does_not_accumulate(folder: 
         lease = exclusive_lease(folder)
         lease.acquire(time.sleep)
         lease.release(keep_record=True)
-        [mark] = folder.list(RUNS)
-        since.append(LeaseRecord.model_validate_json(folder.read(mark.name) or b"").since)
+        [file] = folder.list(RUNS)
+        since.append(LeaseRecord.model_validate_json(folder.read(file.name) or b"").since)
     assert len(set(since)) == 1
     lease = shared_lease(folder)
     lease.acquire(time.sleep)
-    assert [left.exclusive for left in lease.abandoned] == [True]
+    assert [record.exclusive for record in lease.abandoned] == [True]
     lease.clear_abandoned()
     lease.release()
     assert folder.list(RUNS) == []
@@ -209,7 +209,7 @@ def test_kept_lease_record_keeps_its_start_time_and_does_not_accumulate(folder: 
 
 def test_corrupt_lease_file_is_named(folder: Folder) -> None:
     folder.write(RUNS + "x.json", b"{")
-    with pytest.raises(RunAborted, match=r"runs/x\.json is damaged"):
+    with pytest.raises(RunAborted, match=r"runs/x\.json is corrupt"):
         exclusive_lease(folder).try_acquire()
 
 
@@ -228,11 +228,11 @@ def check_repeatedly(watcher: LeaseWatcher, seconds: float) -> None:
 def test_lease_watcher_continues_while_the_lease_is_held(folder: Folder) -> None:
     holder = exclusive_lease(folder)
     holder.try_acquire()
-    tenant = LeaseWatcher(folder, holder.file)
-    tenant.check()
+    watcher = LeaseWatcher(folder, holder.file)
+    watcher.check()
     holder.release()
-    with pytest.raises(LeaseLost, match="the run that this process works for is gone"):
-        tenant.check()
+    with pytest.raises(LeaseLost, match="the run of this worker has ended"):
+        watcher.check()
 
 
 @pytest.mark.usefixtures("frequent_lease_checks")
@@ -240,27 +240,27 @@ def test_lease_watcher_stops_when_the_run_stops(folder: Folder) -> None:
     stop = StopToken()
     holder = Lease(folder, RUNS, exclusive=False, request_timeout=20, stop=stop)
     holder.try_acquire()
-    tenant = LeaseWatcher(folder, holder.file)
-    tenant.check()
+    watcher = LeaseWatcher(folder, holder.file)
+    watcher.check()
     stop.set()
     with pytest.raises(Cancelled):
-        check_repeatedly(tenant, seconds=10)
+        check_repeatedly(watcher, seconds=10)
     holder.release(keep_record=True)
 
 
 @pytest.mark.usefixtures("frequent_lease_checks")
 def test_lease_watcher_stops_when_the_heartbeat_is_stale(folder: Folder) -> None:
-    silent = LeaseRecord(exclusive=True, timeout=60, has_workers=True)
-    folder.write(f"{RUNS}{silent.id}.json", silent.model_dump_json().encode())
-    tenant = LeaseWatcher(folder, f"{RUNS}{silent.id}.json")
-    tenant.check()
+    stale = LeaseRecord(exclusive=True, timeout=60, has_workers=True)
+    folder.write(f"{RUNS}{stale.id}.json", stale.model_dump_json().encode())
+    watcher = LeaseWatcher(folder, f"{RUNS}{stale.id}.json")
+    watcher.check()
     time.sleep(0.5)
     with pytest.raises(LeaseLost):
-        tenant.check()
+        watcher.check()
 
 
 def test_run_with_workers_is_not_dead_when_its_process_is() -> None:
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    gone = LeaseRecord(exclusive=True, timeout=60, pid=int(ended.stdout))
-    assert gone.is_dead()
-    assert not gone.model_copy(update={"has_workers": True}).is_dead()
+    process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead = LeaseRecord(exclusive=True, timeout=60, pid=int(process.stdout))
+    assert dead.is_dead()
+    assert not dead.model_copy(update={"has_workers": True}).is_dead()

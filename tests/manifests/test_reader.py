@@ -1,4 +1,4 @@
-"""Manifests of every format: good rows, bad rows, bad files."""
+"""Manifests of every format: valid rows, invalid rows, invalid files."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def test_parquet_keeps_types(tmp_path: Path) -> None:
 
 
 BAD_ROWS: list[tuple[str, bytes, int, str]] = [
-    ("m.jsonl", b'{"id": 1}\n{"id": 2\n{"id": 3}\n', 2, "no valid JSON"),
+    ("m.jsonl", b'{"id": 1}\n{"id": 2\n{"id": 3}\n', 2, "not valid JSON"),
     ("m.jsonl", b'{"id": 1}\n[2]\n{"id": 3}\n', 2, "not an object"),
     ("m.jsonl", b'{"id": 1}\n{"id": "\xff"}\n{"id": 3}\n', 2, "not UTF-8"),
-    ("m.jsonl", b'{"id": 1}\n{"id": 2}\n{"id": 3', 3, "no valid JSON"),
-    ("m.csv", b"id,a\n1,x\n2\n3,y\n", 2, "1 cells under 2 columns"),
-    ("m.csv", b"id,a\n1,x\n2,y,z\n3,y\n", 2, "3 cells under 2 columns"),
+    ("m.jsonl", b'{"id": 1}\n{"id": 2}\n{"id": 3', 3, "not valid JSON"),
+    ("m.csv", b"id,a\n1,x\n2\n3,y\n", 2, "1 cells, expected 2"),
+    ("m.csv", b"id,a\n1,x\n2,y,z\n3,y\n", 2, "3 cells, expected 2"),
     ("m.csv", b"id,a\n1,x\n2,\xff\n3,y\n", 2, "not UTF-8"),
     ("m.csv", b'id,a\n1,x\n2,y\n3,"y\n', 3, "cannot be read"),
 ]
@@ -65,25 +65,25 @@ BAD_ROWS: list[tuple[str, bytes, int, str]] = [
 def test_invalid_row_is_rejected_alone(tmp_path: Path, name: str, content: bytes, number: int, reason: str) -> None:
     rows = list(open_manifest(write(tmp_path / name, content)).rows)
     assert [row.number for row in rows] == [1, 2, 3]
-    bad = [row for row in rows if row.problem]
-    assert [row.number for row in bad] == [number]
-    assert bad[0].problem is not None
-    assert reason in bad[0].problem.reason
+    invalid = [row for row in rows if row.problem]
+    assert [row.number for row in invalid] == [number]
+    assert invalid[0].problem is not None
+    assert reason in invalid[0].problem.reason
 
 
 BAD_FILES: list[tuple[str, bytes, str]] = [
-    ("m.jsonl", b"", "holds no rows"),
-    ("m.jsonl", b"\n\n", "holds no rows"),
-    ("m.jsonl", b'[{"id": 1}]', "no JSON Lines"),
-    ("m.jsonl", b"PAR1", "no JSON Lines"),
+    ("m.jsonl", b"", "has no rows"),
+    ("m.jsonl", b"\n\n", "has no rows"),
+    ("m.jsonl", b'[{"id": 1}]', "not a JSON Lines file"),
+    ("m.jsonl", b"PAR1", "not a JSON Lines file"),
     ("m.jsonl", '{"id": 1}'.encode("utf-16"), "UTF-16"),
-    ("m.csv", b"", "holds no rows"),
-    ("m.csv", b"id,a\n", "holds no rows"),
-    ("m.csv", b"id,id\n1,2\n", "twice"),
+    ("m.csv", b"", "has no rows"),
+    ("m.csv", b"id,a\n", "has no rows"),
+    ("m.csv", b"id,id\n1,2\n", "two columns named 'id'"),
     ("m.csv", "id,a\n1,2\n".encode("utf-16"), "not UTF-8"),
-    ("m.csv", b'id,a\n1,x\n2,"b\n3,c\n4,d\n', "lines 3 to 5 are inside it; mend line 3"),
-    ("m.parquet", b"", "no readable Parquet"),
-    ("m.parquet", b"PAR1 and then nothing", "no readable Parquet"),
+    ("m.csv", b'id,a\n1,x\n2,"b\n3,c\n4,d\n', "lines 3 to 5 are inside it; fix line 3"),
+    ("m.parquet", b"", "not a readable Parquet"),
+    ("m.parquet", b"PAR1 and then nothing", "not a readable Parquet"),
     ("m.txt", b"a", ".jsonl"),
 ]
 
@@ -107,7 +107,7 @@ def test_parquet_file_with_a_corrupt_column_name(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"column": [1]}), path, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"column", b"c\xfflumn"))
-    with pytest.raises(UsageError, match="no readable Parquet"):
+    with pytest.raises(UsageError, match="not a readable Parquet"):
         open_manifest(str(path))
 
 
@@ -119,7 +119,7 @@ def test_overlong_line_is_one_row(tmp_path: Path) -> None:
 
 def test_parquet_file_with_a_duplicate_column(tmp_path: Path) -> None:
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["id", "id"]), tmp_path / "m.parquet")
-    with pytest.raises(UsageError, match="the column 'id' twice"):
+    with pytest.raises(UsageError, match="two columns named 'id'"):
         open_manifest(str(tmp_path / "m.parquet"))
 
 
@@ -127,7 +127,7 @@ def test_truncated_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"id": list(range(1000))}), path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UsageError, match="no readable Parquet"):
+    with pytest.raises(UsageError, match="not a readable Parquet"):
         open_manifest(str(path))
 
 
@@ -143,7 +143,7 @@ def test_large_file_is_read_lazily(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"),
+    ("values", "inferred"),
     [
         ([1, 2], pa.int64()),
         ([1, 2.5], pa.float64()),
@@ -156,6 +156,6 @@ def test_large_file_is_read_lazily(tmp_path: Path) -> None:
         ([2**63, 1], pa.string()),
     ],
 )
-def test_types_are_inferred_from_values(tmp_path: Path, values: list[Any], kind: pa.DataType) -> None:
+def test_types_are_inferred_from_values(tmp_path: Path, values: list[Any], inferred: pa.DataType) -> None:
     lines = "".join(json.dumps({"v": value}) + "\n" for value in values)
-    assert open_manifest(write(tmp_path / "m.jsonl", lines)).schema.field("v").type == kind
+    assert open_manifest(write(tmp_path / "m.jsonl", lines)).schema.field("v").type == inferred

@@ -59,11 +59,11 @@ def test_second_run_is_refused_where_only_the_ledger_prevents_duplicates(
     with running(api=api_version) as url:
         job = create_job(tmp_path, url, **changes)
         with closing(LabelRun(Plan(job, relabel=relabel))) as first:
-            with pytest.raises(RunAborted, match="another run of this job is at work"):
+            with pytest.raises(RunAborted, match="another run of this job is active"):
                 LabelRun(Plan(job))
             for chunk in first.plan.chunks():
                 first.dispatcher.submit(chunk)
-            with pytest.raises(RunAborted, match="another run of this job is at work"):
+            with pytest.raises(RunAborted, match="another run of this job is active"):
                 LabelRun(Plan(job))
             first.finish_submission()
             before = created_rows(url)

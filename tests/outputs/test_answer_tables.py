@@ -1,4 +1,4 @@
-"""Many answers become rows at once: each with what its own submission has, in its own place."""
+"""Tables of answers: each row has the columns of its own submission, in the order of the answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from labelflow.outputs.answer import Answer
 from labelflow.outputs.answer_tables import AnswerTables
-from labelflow.outputs.outcomes import ERRORS, LABELS
+from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.scale.models import Task
 from labelflow.tables.schemas import submission_schema
 from tests.support.jobs import make_job
@@ -26,14 +26,17 @@ def tables(tmp_path: Path) -> AnswerTables:
     return AnswerTables(make_job(tmp_path), SOURCE)
 
 
-def make_answers(responses: Sequence[Any], status: str = "completed", **told: Any) -> list[Answer]:
-    """The answers to the first tasks."""
-    docs = [{"task_id": f"t{n}", "type": "x", "status": status, "response": one} for n, one in enumerate(responses)]
-    return [Answer.of(Task.parse({**doc, **told}), place) for place, doc in enumerate(docs)]
+def make_answers(responses: Sequence[Any], status: str = "completed", **fields: Any) -> list[Answer]:
+    """Answers to the tasks t0, t1, ..."""
+    answers = []
+    for n, response in enumerate(responses):
+        document = {"task_id": f"t{n}", "type": "x", "status": status, "response": response, **fields}
+        answers.append(Answer.of(Task.parse(document), n))
+    return answers
 
 
 def make_submissions(attachments: Sequence[list[str]]) -> pa.Table:
-    """The first submissions, with these attachments, made at noon."""
+    """Submissions of the tasks t0, t1, ..., with these attachments, created at noon."""
     rows = [
         {
             "row_id": f"r{n}",
@@ -42,34 +45,34 @@ def make_submissions(attachments: Sequence[list[str]]) -> pa.Table:
             "input_digest": 0,
             "generation": 0,
             "created_at": NOON,
-            "attachments": some,
+            "attachments": uris,
             "source": {"id": f"r{n}"},
         }
-        for n, some in enumerate(attachments)
+        for n, uris in enumerate(attachments)
     ]
     return pa.Table.from_pylist(rows, schema=submission_schema(SOURCE))
 
 
 def test_one_attachment_is_a_string_and_several_are_a_list(tables: AnswerTables) -> None:
-    given = [["a"], ["b", "c"], [], ["d"]]
-    table = tables.table(LABELS, make_answers([{"category": "x"}] * 4), make_submissions(given))
+    attachments = [["a"], ["b", "c"], [], ["d"]]
+    table = tables.table(LABELS, make_answers([{"category": "x"}] * 4), make_submissions(attachments))
     assert table["attachment"].to_pylist() == ["a", None, None, "d"]
     assert table["attachments"].to_pylist() == [None, ["b", "c"], [], None]
     assert table["source"].to_pylist() == [{"id": f"r{n}"} for n in range(4)]
 
 
 def test_unparsed_answers_keep_their_position(tables: AnswerTables) -> None:
-    said = [{"category": "a"}, {"box": 1}, {"category": ["b", "c"]}, ["a list"], {"category": "d"}]
-    table = tables.table(LABELS, make_answers(said), make_submissions([["x"]] * 5))
+    responses = [{"category": "a"}, {"box": 1}, {"category": ["b", "c"]}, ["a list"], {"category": "d"}]
+    table = tables.table(LABELS, make_answers(responses), make_submissions([["x"]] * 5))
     assert table["category"].to_pylist() == [["a"], None, ["b", "c"], None, ["d"]]
     assert table["row_id"].to_pylist() == [f"r{n}" for n in range(5)]
     assert tables.unparsed == 2
 
 
-@pytest.mark.parametrize(("told", "hour"), [({}, 12), ({"created_at": "2026-11-23T11:00:00Z"}, 11)])
-def test_created_at_falls_back_to_the_ledger(tables: AnswerTables, told: dict[str, Any], hour: int) -> None:
+@pytest.mark.parametrize(("fields", "hour"), [({}, 12), ({"created_at": "2026-11-23T11:00:00Z"}, 11)])
+def test_created_at_falls_back_to_the_ledger(tables: AnswerTables, fields: dict[str, Any], hour: int) -> None:
     for prefix, status in ((LABELS, "completed"), (ERRORS, "error")):
-        table = tables.table(prefix, make_answers([{"category": "a"}], status, **told), make_submissions([["x"]]))
+        table = tables.table(prefix, make_answers([{"category": "a"}], status, **fields), make_submissions([["x"]]))
         assert table["created_at"].to_pylist() == [NOON.replace(hour=hour)]
 
 

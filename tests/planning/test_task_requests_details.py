@@ -11,7 +11,8 @@ import pytest
 
 from labelflow.errors import RunAborted
 from labelflow.manifests import open_manifest
-from labelflow.outputs.rejects import FILE, write_rejects
+from labelflow.outputs.folders import REJECTS_FILE
+from labelflow.outputs.rejects import write_rejects
 from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
@@ -87,14 +88,14 @@ def test_rejects_keep_order_and_types_and_have_no_signature(tmp_path: Path) -> N
         RejectedRow(ManifestRow(2, {"id": "a", "n": 1}), "a", Problem("text", "is null", "give it a value")),
     ]
     write_rejects(folder, rejected, SCHEMA)
-    table = pq.read_table(tmp_path / FILE)
+    table = pq.read_table(tmp_path / REJECTS_FILE)
     assert table["reject_row"].to_pylist() == [2, 4, 9]
     assert table["n"].type == pa.int64()
     assert table["n"].to_pylist() == [1, None, 2]
     assert table["reject_text"].to_pylist() == [None, '{"id": 4', None]
     assert table["reject_reason"].to_pylist()[2] == "https://b.example/k.jpg answered 403"
     write_rejects(folder, [], SCHEMA)
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / REJECTS_FILE).exists()
 
 
 def test_unreadable_line_keeps_its_text(tmp_path: Path) -> None:

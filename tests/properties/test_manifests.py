@@ -24,6 +24,7 @@ from labelflow.errors import LabelflowError
 from labelflow.jobs.job import Job
 from labelflow.manifests import open_manifest
 from labelflow.outputs import rejects
+from labelflow.outputs.folders import REJECTS_FILE
 from labelflow.planning.plan import Plan
 from labelflow.records import RejectedRow
 from labelflow.sandbox.testing import running
@@ -231,7 +232,7 @@ def check_rejects(plan: Plan) -> Plan | None:
     rejects.write_rejects(plan.context.folder, plan.unsubmitted.rejected, plan.manifest.schema)
     if not plan.unsubmitted.rejected:
         return None
-    uri = f"{plan.context.folder.uri}/{rejects.FILE}"
+    uri = f"{plan.context.folder.uri}/{REJECTS_FILE}"
     ordered = sorted(plan.unsubmitted.rejected, key=lambda reject: reject.row.number)
     rows = [row.values for row in open_manifest(uri).rows]
     assert [row["reject_row"] for row in rows] == [reject.row.number for reject in ordered]
@@ -285,7 +286,7 @@ def test_every_row_has_one_outcome_and_its_reject_can_be_fixed(
             texts = [reject.row.text or text_column(reject) for reject in plan.unsubmitted.rejected]
             third = check_rejects(again)
             assert third is not None
-            kept = pq.read_table(folder / "out-again" / rejects.FILE)["reject_text"].to_pylist()
+            kept = pq.read_table(folder / "out-again" / REJECTS_FILE)["reject_text"].to_pylist()
             assert [text for text in kept if text] == [text for text in texts if text]
 
 
@@ -313,7 +314,7 @@ def test_run_accounts_for_every_row_and_creates_one_task_per_valid_row(
         tasks = [task.metadata["row_id"] for task in client.list_tasks()]
         assert len(tasks) == len(set(tasks)) == summary.created == summary.labeled
         assert summary.rows == summary.labeled + summary.rejected
-        file = folder / "out" / rejects.FILE
+        file = folder / "out" / REJECTS_FILE
         assert (pq.read_metadata(file).num_rows if file.exists() else 0) == summary.rejected
         assert pq.read_table(folder / "out" / "labels").num_rows == summary.labeled if summary.labeled else True
         again = label(job)

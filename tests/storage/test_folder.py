@@ -1,4 +1,4 @@
-"""Files on disk: whole or not at all, whatever happens meanwhile; and compaction, stopped at each of its steps."""
+"""Files on disk are complete or absent, whatever happens during a write; compaction survives a crash at any step."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def visible_names(folder: LocalFolder) -> list[str]:
 
 
 class Crash(BaseException):
-    """The power goes."""
+    """A power failure."""
 
 
 class CrashingFolder(LocalFolder):
-    """Looks after each change that no task is seen twice, and crashes before the so-manieth."""
+    """Asserts before each change that no task is visible twice; raises Crash before change number `crash_at`."""
 
     def __init__(self, path: str, crash_at: int = 0) -> None:
         super().__init__(path)
@@ -49,8 +49,8 @@ class CrashingFolder(LocalFolder):
         self._crash_at = crash_at
 
     def _before_change(self) -> None:
-        seen = visible_names(self)
-        assert len(seen) == len(set(seen)), "a reader sees a row twice"
+        visible = visible_names(self)
+        assert len(visible) == len(set(visible)), "a reader sees a row twice"
         self.changes += 1
         if self.changes == self._crash_at:
             raise Crash
@@ -135,14 +135,17 @@ def test_other_files_are_not_parts(tmp_path: Path) -> None:
 def test_readers_see_the_old_file_until_the_new_one_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = LocalFolder(str(tmp_path))
     folder.write("a/file.parquet", b"old")
-    seen: list[tuple[bytes | None, list[str]]] = []
+    snapshots: list[tuple[bytes | None, list[str]]] = []
 
     def fsync(handle: int) -> None:
-        seen.append((folder.read("a/file.parquet"), [file.name for file in folder.list("a/")]))
+        snapshots.append((folder.read("a/file.parquet"), [file.name for file in folder.list("a/")]))
 
     monkeypatch.setattr(os, "fsync", fsync)
     folder.write("a/file.parquet", b"new")
-    assert seen == [(b"old", ["a/file.parquet"]), (b"new", ["a/file.parquet"])]  # the file's fsync, the directory's
+    assert snapshots == [
+        (b"old", ["a/file.parquet"]),
+        (b"new", ["a/file.parquet"]),
+    ]  # fsync of the file, of the directory
 
 
 def test_failed_write_leaves_only_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +166,7 @@ def test_concurrent_writers_of_one_file_do_not_conflict(tmp_path: Path, monkeypa
 
     def fsync(handle: int) -> None:
         monkeypatch.setattr(os, "fsync", sync)
-        folder.write("file", b"the other's")  # while the first has not been renamed yet
+        folder.write("file", b"the other's")  # before the first one is renamed
 
     monkeypatch.setattr(os, "fsync", fsync)
     folder.write("file", b"mine")
@@ -180,7 +183,7 @@ def test_files_are_listed_by_name_without_partial_ones(tmp_path: Path) -> None:
 
 def test_compaction_plan_executed_concurrently_is_harmless(tmp_path: Path) -> None:
     class Overtaken(LocalFolder):
-        """Reads the plan just before another run finishes it."""
+        """Reads the plan just before another run executes it."""
 
         def read(self, name: str) -> bytes | None:
             content = super().read(name)

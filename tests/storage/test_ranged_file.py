@@ -1,4 +1,4 @@
-"""A remote file read piece by piece: what readers get, and what it costs."""
+"""A remote file read in ranges: what readers get, and how many requests it costs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTENT = random.Random(1).randbytes(100_000)
 
 
 class RangeSource:
-    """Bytes somewhere else; remembers what was asked for."""
+    """Remote bytes; records the requested ranges."""
 
     def __init__(self, content: bytes = CONTENT) -> None:
         self.content = content
@@ -34,12 +34,12 @@ class RangeSource:
 
 
 def test_reads_match_a_plain_file_at_any_position() -> None:
-    real, ranged, chance = io.BytesIO(CONTENT), RangeSource().open(prefix=CONTENT[:1500]), random.Random(2)
+    plain, ranged, rng = io.BytesIO(CONTENT), RangeSource().open(prefix=CONTENT[:1500]), random.Random(2)
     for _ in range(500):
-        position, size = chance.randrange(len(CONTENT) + 50), chance.choice([0, 1, 999, 1000, 1001, 5000])
-        assert ranged.seek(position) == real.seek(position)
-        assert ranged.read(size) == real.read(size)
-        assert ranged.tell() == real.tell()
+        position, size = rng.randrange(len(CONTENT) + 50), rng.choice([0, 1, 999, 1000, 1001, 5000])
+        assert ranged.seek(position) == plain.seek(position)
+        assert ranged.read(size) == plain.read(size)
+        assert ranged.tell() == plain.tell()
 
 
 def test_seeks_from_all_three_ends() -> None:
@@ -106,7 +106,7 @@ def test_a_size_from_a_hostile_file_allocates_nothing() -> None:
 
 def test_short_response_is_an_error() -> None:
     file = RangedFile(lambda start, stop: b"x", 100)
-    with pytest.raises(OSError, match="100 bytes were asked for, 1 came"):
+    with pytest.raises(OSError, match="requested 100 bytes, got 1"):
         file.read()
 
 

@@ -1,4 +1,4 @@
-"""S3 through boto3: against moto for what it does, against rclone for signatures and expiry."""
+"""S3 through boto3: against moto for behavior, against rclone for signatures and expiry."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_uri_is_split_without_decoding(uri: str, parts: tuple[str, str]) -> None
 
 @pytest.mark.parametrize("uri", ["", "bucket/key", "https://bucket/key", "s3:/bucket/key", "s3:///key", "s3://"])
 def test_invalid_uri_is_reported(uri: str) -> None:
-    with pytest.raises(ValueError, match="is no S3 URI; write s3://bucket/key"):
+    with pytest.raises(ValueError, match="is not a valid S3 URI; use s3://bucket/key"):
         s3_client.split_uri(uri)
 
 
@@ -137,9 +137,11 @@ def test_errors_suggest_a_fix(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -
         "there is no bucket 'no-such-bucket-here'; correct its name, or create it"
     )
     bad = "s3://Not A Bucket/k"
-    assert s3_errors.s3_error(read_error(bad), bad) == "'s3://Not A Bucket/k' is no S3 URI; write s3://bucket/key"
+    assert (
+        s3_errors.s3_error(read_error(bad), bad) == "'s3://Not A Bucket/k' is not a valid S3 URI; use s3://bucket/key"
+    )
     assert s3_errors.s3_error(read_error("s3://b"), "s3://b") == (
-        "'s3://b' names a bucket and no object; write s3://bucket/key"
+        "'s3://b' names a bucket but no object; use s3://bucket/key"
     )
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -151,26 +153,26 @@ def test_errors_suggest_a_fix(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_unreachable_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # not listening: connections are refused
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
         use_s3(monkeypatch, url)
         error = read_error("s3://bucket/key")
-    said = s3_errors.explain(error, "s3://bucket/key")
-    assert said.reason == f"S3 at {url} does not answer"
-    assert said.is_systemic
+    problem = s3_errors.explain(error, "s3://bucket/key")
+    assert problem.reason == f"S3 at {url} does not respond"
+    assert problem.is_systemic
 
 
 def test_invalid_credentials(strict_s3: StrictS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOBODYNOBODY")
-    said = s3_errors.explain(read_error("s3://bucket/key"), "s3://bucket/key")
-    assert said.is_systemic
-    assert said.reason == "S3 does not accept the credentials (InvalidAccessKeyId)"
+    problem = s3_errors.explain(read_error("s3://bucket/key"), "s3://bucket/key")
+    assert problem.is_systemic
+    assert problem.reason == "S3 does not accept the credentials (InvalidAccessKeyId)"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", AWS["AWS_ACCESS_KEY_ID"])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret")
-    said = s3_errors.explain(read_error("s3://bucket/key"), "s3://bucket/key")
-    assert said.is_systemic
-    assert "wrong-secret" not in f"{said}"
+    problem = s3_errors.explain(read_error("s3://bucket/key"), "s3://bucket/key")
+    assert problem.is_systemic
+    assert "wrong-secret" not in f"{problem}"
 
 
 def test_round_trip_with_strict_signature_verification(strict_s3: StrictS3, tmp_path: Path) -> None:
@@ -187,8 +189,8 @@ def test_signed_url_is_accepted(strict_s3: StrictS3, key: str) -> None:
     s3.put_bytes(f"s3://bucket/{key}", b"content")
     url = s3.presign(f"s3://bucket/{key}", 7 * 24 * 3600)
     assert url.startswith(f"{strict_s3.url}/bucket/")
-    answer = requests.get(url, timeout=10)
-    assert (answer.status_code, answer.content) == (200, b"content")
+    response = requests.get(url, timeout=10)
+    assert (response.status_code, response.content) == (200, b"content")
     assert requests.head(url, timeout=10).status_code == 403
 
 

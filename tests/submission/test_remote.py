@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from labelflow.concurrency import lease_watch
 from labelflow.concurrency.lease_record import LeaseLost
 from labelflow.errors import LimitExceeded, UsageError
 from labelflow.jobs.job import Job
@@ -150,6 +151,7 @@ def test_worker_process_closes_the_connections_of_finished_runs(
 ) -> None:
     workers = remote._Workers()
     monkeypatch.setattr(remote, "_workers", workers)
+    monkeypatch.setattr(lease_watch, "WATCH_INTERVAL", 0.0)
     closed: list[str] = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()

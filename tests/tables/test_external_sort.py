@@ -1,4 +1,4 @@
-"""Large files from many parts: in the order of the manifest, no task twice, cut by size, found by row id."""
+"""Merged files: in manifest order, no duplicate tasks, split by size, with Bloom filters of row ids."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from labelflow.errors import StorageError
 from labelflow.storage.local import LocalFolder
 from labelflow.tables import external_sort
 from labelflow.tables.external_sort import MergedFile
@@ -27,24 +28,24 @@ def ledger_order(tasks: Sequence[str]) -> Int64Array:
 
 
 def write_parts(folder: LocalFolder, numbers: list[int]) -> list[str]:
-    """Parts as passes write them, each with rows from all over the manifest."""
+    """Write parts as collection passes do, each with rows from the whole manifest."""
     names = []
     for start in range(0, len(numbers), PART_ROWS):
-        some = numbers[start : start + PART_ROWS]
-        table = pa.table({"row_id": [f"{n * 7919 % ROWS:x}" for n in some], "task_id": [f"t{n}" for n in some]})
+        batch = numbers[start : start + PART_ROWS]
+        table = pa.table({"row_id": [f"{n * 7919 % ROWS:x}" for n in batch], "task_id": [f"t{n}" for n in batch]})
         names.append(f"labels/part-{start}.parquet")
         folder.write(names[-1], to_parquet(table.replace_schema_metadata(METADATA)))
     return names
 
 
-def merge(folder: LocalFolder, names: list[str], into: Path) -> list[Path]:
-    into.mkdir()
+def merge(folder: LocalFolder, names: list[str], target: Path) -> list[Path]:
+    target.mkdir()
     with external_sort.merge_sorted(folder, names, ledger_order) as merged:
-        return [move_file(file, into) for file in merged]
+        return [move_file(file, target) for file in merged]
 
 
-def move_file(file: MergedFile, into: Path) -> Path:
-    return file.path.rename(into / file.path.name)
+def move_file(file: MergedFile, target: Path) -> Path:
+    return file.path.rename(target / file.path.name)
 
 
 def shuffled() -> list[int]:
@@ -88,13 +89,11 @@ def test_row_lookup_by_id_reads_one_row_group(tmp_path: Path, monkeypatch: pytes
     folder = LocalFolder(str(tmp_path))
     (path,) = merge(folder, write_parts(folder, shuffled()), tmp_path / "merged")
     row_id = pq.read_table(path)["row_id"][ROWS // 2].as_py()
-    told = duckdb.execute(f"EXPLAIN ANALYZE SELECT * FROM '{path}' WHERE row_id = '{row_id}'").fetchall()[0][1]
-    assert f"Row Groups Scanned: 1 / {ROWS // 200}" in told, told
+    plan = duckdb.execute(f"EXPLAIN ANALYZE SELECT * FROM '{path}' WHERE row_id = '{row_id}'").fetchall()[0][1]
+    assert f"Row Groups Scanned: 1 / {ROWS // 200}" in plan, plan
 
 
 def test_full_disk_during_partitioning_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from labelflow.errors import StorageError
-
     folder = LocalFolder(str(tmp_path))
     names = write_parts(folder, shuffled())
 
@@ -102,5 +101,5 @@ def test_full_disk_during_partitioning_is_reported(tmp_path: Path, monkeypatch: 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(external_sort, "_open", full)
-    with pytest.raises(StorageError, match="No space left on device; make room there, or set TMPDIR"):
+    with pytest.raises(StorageError, match="No space left on device; free disk space there, or set TMPDIR"):
         merge(folder, names, tmp_path / "merged")

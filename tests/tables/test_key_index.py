@@ -1,4 +1,4 @@
-"""The index of keys: what a dictionary would say, whatever is added in which batches."""
+"""The key index returns what a dictionary would, whatever the batches."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BATCHES = st.lists(st.lists(st.tuples(KEYS, st.integers(0, 2**62))), max_size=12
 
 
 @given(BATCHES, st.lists(KEYS))
-def test_index_matches_a_dictionary(batches: list[list[tuple[str, int]]], asked: list[str]) -> None:
+def test_index_matches_a_dictionary(batches: list[list[tuple[str, int]]], queries: list[str]) -> None:
     index, known = KeyIndex(), dict[str, int]()
     for batch in batches:
         index.add([key for key, _ in batch], np.array([number for _, number in batch], np.int64))
         known.update(batch)
         assert len(index) == len(known)
-    assert index.find([*known, *asked]).tolist() == [known.get(key, MISSING) for key in [*known, *asked]]
+    assert index.find([*known, *queries]).tolist() == [known.get(key, MISSING) for key in [*known, *queries]]
 
 
 def test_small_batches_are_merged_into_few_sorted_runs() -> None:
@@ -36,5 +36,5 @@ def test_string_list_round_trips() -> None:
     texts.add(["a", "b"])
     texts.add([])
     texts.add(["c"])
-    texts.keep(lambda some: np.array([text != "a" for text in some]))
+    texts.keep(lambda batch: np.array([text != "a" for text in batch]))
     assert len(texts) == 2

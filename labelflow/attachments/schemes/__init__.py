@@ -1,4 +1,4 @@
-"""The schemes of attachment URIs: each module here is one, with a class named SCHEME."""
+"""The schemes of attachment URIs. Each module here implements one, and assigns its class to SCHEME."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ from labelflow.attachments.attachment import AttachmentRejected, CheckLevel, Pro
 
 
 class Scheme(Protocol):
-    """How to look at the URIs of a scheme. Many threads may share it."""
+    """Probes the URIs of a scheme. Thread-safe.
+
+    names: URI schemes, in lower case. threads: run concurrent probes. connections: maximum number per host.
+    timeout: seconds for one attachment in total.
+    """
 
     names: tuple[str, ...]
 
     def __init__(self, threads: Executor, connections: int, timeout: float) -> None: ...
 
     def check_form(self, uri: str) -> None:
-        """Raises AttachmentRejected where the URI cannot be right. No request is made."""
+        """Raise AttachmentRejected if the syntax of the URI is invalid. Sends no request."""
 
     def wants_content(self, level: CheckLevel, attachment_type: str) -> bool:
-        """Whether the first bytes are read at this level."""
+        """Whether this level requires reading the first bytes."""
 
-    def probe(self, wanted: Sequence[ProbeRequest]) -> list[ProbeResult | AttachmentRejected]:
-        """What is there, in the same order. Raises StoreUnreachable where no URI is at fault."""
+    def probe(self, probe_requests: Sequence[ProbeRequest]) -> list[ProbeResult | AttachmentRejected]:
+        """Return the result of each probe, in the same order. Raises StoreUnreachable if no URI is at fault."""
 
     def close(self) -> None:
         """Close the connections."""
 
 
 def open_schemes(threads: Executor, connections: int, timeout: float) -> dict[str, Scheme]:
-    """Every scheme by each of its names. Timeout in seconds for one attachment."""
-    found: dict[str, Scheme] = {}
+    """Create all schemes, by each of their names. For the parameters see `Scheme`."""
+    schemes: dict[str, Scheme] = {}
     for module in pkgutil.iter_modules(__path__):
-        kind: type[Scheme] = importlib.import_module(f"{__name__}.{module.name}").SCHEME
-        scheme = kind(threads, connections, timeout)
-        found |= dict.fromkeys(scheme.names, scheme)
-    return found
+        scheme_class: type[Scheme] = importlib.import_module(f"{__name__}.{module.name}").SCHEME
+        scheme = scheme_class(threads, connections, timeout)
+        schemes |= dict.fromkeys(scheme.names, scheme)
+    return schemes

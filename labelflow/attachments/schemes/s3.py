@@ -1,4 +1,4 @@
-"""Attachments at s3://: answered by listings where that pays, and by their first bytes where those matter."""
+"""Attachments at s3://: checked by listings where that is efficient, and by their first bytes where required."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from labelflow.attachments.media_probe import probe_media
 from labelflow.attachments.s3_listing import ListingCache, ObjectStatus
 from labelflow.storage import s3, s3_client, s3_errors
 
-_TYPES = MimeTypes()  # Python's own table: the same on every machine
+_TYPES = MimeTypes()  # without the tables of the operating system: the same on every machine
 
 
 class S3Scheme:
-    """Looks objects up with the credentials that will sign their URLs. boto3 has its own timeouts and retries."""
+    """Probes objects with the credentials that will presign their URLs. boto3 has its own timeouts and retries."""
 
     names = ("s3",)
 
@@ -34,7 +34,7 @@ class S3Scheme:
         self._listings = ListingCache()
 
     def close(self) -> None:
-        """Nothing to do: the client is the process's."""
+        """Do nothing: the client belongs to the process."""
 
     def check_form(self, uri: str) -> None:
         try:
@@ -42,73 +42,73 @@ class S3Scheme:
         except ValueError as error:
             raise _rejection(error, uri) from None
         if not key:
-            raise AttachmentRejected("names a bucket and no object", "write s3://bucket/key")
+            raise AttachmentRejected("names a bucket but no object", "use s3://bucket/key")
 
     def wants_content(self, level: CheckLevel, attachment_type: str) -> bool:
         return level is CheckLevel.CONTENT or (level is CheckLevel.AUTO and attachment_type in MEASURED_TYPES)
 
-    def probe(self, wanted: Sequence[ProbeRequest]) -> list[ProbeResult | AttachmentRejected]:
-        opened = [item for item in wanted if item.content]
-        found = dict(zip(opened, self._threads.map(_open, opened), strict=True))
-        listed = self._look_up(item.uri for item in wanted if not item.content)
-        return [found[item] if item.content else listed[item.uri] for item in wanted]
+    def probe(self, probe_requests: Sequence[ProbeRequest]) -> list[ProbeResult | AttachmentRejected]:
+        to_read = [request for request in probe_requests if request.content]
+        read = dict(zip(to_read, self._threads.map(_probe_content, to_read), strict=True))
+        looked_up = self._look_up(request.uri for request in probe_requests if not request.content)
+        return [read[request] if request.content else looked_up[request.uri] for request in probe_requests]
 
     def _look_up(self, uris: Iterable[str]) -> dict[str, ProbeResult | AttachmentRejected]:
         buckets: dict[str, dict[str, str]] = {}
         for uri in uris:
             bucket, key = s3_client.split_uri(uri)
             buckets.setdefault(bucket, {})[key] = uri
-        found: dict[str, ProbeResult | AttachmentRejected] = {}
-        for bucket, by_key in buckets.items():
-            found |= self._look_up_in(bucket, by_key)
-        return found
+        results: dict[str, ProbeResult | AttachmentRejected] = {}
+        for bucket, uris_by_key in buckets.items():
+            results |= self._look_up_in_bucket(bucket, uris_by_key)
+        return results
 
-    def _look_up_in(self, bucket: str, uris: dict[str, str]) -> dict[str, ProbeResult | AttachmentRejected]:
-        """The objects of one bucket; URIs come by key."""
+    def _look_up_in_bucket(self, bucket: str, uris: dict[str, str]) -> dict[str, ProbeResult | AttachmentRejected]:
+        """Look up objects of one bucket. uris: by key."""
         keys = sorted(uris)
         try:
-            answers = self._listings.look_up(bucket, keys)
+            statuses = self._listings.look_up(bucket, keys)
         except s3_client.errors() as error:
             return {uri: _rejection(error, uri) for uri in uris.values()}
-        single = [uris[key] for key in keys if key not in answers]
-        found = {uris[key]: _verdict(stored, uris[key]) for key, stored in answers.items()}
-        return found | dict(zip(single, self._threads.map(_head_object, single), strict=True))
+        results = {uris[key]: _to_result(status, uris[key]) for key, status in statuses.items()}
+        unlisted = [uris[key] for key in keys if key not in statuses]
+        return results | dict(zip(unlisted, self._threads.map(_head_object, unlisted), strict=True))
 
 
-def _open(wanted: ProbeRequest) -> ProbeResult | AttachmentRejected:
-    """Read an object's head; one GET tells whether it is there, too."""
+def _probe_content(request: ProbeRequest) -> ProbeResult | AttachmentRejected:
+    """Read the first bytes of an object; the same GET shows whether it exists."""
     try:
-        file = s3.open_ranged(wanted.uri, wanted.head_bytes, MEASURE_BUDGET)
-        return probe_media(file, _guess_content_type(wanted.uri), wanted.attachment_type)
+        file = s3.open_ranged(request.uri, request.head_bytes, MEASURE_BUDGET)
+        return probe_media(file, _guess_content_type(request.uri), request.attachment_type)
     except s3_client.errors() as error:
-        return _rejection(error, wanted.uri)
-    except OSError as error:  # no such object, or it could not be read further; put into words already
+        return _rejection(error, request.uri)
+    except OSError as error:  # it does not exist, or a later read failed; the message is complete
         reason, _, fix = str(error).rpartition("; ")
         return AttachmentRejected(reason or fix, fix if reason else "run again later")
 
 
 def _head_object(uri: str) -> ProbeResult | AttachmentRejected:
-    """Ask for one object."""
+    """Probe one object with a HEAD request."""
     bucket, key = s3_client.split_uri(uri)
     try:
-        answer = s3_client.client().head_object(Bucket=bucket, Key=key)
+        response = s3_client.client().head_object(Bucket=bucket, Key=key)
     except s3_client.errors() as error:
         return _rejection(error, uri)
-    restored = 'ongoing-request="false"' in answer.get("Restore", "")
-    return _verdict(ObjectStatus.of(answer["ContentLength"], answer.get("StorageClass"), restored), uri)
+    restored = 'ongoing-request="false"' in response.get("Restore", "")
+    return _to_result(ObjectStatus.of(response["ContentLength"], response.get("StorageClass"), restored), uri)
 
 
-def _verdict(stored: ObjectStatus | None, uri: str) -> ProbeResult | AttachmentRejected:
-    if stored is None:
+def _to_result(status: ObjectStatus | None, uri: str) -> ProbeResult | AttachmentRejected:
+    if status is None:
         bucket, key = s3_client.split_uri(uri)
         return AttachmentRejected(f"there is no object {key!r} in the bucket {bucket!r}", "correct the URI")
-    if stored.archived:
-        return AttachmentRejected("is archived", "restore it to a class that can be read")
-    return ProbeResult(stored.size, _guess_content_type(uri))
+    if status.archived:
+        return AttachmentRejected("is archived", "restore it to a readable storage class")
+    return ProbeResult(status.size, _guess_content_type(uri))
 
 
 def _guess_content_type(uri: str) -> str | None:
-    """The type that the key's suffix stands for: listings do not tell another."""
+    """The content type for the suffix of the key: listings contain no other."""
     return _type_of(splitext(uri)[1])
 
 
@@ -118,11 +118,11 @@ def _type_of(suffix: str) -> str | None:
 
 
 def _rejection(error: Exception, uri: str) -> AttachmentRejected:
-    """What an error means for one object. Raises StoreUnreachable where it would meet any other as well."""
-    explained = s3_errors.explain(error, uri)
-    if explained.is_systemic:
-        raise StoreUnreachable(f"{explained.reason}; {explained.fix}")
-    return AttachmentRejected(explained.reason, explained.fix)
+    """Convert an error to a rejection. Raises StoreUnreachable if it is not specific to this object."""
+    problem = s3_errors.explain(error, uri)
+    if problem.is_systemic:
+        raise StoreUnreachable(f"{problem.reason}; {problem.fix}")
+    return AttachmentRejected(problem.reason, problem.fix)
 
 
 SCHEME = S3Scheme

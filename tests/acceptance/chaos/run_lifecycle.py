@@ -29,7 +29,7 @@ RUN_TIMEOUT = 120.0  # seconds: a run that takes longer hangs
 MAX_FINAL_RUNS = 20
 MAX_RUNS_PER_KILL = 5  # runs that end by themselves before they are killed: more of them, and `finish` tells why
 RANDOM_MOMENT = "at random"
-LEASE_REFUSED = "another run of this job is at work"
+LEASE_REFUSED = "another run of this job is active"
 
 
 @dataclass
