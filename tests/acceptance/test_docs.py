@@ -9,21 +9,25 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
 
-from labelflow.jobs.job import Job
+from labelflow.accounting.summary import Summary
+from labelflow.jobs.job import Job, Section
 from labelflow.sandbox.testing import running
 from tests.acceptance.callbacks.service import free_port
 from tests.acceptance.commands import ROOT, environment
 from tests.acceptance.prefect_server import running_prefect_server
 from tests.support.jobs import TEXT_TASK
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
+REPOSITORY_PATH = re.compile(r"`((?:labelflow|flows|tasks|tests|docs|examples|configs)/[\w/.-]+)`")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:python -m|make|prefect) [^`\n]+)`")
 COMMAND = re.compile(r"(?:[A-Z_]+=\S+ +)*(python|make|prefect|curl|export)\b")
@@ -164,6 +168,44 @@ def test_code_blocks_of_a_page_run(page: Path, docs_environment: DocsEnvironment
             check_synopsis(words)
         else:
             assert any(command.startswith(beginning) for beginning in SKIPPED_COMMANDS), command
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(FENCED.sub("", page.read_text())):
+        if target.startswith(("http://", "https://")):
+            continue
+        linked = (page.parent / target).resolve() if target else page
+        assert linked.exists(), f"{page.name}: {target}"
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", FENCED.sub("", linked.read_text()), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert anchor in anchors, f"{page.name}: {target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.name)
+def test_files_named_by_a_page_exist(page: Path) -> None:
+    for path in REPOSITORY_PATH.findall(page.read_text()):
+        assert (ROOT / path).exists(), f"{page.name}: {path}"
+
+
+def test_summary_fields_are_documented() -> None:
+    table = (ROOT / "docs" / "label.md").read_text().partition("## `summary.json`")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| ")]
+    documented = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(documented) == sorted(field.name for field in fields(Summary))
+
+
+def test_config_keys_are_documented() -> None:
+    page = (ROOT / "docs" / "jobs.md").read_text()
+    documented = re.findall(r"^\| (`[^|]+`) \|", page, re.MULTILINE)
+    keys = {key.partition(".")[0] for cell in documented for key in re.findall(r"`([a-z_0-9.*]+)`", cell)}
+    assert set(Job.model_fields) <= keys
+    for name, field in Job.model_fields.items():
+        section = field.annotation
+        if name != "runner" and isinstance(section, type) and issubclass(section, Section):
+            for key in section.model_fields:
+                assert f"`{name}.{key}`" in page
 
 
 def test_code_block_is_parsed_like_a_shell_does() -> None:
