@@ -1,1 +1,1 @@
-"""What is claimed about speed and memory, measured: `make bench`. See docs/benchmarks.md."""
+"""Benchmarks of speed and memory: `make bench`. See docs/benchmarks.md."""

@@ -1,8 +1,8 @@
-"""Measure what is claimed about speed and memory, side by side with what a user would run instead.
+"""Measure speed and memory of labelflow, compared with common alternatives.
 
     python -m benchmarks [NAME...] [--runs N] [--quick]
 
-Prints the tables of each comparison. Once each has been measured, writes docs/benchmarks.md and its plots.
+Prints the tables of each comparison. Writes docs/benchmarks.md and its plots once every comparison has a result.
 """
 
 from __future__ import annotations
@@ -31,18 +31,22 @@ Comparisons = Mapping[str, Comparison]
 
 
 def main() -> None:
-    """Read the command line, and measure."""
+    """Parse the command line and run the comparisons."""
     comparisons = all_comparisons()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(comparisons)}; all if none is given")
-    parser.add_argument("--runs", type=_positive, default=5, metavar="N", help="of each side (default: %(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a handful of rows: tells whether it runs, writes nothing")
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"one of {', '.join(comparisons)}; default: all")
+    parser.add_argument(
+        "--runs", type=_positive, default=5, metavar="N", help="runs of each contender (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="check that everything runs, with a few rows; writes nothing"
+    )
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in comparisons]
     if unknown:
-        parser.error(f"there is no comparison {unknown[0]!r}; there are {', '.join(comparisons)}")
+        parser.error(f"unknown comparison {unknown[0]!r}; use one of {', '.join(comparisons)}")
     chosen = {name: comparisons[name] for name in options.names or comparisons}
     signal.signal(signal.SIGTERM, lambda *_: _stop())
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, _bench_context(Path(folder), options) as bench:
@@ -53,7 +57,7 @@ def main() -> None:
     results = {name: result for name in comparisons if (result := load(name))}
     missing = [name for name in comparisons if name not in results]
     if missing:
-        print(f"docs/benchmarks.md is left as it is: {', '.join(missing)} not measured yet", file=sys.stderr)
+        print(f"docs/benchmarks.md is not written: no result for {', '.join(missing)}", file=sys.stderr)
     else:
         write_page(DOCS, comparisons, results)
 
@@ -66,39 +70,39 @@ def _bench_context(folder: Path, options: argparse.Namespace) -> Iterator[BenchC
 
 
 def measure_all(bench: BenchContext, comparisons: Comparisons) -> None:
-    """Measure one after another; what has been measured is kept, whatever becomes of the next."""
+    """Measure one comparison after another; each result is saved before the next one starts."""
     for name, comparison in comparisons.items():
-        lines = comparison.measure(bench)
-        save(name, make_result(lines))
-        print(render_section(comparison, lines), flush=True)
+        series = comparison.measure(bench)
+        save(name, make_result(series))
+        print(render_section(comparison, series), flush=True)
 
 
 def run_quick(bench: BenchContext, comparisons: Comparisons) -> dict[str, Result]:
-    """Measure all at once, for nothing is timed, and keep nothing."""
-    found: dict[str, Result] = {}
+    """Run all comparisons concurrently, because no time is measured; saves nothing."""
+    results: dict[str, Result] = {}
     with ThreadPoolExecutor(QUICK_CONCURRENCY) as pool:
-        measuring = {name: pool.submit(comparison.measure, bench) for name, comparison in comparisons.items()}
-        for name, future in measuring.items():
-            found[name] = make_result(future.result())
-            print(render_section(comparisons[name], found[name].lines, judged=False), flush=True)
-    return found
+        futures = {name: pool.submit(comparison.measure, bench) for name, comparison in comparisons.items()}
+        for name, future in futures.items():
+            results[name] = make_result(future.result())
+            print(render_section(comparisons[name], results[name].series, judged=False), flush=True)
+    return results
 
 
 def write_page(folder: Path, comparisons: Comparisons, results: Mapping[str, Result]) -> None:
     """Write the page and its plots."""
-    write_plots(folder, [result.lines for result in results.values()])
+    write_plots(folder, [result.series for result in results.values()])
     (folder / "benchmarks.md").write_text(render_page(comparisons, results), encoding="utf-8")
 
 
 def _stop() -> None:
-    """Leave nothing running behind."""
+    """Terminate all child processes and exit."""
     terminate_all()
     sys.exit(128 + signal.SIGTERM)
 
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of runs; give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid number of runs; use 1 or more")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""What a comparison has at hand: inputs of any size, servers, and runs of its sides that take turns."""
+"""Tools for comparisons: inputs of any size, stub servers, interleaved runs of the contenders."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from benchmarks.processes import Server, running_server
 from benchmarks.statistics import Measurement, Series, SeriesByName
 from benchmarks.workload import write_config, write_manifest
 
-SINGLE_RUN_SECONDS = 60.0  # seconds of work: what takes longer is run once
+SINGLE_RUN_SECONDS = 60.0  # a contender that takes longer is run only once
 QUICK_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A manifest of so many rows, and a job over it."""
+    """A manifest with a number of rows, and a job for it."""
 
     rows: int
     manifest: Path
@@ -33,10 +33,10 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One of those that are compared: a module that is run as a process of its own, again and again.
+    """One of the compared programs: a module that runs as a separate process, several times.
 
-    rows: how many it is through with at its end. arguments: made of a fresh folder for each run. prepare: done to that
-    folder before, and not measured. curve: the line of the plots that it is a point of. pin: to one core.
+    rows: the number that it has processed at its end. arguments: built from a new folder for each run. prepare: called
+    with that folder before the run, not measured. curve: its line in the plots. pin: run it on one core.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Contender:
 
 
 class BenchContext:
-    """Where measurements take place.
+    """The context of all measurements.
 
-    folder: for everything that is written, and is gone at the end. environment: of every process that is measured.
+    folder: temporary folder for all files. environment: environment variables of every measured process.
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], *, runs: int, quick: bool) -> None:
@@ -61,14 +61,14 @@ class BenchContext:
         self._runs = runs
         self.quick = quick
         self._lock = threading.RLock()
-        self._prepared: set[str] = set()  # names of folders that were made
+        self._prepared: set[str] = set()  # names of folders that exist and are complete
 
     def rows(self, wanted: int) -> int:
-        """So many rows, or a handful in a quick run."""
+        """The requested number of rows, or a few in a quick run."""
         return QUICK_ROWS if self.quick else wanted
 
     def workload(self, rows: int) -> Workload:
-        """A manifest and a job of so many rows, made once."""
+        """A manifest and a job with this number of rows, created once."""
 
         def make(folder: Path) -> None:
             folder.mkdir()
@@ -78,7 +78,7 @@ class BenchContext:
         return Workload(rows, folder / "manifest.jsonl", folder / "job.yaml")
 
     def submitted_output(self, rows: int) -> Path:
-        """An output folder in which every row has its task, and none has been answered; made once."""
+        """An output folder in which every row has a pending task; created once."""
 
         def make(output: Path) -> None:
             self._run("product.prepare_output", [self.workload(rows).config, "--output", output], {}, rows)
@@ -86,7 +86,7 @@ class BenchContext:
         return self._prepare_once(f"submitted-{rows}", make)
 
     def labeled_output(self, rows: int) -> Path:
-        """An output folder of a job whose every row is labeled; made once."""
+        """An output folder of a job whose rows are all labeled; created once."""
 
         def make(output: Path) -> None:
             shutil.copytree(self.submitted_output(rows), output)
@@ -101,7 +101,7 @@ class BenchContext:
         return self._prepare_once(f"finished-{rows}", make)
 
     def _prepare_once(self, name: str, make: Callable[[Path], None]) -> Path:
-        """A folder that is there, and whole."""
+        """A folder that exists and is complete: created at the first call."""
         folder = self._folder / name
         with self._lock:
             if name not in self._prepared:
@@ -111,7 +111,7 @@ class BenchContext:
 
     @contextmanager
     def api_stub(self, *, completed: int = 0, latency: float = 0.0, tls: bool = False) -> Iterator[Server]:
-        """The stub of the Scale API. latency: milliseconds added to each answer."""
+        """The stub of the Scale API. latency: milliseconds added to each response."""
         certificate = make_certificate(Path(tempfile.mkdtemp(dir=self._folder))) if tls else None
         options: list[object] = ["--completed", completed, "--latency", latency]
         options += ["--tls", certificate.parent] if certificate else []
@@ -125,42 +125,45 @@ class BenchContext:
             yield server
 
     def run_interleaved(self, contenders: Mapping[str, Contender], server: Server | None = None) -> SeriesByName:
-        """Run all sides, then all again: what drifts on the machine meets all of them."""
-        found: dict[str, list[Measurement]] = {name: [] for name in contenders}
+        """Run all contenders in turn, several times, so that changes of the machine's load affect all of them."""
+        runs: dict[str, list[Measurement]] = {name: [] for name in contenders}
         for number in range(self._runs):
-            for name, side in contenders.items():
-                if number == 0 or found[name][0].seconds < SINGLE_RUN_SECONDS:
-                    found[name].append(self._measure(side, server))
-        return {name: Series(name=side.name, curve=side.curve, runs=found[name]) for name, side in contenders.items()}
+            for name, contender in contenders.items():
+                if number == 0 or runs[name][0].seconds < SINGLE_RUN_SECONDS:
+                    runs[name].append(self._measure(contender, server))
+        return {
+            name: Series(name=contender.name, curve=contender.curve, runs=runs[name])
+            for name, contender in contenders.items()
+        }
 
     def _measure(self, contender: Contender, server: Server | None) -> Measurement:
         environment = {**server_environment(server), **contender.environment}
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             contender.prepare(Path(folder))
             before = server.request_count() if server else 0
-            measured = self._run(
+            measurement = self._run(
                 contender.module, contender.arguments(Path(folder)), environment, contender.rows, pin=contender.pin
             )
             if server:
-                measured = measured.model_copy(update={"requests": server.request_count() - before})
-        words = f"{contender.name}: {measured.rows:,} rows, {measured.seconds:.2f} s, {measured.peak_mb:.0f} MB"
-        print(words, file=sys.stderr, flush=True)
-        return measured
+                measurement = measurement.model_copy(update={"requests": server.request_count() - before})
+        text = f"{contender.name}: {measurement.rows:,} rows, {measurement.seconds:.2f} s, {measurement.peak_mb:.0f} MB"
+        print(text, file=sys.stderr, flush=True)
+        return measurement
 
     def _run(
         self, module: str, arguments: list[object], environment: Mapping[str, str], rows: int, *, pin: bool = True
     ) -> Measurement:
-        everything = {**self.environment, **environment}
-        output, total = processes.run_module(f"benchmarks.{module}", arguments, everything, pin=pin and not self.quick)
+        variables = {**self.environment, **environment}
+        output, total = processes.run_module(f"benchmarks.{module}", arguments, variables, pin=pin and not self.quick)
         reported = json.loads(next(line for line in reversed(output.splitlines()) if line.startswith('{"rows"')))
         if reported["rows"] != rows:
-            raise RuntimeError(f"{module} is through with {reported['rows']} rows, not {rows}")
-        own = {name: reported.pop(name) for name in ("rows", "seconds", "peak_mb")}
-        return Measurement(**own, total_seconds=round(total, 3), extra=reported)
+            raise RuntimeError(f"{module} processed {reported['rows']} rows, not {rows}")
+        standard = {name: reported.pop(name) for name in ("rows", "seconds", "peak_mb")}
+        return Measurement(**standard, total_seconds=round(total, 3), extra=reported)
 
 
 def server_environment(server: Server | None) -> dict[str, str]:
-    """The environment that leads to a server, by the variables that users set."""
+    """Environment variables that point clients to a server, as users set them."""
     if server is None:
         return {}
     trusted = {"REQUESTS_CA_BUNDLE": str(server.certificate)} if server.certificate else {}

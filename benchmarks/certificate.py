@@ -1,4 +1,4 @@
-"""A certificate for a TLS server on this machine, signed by itself."""
+"""A self-signed certificate for a TLS server on this machine."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 
 def make_certificate(folder: Path) -> Path:
-    """Write cert.pem and key.pem for the server, and trusted.pem for clients; gives the path of the last.
+    """Write cert.pem and key.pem for the server, and trusted.pem for clients; returns the path of trusted.pem.
 
-    It holds the roots that requests trusts, too: a client reads them all, as it does where the server has a name.
+    trusted.pem also contains the root certificates of requests: a client loads all of them, as for a public server.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     now = datetime.now(UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = made.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
-    certificate = made.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
+    certificate = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
     (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public = certificate.public_bytes(Encoding.PEM)
     (folder / "cert.pem").write_bytes(public)
@@ -34,5 +34,5 @@ def make_certificate(folder: Path) -> Path:
 
 
 def server_certificate(trusted: Path) -> Path:
-    """The certificate of the server whose clients trust that file: it alone."""
+    """The path of the server's own certificate, without the root certificates."""
     return trusted.with_name("cert.pem")

@@ -1,4 +1,4 @@
-"""What a comparison is: a file in comparisons/ that declares one. It is found by being there."""
+"""Comparisons and their targets. Every module in comparisons/ declares one as `COMPARISON`."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from benchmarks.statistics import (
     seconds,
 )
 
-Reading = Callable[[SeriesByName], Range]  # lines are named as `measure` names them
+Reading = Callable[[SeriesByName], Range]  # keys are those that `measure` returns
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is promised, and how the figure is read out of the lines."""
+    """A target, and how its figure is computed from the series."""
 
     description: str
     read: Reading
     minimum: float | None = None
     maximum: float | None = None
 
-    def is_met(self, found: Range) -> bool:
-        """Whether the median keeps it."""
-        enough = self.minimum is None or found.median >= self.minimum
-        return enough and (self.maximum is None or found.median <= self.maximum)
+    def is_met(self, measured: Range) -> bool:
+        """Whether the median meets the target."""
+        is_high_enough = self.minimum is None or measured.median >= self.minimum
+        return is_high_enough and (self.maximum is None or measured.median <= self.maximum)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the table: a figure of each run, shown as median and range."""
+    """A table column: a figure of each run, shown as median and range."""
 
     header: str
     figure: Figure
@@ -60,7 +60,7 @@ REQUEST_COLUMNS = (*SPEED_COLUMNS, Column("requests", request_count))
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Sides that are measured in turn. about: how, in Markdown, below the title."""
+    """Contenders that are measured in turn. about: the method, in Markdown."""
 
     title: str
     about: str
@@ -70,21 +70,21 @@ class Comparison:
 
 
 def figure_of(name: str, figure: Figure) -> Reading:
-    """A figure of one side."""
-    return lambda lines: figure_range(lines[name], figure)
+    """A figure of one contender."""
+    return lambda series: figure_range(series[name], figure)
 
 
 def ratio_of(name: str, other: str, figure: Figure = rate) -> Reading:
-    """How many times as fast (or as large) one side is as another."""
-    return lambda lines: ratio(lines[name], lines[other], figure)
+    """Ratio of the figures of two contenders; default: of their rates."""
+    return lambda series: ratio(series[name], series[other], figure)
 
 
 def difference_of(name: str, other: str, figure: Figure) -> Reading:
-    """By how much one side's figure is above another's."""
-    return lambda lines: difference(lines[name], lines[other], figure)
+    """Difference between the figures of two contenders."""
+    return lambda series: difference(series[name], series[other], figure)
 
 
 def all_comparisons() -> dict[str, Comparison]:
-    """Those in the folder, by name."""
+    """The comparisons in the folder, by module name."""
     names = sorted(module.name for module in pkgutil.iter_modules(comparisons.__path__))
     return {name: importlib.import_module(f"{comparisons.__name__}.{name}").COMPARISON for name in names}

@@ -1,4 +1,4 @@
-"""HTTP/1.1 for the stubs, as far as clients need it: one request after another on a kept-alive connection."""
+"""A minimal HTTP/1.1 server for the stubs: persistent connections, no pipelining."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 import uvloop
 
-Respond = Callable[[str, str, bytes], bytes]  # of method, target and body; gives the whole response
+Respond = Callable[[str, str, bytes], bytes]  # (method, target, body) -> the whole response
 
 
 def response(status: int, content: bytes, kind: str = "application/json", length: int | None = None) -> bytes:
-    """A response as it goes over the wire; length: what it claims, where it answers a HEAD."""
+    """The bytes of a response; length: the Content-Length, if it differs (response to a HEAD)."""
     size = len(content) if length is None else length
     return f"HTTP/1.1 {status} OK\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode() + content
 
 
 class Connection(asyncio.Protocol):
-    """One connection; latency: seconds until it is answered."""
+    """One connection; latency: seconds before each response."""
 
     def __init__(self, respond: Respond, latency: float) -> None:
         self._respond = respond
@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
 
 
 def serve(name: str, respond: Respond, *, path: str = "", latency: float = 0.0, tls: Path | None = None) -> None:
-    """Serve until the process is ended; prints the URL once it listens. tls: a folder with cert.pem and key.pem."""
+    """Serve until the process ends; prints the URL once it listens. tls: a folder with cert.pem and key.pem."""
     uvloop.run(_serve_forever(name, lambda: Connection(respond, latency), path, tls))
 
 

@@ -1,4 +1,4 @@
-"""Two plots over the number of rows: how long it takes, and how much memory it holds."""
+"""Two plots over the number of rows: seconds and peak memory."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ Curves = dict[str, list[Series]]
 
 
 def write_plots(folder: Path, results: Iterable[SeriesByName]) -> None:
-    """Write both."""
+    """Write both plots as SVG files."""
     curves: Curves = {}
-    for lines in results:
-        for line in lines.values():
-            if line.curve:
-                curves.setdefault(line.curve, []).append(line)
+    for by_name in results:
+        for series in by_name.values():
+            if series.curve:
+                curves.setdefault(series.curve, []).append(series)
     _plot(folder / SECONDS, "seconds", curves, seconds)
     _plot(folder / MEMORY, "peak memory, MB", curves, peak)
 
 
-def _plot(path: Path, what: str, curves: Curves, figure: Figure) -> None:
-    import matplotlib as mpl  # takes its time
+def _plot(path: Path, label: str, curves: Curves, figure: Figure) -> None:
+    import matplotlib as mpl  # slow import
 
     mpl.use("svg")
     from matplotlib import pyplot as plt
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    # A salt, and no date: the same figures give the same file.
+    # A fixed salt and no date, so that the same figures give the same file.
     with mpl.rc_context({"svg.hashsalt": "benchmarks", "svg.fonttype": "none", "font.size": 9}):
         drawing, axes = plt.subplots(figsize=INCHES, layout="constrained")
-        for name, lines in curves.items():
-            points = sorted((line.runs[0].rows, figure_range(line, figure).median) for line in lines)
+        for name, curve in curves.items():
+            points = sorted((series.runs[0].rows, figure_range(series, figure).median) for series in curve)
             style = "-o" if name.startswith("labelflow") else "--o"
             axes.plot(*zip(*points, strict=True), style, label=name, markersize=4)
-        axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=what)
+        axes.set(xscale="log", yscale="log", xlabel="rows", ylabel=label)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: format_number(value)))

@@ -1,4 +1,4 @@
-"""A Prefect of the benchmarks' own: the user's server and profile stay untouched."""
+"""A separate Prefect environment for the benchmarks: the user's server and profile stay unchanged."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ REMOVED_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "REQUESTS_CA_BUND
 
 @contextmanager
 def bench_environment(folder: Path, *, shared: bool) -> Iterator[Mapping[str, str]]:
-    """The environment of everything that is measured.
+    """Environment variables of all measured processes.
 
-    shared: one server for all processes, which saves each the start of its own. Otherwise each has a temporary one, as
-    a user's has, in a home in which one has been before: the first makes a database.
+    shared: one server for all processes, so that none starts its own. Otherwise each process has a temporary server, as
+    a user's has. A first one runs before, because it creates the database.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(REMOVED_PREFIXES)}
-    kept = {name: value for name, value in kept.items() if name.upper() not in REMOVED_VARIABLES}
-    found = {**kept, "PREFECT_HOME": str(folder / "prefect"), "SCALE_API_KEY": KEY, "DO_NOT_TRACK": "1"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(REMOVED_PREFIXES)}
+    inherited = {name: value for name, value in inherited.items() if name.upper() not in REMOVED_VARIABLES}
+    environment = {**inherited, "PREFECT_HOME": str(folder / "prefect"), "SCALE_API_KEY": KEY, "DO_NOT_TRACK": "1"}
     if shared:
-        with running_server(found) as url:
-            yield {**found, "PREFECT_API_URL": url}
+        with running_server(environment) as url:
+            yield {**environment, "PREFECT_API_URL": url}
     else:
-        run_module("benchmarks.baselines.empty_flow", [], found)
-        yield found
+        run_module("benchmarks.baselines.empty_flow", [], environment)
+        yield environment
 
 
 @contextmanager
 def running_server(environment: Mapping[str, str]) -> Iterator[str]:
-    """Run a Prefect server of its own; gives the URL of its API."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    """Run a separate Prefect server; yields the URL of its API."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
     command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
     settings = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"}
     process = start(

@@ -1,4 +1,4 @@
-"""What a measured process tells of itself: one line of JSON on stdout."""
+"""The report of a measured process: one line of JSON on stdout."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 _PROC_STATUS = Path("/proc/self/status")
 
 
-def report(rows: int, seconds: float, **more: float) -> None:
-    """Print what was done; seconds: of the work itself, without imports and servers that start."""
-    reported = {"rows": rows, "seconds": round(seconds, 3), "peak_mb": round(peak_mb(), 1), **more}
-    print(json.dumps(reported), flush=True)
+def report(rows: int, seconds: float, **extra: float) -> None:
+    """Print the figures of this process; seconds: of the work itself, without imports and server starts."""
+    figures = {"rows": rows, "seconds": round(seconds, 3), "peak_mb": round(peak_mb(), 1), **extra}
+    print(json.dumps(figures), flush=True)
 
 
 def peak_mb() -> float:
-    """The most memory that this process has held at once, in millions of bytes.
+    """Peak memory of this process, in millions of bytes.
 
-    Linux counts in ru_maxrss what a parent held when it started the process, too; its VmHWM is the process's own.
+    On Linux ru_maxrss includes the parent's memory at the time of the fork; VmHWM does not.
     """
     if _PROC_STATUS.exists():
         lines = dict(line.split(":", 1) for line in _PROC_STATUS.read_text().splitlines())

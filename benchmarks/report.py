@@ -1,4 +1,4 @@
-"""The tables: of one comparison for the terminal, of all of them as docs/benchmarks.md."""
+"""Markdown of the results: one comparison for the terminal, all of them for docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from benchmarks.statistics import Range, Series, SeriesByName, figure_range, for
 TEMPLATE = """\
 # Benchmarks
 
-Written by `make bench`; the figures below are of {machine}, {day}. {met} of {targets} targets are met.
+Written by `make bench`. Measured on {machine}, {day}. {met} of {targets} targets are met.
 
-- Against what a user would run instead: (a) Scale's official client in a thread pool, (b) a Prefect flow with one task
-  run for each row around that client, (c) a bare `requests.Session` per thread, (d) one GET for each task into pandas,
-  (e) one `head_object` for each object. Each is written the way its own documentation shows: `benchmarks/peers/`. All
-  sides have 16 requests under way at once.
-- The sides of a comparison take turns, in one run on the same server: a stub without a database, which is not what they
-  wait for. It has one core, and what is measured another one, with all that it starts, like Prefect's server.
-- Everything that is measured is a process of its own. *seconds* are those of the work: from the manifest's first row to
-  the last record on disk, which is the `submit` of our summary.json. *start and end* is the rest of the process:
-  imports, Prefect's server that starts and ends. The peak of memory is the process's own, without Prefect's server.
-- Figures are medians of up to five runs, with the lowest and the highest; what takes a minute or longer runs once. A
-  ratio is that of medians, with the lowest and the highest of two runs that followed each other.
+- labelflow is compared with: (a) Scale's official client in a thread pool, (b) a Prefect flow with one task run per
+  row and that client, (c) a bare `requests.Session` per thread, (d) one GET per task into pandas, (e) one
+  `head_object` per object. Each is written as its own documentation shows, in `benchmarks/baselines/`. All contenders
+  send 16 requests concurrently.
+- The contenders of a comparison run in turn against the same server: a stub without a database, which is not the
+  bottleneck. The stub runs on one core; the contender and its child processes, such as Prefect's server, on another.
+- Each measurement is a separate process. *seconds* is the time of the work: from the manifest's first row to the last
+  record on disk, which is `seconds.submit` in labelflow's summary.json. *start and end* is the rest of the process:
+  imports, start and end of Prefect's server. *peak MB* is the memory of the process without Prefect's server.
+- Figures are medians of up to five runs, with the lowest and the highest value; a contender that takes a minute or
+  longer runs once. A ratio is a ratio of medians, with the lowest and the highest ratio of two consecutive runs.
 
 ![Seconds over rows]({seconds})
 ![Peak memory over rows]({memory})
@@ -34,72 +34,74 @@ Written by `make bench`; the figures below are of {machine}, {day}. {met} of {ta
 
 ```
 make bench                                          # everything; an hour or more
-.venv/bin/python -m benchmarks submission dry_run   # some of it, and the page anew
-.venv/bin/python -m benchmarks --quick              # a handful of rows: whether it runs, no figures
+.venv/bin/python -m benchmarks submission dry_run   # these comparisons only; updates this page
+.venv/bin/python -m benchmarks --quick              # a few rows: checks that everything runs; no figures
 ```
 
-A comparison is a file in `benchmarks/comparisons/`, found by being there:
+A comparison is a module in `benchmarks/comparisons/`, found automatically:
 {names}.
 """
 
 
 def render_page(comparisons: Mapping[str, Comparison], results: Mapping[str, Result]) -> str:
     """The whole page."""
-    kept = [
-        target.is_met(target.read(results[name].lines))
+    verdicts = [
+        target.is_met(target.read(results[name].series))
         for name, comparison in comparisons.items()
         for target in comparison.targets
     ]
     head = TEMPLATE.format(
         machine=_join_distinct(result.machine for result in results.values()),
         day=_join_distinct(result.date for result in results.values()),
-        met=sum(kept),
-        targets=len(kept),
+        met=sum(verdicts),
+        targets=len(verdicts),
         seconds=SECONDS,
         memory=MEMORY,
         names=", ".join(f"`{name}`" for name in comparisons),
     )
     return "\n".join(
-        [head, *(render_section(comparison, results[name].lines) for name, comparison in comparisons.items())]
+        [head, *(render_section(comparison, results[name].series) for name, comparison in comparisons.items())]
     )
 
 
-def render_section(comparison: Comparison, lines: SeriesByName, *, judged: bool = True) -> str:
-    """One comparison: how it is measured, figures, targets; judged: whether there are enough rows for that."""
-    parts = [f"## {comparison.title}", comparison.about, figures_table(comparison.columns, lines)]
+def render_section(comparison: Comparison, series: SeriesByName, *, judged: bool = True) -> str:
+    """One comparison: method, figures, targets; judged: whether to compare the figures with the targets."""
+    parts = [f"## {comparison.title}", comparison.about, figures_table(comparison.columns, series)]
     if comparison.targets:
-        parts.append(targets_table(comparison.targets, lines, judged=judged))
+        parts.append(targets_table(comparison.targets, series, judged=judged))
     return "\n\n".join(parts) + "\n"
 
 
-def figures_table(columns: Sequence[Column], lines: SeriesByName) -> str:
-    """A row for each side."""
+def figures_table(columns: Sequence[Column], series: SeriesByName) -> str:
+    """A table with one row per contender."""
     rows = [
-        [line.name, _row_count(line), *(str(figure_range(line, column.figure)) for column in columns)]
-        for line in lines.values()
+        [one.name, _row_count(one), *(str(figure_range(one, column.figure)) for column in columns)]
+        for one in series.values()
     ]
     return _table(["", "rows", *(column.header for column in columns)], rows)
 
 
-def targets_table(targets: Sequence[Target], lines: SeriesByName, *, judged: bool) -> str:
-    """A row for each target."""
-    found = [(target, target.read(lines)) for target in targets]
-    rows = [[target.description, str(figure), _verdict(target, figure) if judged else "–"] for target, figure in found]
+def targets_table(targets: Sequence[Target], series: SeriesByName, *, judged: bool) -> str:
+    """A table with one row per target."""
+    figures = [(target, target.read(series)) for target in targets]
+    rows = [
+        [target.description, str(figure), _verdict(target, figure) if judged else "–"] for target, figure in figures
+    ]
     return _table(["target", "measured", ""], rows)
 
 
-def _verdict(target: Target, found: Range) -> str:
-    if math.isnan(found.median):
+def _verdict(target: Target, measured: Range) -> str:
+    if math.isnan(measured.median):
         return "–"
-    return "met" if target.is_met(found) else "**missed**"
+    return "met" if target.is_met(measured) else "**missed**"
 
 
-def _row_count(line: Series) -> str:
-    return format_number(line.runs[0].rows)
+def _row_count(series: Series) -> str:
+    return format_number(series.runs[0].rows)
 
 
 def _join_distinct(values: Iterable[str]) -> str:
-    """What all have in common, or each."""
+    """The distinct values, joined by "and"."""
     return " and ".join(sorted(set(values)))
 
 

@@ -1,4 +1,4 @@
-"""What was measured last of each comparison, kept in out/benchmarks/: one that is measured anew replaces its own."""
+"""The latest result of each comparison, saved in out/benchmarks/."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ FOLDER = ROOT / "out" / "benchmarks"
 
 
 class Result(BaseModel):
-    """The lines of a comparison, and in general words where and when they were measured."""
+    """The series of a comparison, the machine and the date."""
 
     model_config = ConfigDict(frozen=True)
 
-    lines: dict[str, Series]
+    series: dict[str, Series]
     machine: str
     date: str
 
 
-def make_result(lines: SeriesByName) -> Result:
-    """Lines that were measured here and now."""
+def make_result(series: SeriesByName) -> Result:
+    """The result of a measurement on this machine, today."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     machine = f"{cores} {'core' if cores == 1 else 'cores'}, Python {platform.python_version()}"
-    return Result(lines=dict(lines), machine=machine, date=f"{datetime.now(UTC):%Y-%m-%d}")
+    return Result(series=dict(series), machine=machine, date=f"{datetime.now(UTC):%Y-%m-%d}")
 
 
 def save(name: str, result: Result) -> None:
-    """Write a result down, in place of the one before."""
+    """Save the result of a comparison; replaces an earlier one."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     _path(name).write_text(result.model_dump_json(indent=2))
 
 
 def load(name: str) -> Result | None:
-    """What was measured last; None where nothing was."""
+    """The latest result of a comparison; None if there is none."""
     return Result.model_validate_json(_path(name).read_text()) if _path(name).exists() else None
 
 

@@ -1,10 +1,10 @@
-"""A server that answers HEAD and ListObjectsV2 like S3, out of arithmetic: it holds no object.
+"""A server that answers HEAD and ListObjectsV2 like S3. It computes the keys and stores no objects.
 
     python -m benchmarks.s3_stub [--objects N] [--latency MILLISECONDS]
 
 The bucket `shared` has N objects in one folder. The bucket `scattered` has N folders with a thousand objects in each.
-moto's server would itself be what both sides wait for: it looks through all of a bucket's keys for each page, and would
-hold the millions of the second bucket in memory. `GET /stub` tells how many requests came.
+moto's server would be the bottleneck: it scans all keys of a bucket for each page, and would keep the millions of keys
+of the second bucket in memory. `GET /stub` returns the number of requests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.http_server import response, serve
 PAGE = 1000  # keys
 PER_FOLDER = 1000
 SIZE = 123_456  # bytes of each object
-LAST_MODIFIED = "\U0010ffff"
+LAST_CHARACTER = "\U0010ffff"  # sorts after every other one
 ENTRY = (
     "<Contents><Key>{}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
     f"<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>{SIZE}</Size>"
@@ -38,12 +38,12 @@ def shared_key(number: int) -> str:
 
 def scattered_key(number: int) -> str:
     """The n-th key of `scattered`."""
-    folder, place = divmod(number, PER_FOLDER)
-    return f"{folder:08}/{place:03}.jpg"
+    folder, index = divmod(number, PER_FOLDER)
+    return f"{folder:08}/{index:03}.jpg"
 
 
 class KeySequence(Sequence[str]):
-    """Keys that are made when they are asked for, in their order."""
+    """A sorted sequence of keys that are computed on access."""
 
     def __init__(self, count: int, key: Callable[[int], str]) -> None:
         self._count = count
@@ -64,12 +64,12 @@ class KeySequence(Sequence[str]):
         return self._key(index)
 
     def __contains__(self, key: object) -> bool:
-        place = bisect_left(self, str(key))
-        return place < self._count and self._key(place) == key
+        index = bisect_left(self, str(key))
+        return index < self._count and self._key(index) == key
 
 
 class ListingStub:
-    """The two buckets."""
+    """The stub with its two buckets."""
 
     def __init__(self, objects: int) -> None:
         self._buckets = {
@@ -87,32 +87,32 @@ class ListingStub:
         bucket, _, key = unquote(url.path).removeprefix("/").partition("/")
         if method != "HEAD":
             return response(200, self._list(bucket, parse_qs(url.query)), "application/xml")
-        found = key in self._buckets[bucket]
-        return response(200 if found else 404, b"", "image/jpeg", SIZE if found else 0)
+        exists = key in self._buckets[bucket]
+        return response(200 if exists else 404, b"", "image/jpeg", SIZE if exists else 0)
 
     def _list(self, bucket: str, query: dict[str, list[str]]) -> bytes:
         prefix = query.get("prefix", [""])[0]
         after = query.get("start-after", [""])[0]
         keys = self._buckets[bucket]
         start = max(bisect_left(keys, prefix), bisect_right(keys, after))
-        stop = min(start + PAGE, bisect_left(keys, prefix + LAST_MODIFIED))
-        more = stop < bisect_left(keys, prefix + LAST_MODIFIED)
+        stop = min(start + PAGE, bisect_left(keys, prefix + LAST_CHARACTER))
+        is_truncated = stop < bisect_left(keys, prefix + LAST_CHARACTER)
         entries = "".join(map(ENTRY.format, keys[start:stop]))
         return (
             '<?xml version="1.0" encoding="UTF-8"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
             f"<Name>{bucket}</Name><Prefix>{prefix}</Prefix><MaxKeys>{PAGE}</MaxKeys>"
-            f"<KeyCount>{stop - start}</KeyCount><IsTruncated>{str(more).lower()}</IsTruncated>"
+            f"<KeyCount>{stop - start}</KeyCount><IsTruncated>{str(is_truncated).lower()}</IsTruncated>"
             f"{entries}</ListBucketResult>"
         ).encode()
 
 
 def main() -> None:
-    """Read the command line, and serve."""
+    """Parse the command line and serve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=10_000, metavar="N")
     parser.add_argument("--latency", type=float, default=0.0, metavar="MILLISECONDS")
-    given = parser.parse_args()
-    serve("S3 stub", ListingStub(given.objects).respond, latency=given.latency / 1000)
+    options = parser.parse_args()
+    serve("S3 stub", ListingStub(options.objects).respond, latency=options.latency / 1000)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""How many tasks a second the sandbox creates, on one core, over 16 kept-alive connections.
+"""Measure how many tasks per second the sandbox creates on one core, over 16 persistent connections.
 
     python -m benchmarks.sandbox_creations [--tasks N]
 
-The sandbox is pinned to one core and the clients to another, where the system can do that. Tasks are answered
-meanwhile.
+The sandbox is pinned to one core and the clients to another, if the system supports that. The sandbox completes tasks
+at the same time.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ HEADERS = {"Authorization": "Basic dGVzdF9iZW5jaG1hcms6", "Content-Type": "appli
 
 
 def create_tasks(url: str, count: int) -> None:
-    """Create so many tasks over one connection."""
+    """Create `count` tasks over one connection."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
     for _ in range(count):
         connection.request("POST", f"{parts.path}/task/categorization", BODY, HEADERS)
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"the sandbox answered {answer.status}")
+        response = connection.getresponse()
+        response.read()
+        if response.status != 200:
+            raise RuntimeError(f"unexpected status of the sandbox: {response.status}")
     connection.close()
 
 
 def main() -> None:
-    """Measure, and print one line."""
+    """Measure and print one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", type=int, default=20_000, metavar="N")
     tasks = parser.parse_args().tasks
@@ -56,12 +56,12 @@ def main() -> None:
             os.sched_setaffinity(process.pid, {0})
             os.sched_setaffinity(0, {1})
         threads = [threading.Thread(target=create_tasks, args=(url, tasks // CONNECTIONS)) for _ in range(CONNECTIONS)]
-        began = time.monotonic()
+        started_at = time.monotonic()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        print(f"{tasks / (time.monotonic() - began):,.0f} creations a second over {CONNECTIONS} connections")
+        print(f"{tasks / (time.monotonic() - started_at):,.0f} tasks created per second over {CONNECTIONS} connections")
     finally:
         stop(process)
 

@@ -1,4 +1,4 @@
-"""What was measured, and what is read out of it: medians, ranges, ratios."""
+"""Measurements and their statistics: medians, ranges, ratios."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Measurement(BaseModel):
-    """One run of one side.
+    """One run of one contender.
 
-    seconds: of the work. whole: of the process, from before its start to after its end. peak_mb: the most memory it
-    held at once, in millions of bytes. requests: that reached the server. more: what else the process told.
+    seconds: of the work. total_seconds: of the process, from before its start to after its end. peak_mb: peak memory in
+    millions of bytes. requests: received by the server. extra: other figures that the process reported.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
@@ -28,7 +28,7 @@ class Measurement(BaseModel):
 
 
 class Series(BaseModel):
-    """One side and its runs. curve: the line of the plots that it is a point of."""
+    """One contender and its runs. curve: its line in the plots."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,7 +43,7 @@ Figure = Callable[[Measurement], float]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A median, and how far single runs, or pairs of runs, lie from it."""
+    """A median, with the lowest and highest value of single runs or of pairs of runs."""
 
     median: float
     low: float
@@ -51,7 +51,7 @@ class Range:
 
     @classmethod
     def from_values(cls, values: list[float], center: float | None = None) -> Range:
-        """Of single values; middle: what stands for their median."""
+        """The range of single values; center: used instead of their median."""
         return cls(median(values) if center is None else center, min(values), max(values))
 
     def __str__(self) -> str:
@@ -60,22 +60,22 @@ class Range:
 
 
 def rate(run: Measurement) -> float:
-    """Rows a second."""
+    """Rows per second."""
     return run.rows / run.seconds
 
 
 def seconds(run: Measurement) -> float:
-    """Of the work."""
+    """Seconds of the work."""
     return run.seconds
 
 
 def overhead(run: Measurement) -> float:
-    """Seconds of the process beside the work: imports, Prefect's server that starts and ends."""
+    """Seconds of the process besides the work: imports, start and end of Prefect's server."""
     return run.total_seconds - run.seconds
 
 
 def peak(run: Measurement) -> float:
-    """Most memory held at once, MB."""
+    """Peak memory in MB."""
     return run.peak_mb
 
 
@@ -85,43 +85,43 @@ def total_seconds(run: Measurement) -> float:
 
 
 def request_count(run: Measurement) -> float:
-    """That reached the server; NaN where they were not counted."""
+    """Requests that the server received; NaN if they were not counted."""
     return math.nan if run.requests is None else run.requests
 
 
 def extra_figure(name: str) -> Figure:
-    """A figure of which only some processes tell."""
+    """A figure that only some processes report."""
     return lambda run: run.extra[name]
 
 
 def figure_range(series: Series, figure: Figure) -> Range:
-    """A figure over the runs of a side."""
+    """The range of a figure over all runs."""
     return Range.from_values([figure(run) for run in series.runs])
 
 
 def ratio(series: Series, other: Series, figure: Figure) -> Range:
-    """How many times the other's figure a side's is: the ratio of medians, and the lowest and highest of a pair."""
-    middle = figure_range(series, figure).median / figure_range(other, figure).median
-    return Range.from_values([figure(run) / figure(beside) for run, beside in _pairs(series, other)], middle)
+    """Ratio of the medians of two series, with the lowest and highest ratio of a pair of runs."""
+    center = figure_range(series, figure).median / figure_range(other, figure).median
+    return Range.from_values([figure(run) / figure(other_run) for run, other_run in _pairs(series, other)], center)
 
 
 def difference(series: Series, other: Series, figure: Figure) -> Range:
-    """By how much a side's figure is above the other's."""
-    middle = figure_range(series, figure).median - figure_range(other, figure).median
-    return Range.from_values([figure(run) - figure(beside) for run, beside in _pairs(series, other)], middle)
+    """Difference of the medians of two series, with the lowest and highest difference of a pair of runs."""
+    center = figure_range(series, figure).median - figure_range(other, figure).median
+    return Range.from_values([figure(run) - figure(other_run) for run, other_run in _pairs(series, other)], center)
 
 
 def _pairs(series: Series, other: Series) -> list[tuple[Measurement, Measurement]]:
-    """The runs that followed each other; a side that ran once only is held against each run of the other."""
-    most = max(len(series.runs), len(other.runs))
-    return [(series.runs[run % len(series.runs)], other.runs[run % len(other.runs)]) for run in range(most)]
+    """Consecutive runs; a contender that ran only once is paired with each run of the other."""
+    count = max(len(series.runs), len(other.runs))
+    return [(series.runs[run % len(series.runs)], other.runs[run % len(other.runs)]) for run in range(count)]
 
 
 def format_number(value: float) -> str:
-    """With three digits or more, or as a whole number where it is one."""
+    """Format with at least three significant digits, or as a whole number if it is one."""
     if math.isnan(value):
         return "not counted"
     if value == int(value):
         return f"{value:,.0f}"
-    size = abs(value)
-    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.3g}"
+    magnitude = abs(value)
+    return f"{value:,.0f}" if magnitude >= 100 else f"{value:.1f}" if magnitude >= 10 else f"{value:.3g}"

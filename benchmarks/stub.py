@@ -1,9 +1,9 @@
-"""A server that answers like the Scale API and does nothing else: it is never what a measurement waits for.
+"""A stub of the Scale API that is fast enough never to be the bottleneck of a measurement.
 
     python -m benchmarks.stub [--completed N] [--latency MILLISECONDS] [--tls FOLDER]
 
-No database and no checks: a created task is a number, and `GET /v1/tasks` gives N completed tasks, newest first, by
-`next_token`. `GET /stub` tells how many requests came. Prints its URL once it listens.
+It has no database and validates nothing: a created task is a number, and `GET /v1/tasks` returns N completed tasks,
+newest first, by `next_token`. `GET /stub` returns the number of requests. Prints its URL once it listens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.http_server import response, serve
 from labelflow.scale.models import PAGE_LIMIT
 
 FIRST_CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
-TASKS_PER_SECOND = 10  # tasks are created
+TASKS_PER_SECOND = 10  # by `created_at`
 TURNAROUND = 1  # second
 COMPLETED_TASK = b"""{
 "task_id": "%024x", "type": "categorization", "status": "completed", "created_at": "%s", "completed_at": "%s",
@@ -31,12 +31,12 @@ COMPLETED_TASK = b"""{
 
 
 def task_id(number: int) -> str:
-    """The id of the n-th task, counted from 0."""
+    """The id of the n-th task, from 0."""
     return f"{number:024x}"
 
 
 def created_at(number: int) -> str:
-    """When the n-th task was created."""
+    """The creation time of the n-th task."""
     second, rest = divmod(number, TASKS_PER_SECOND)
     return f"{_second(second)}.{rest * 1000 // TASKS_PER_SECOND:03}Z"
 
@@ -47,19 +47,19 @@ def _second(since: int) -> str:
 
 
 def first_completed_after(moment: str) -> int:
-    """The first task that was completed later."""
+    """The number of the first task that was completed after that time."""
     since = datetime.fromisoformat(moment) - FIRST_CREATED_AT - timedelta(seconds=TURNAROUND)
     return max(0, int(since.total_seconds() * TASKS_PER_SECOND) + 1)
 
 
 def completed_task(number: int) -> bytes:
-    """The n-th task as JSON, once it is completed. A page has a hundred of them: so that takes a third of the time."""
+    """The n-th task as JSON, completed. Formatting bytes takes a third of the time of JSON serialization."""
     created, completed = created_at(number), created_at(number + TURNAROUND * TASKS_PER_SECOND)
     return COMPLETED_TASK % (number, created.encode(), completed.encode(), number, number)
 
 
 class ApiStub:
-    """What the server knows: two numbers."""
+    """The state of the stub: the numbers of created and of completed tasks."""
 
     def __init__(self, completed: int) -> None:
         self.created = 0
@@ -71,7 +71,7 @@ class ApiStub:
         return response(*self._route(method, target, body))
 
     def _route(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
-        """Status and content."""
+        """Status and body of the response."""
         url = urlsplit(target)
         if method == "POST":
             self.requests["POST"] += 1
@@ -88,13 +88,13 @@ class ApiStub:
 
     def _create(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
         number, self.created = self.created, self.created + 1
-        known = {key: body.get(key) for key in ("instruction", "metadata", "unique_id")}
+        echoed = {key: body.get(key) for key in ("instruction", "metadata", "unique_id")}
         return {
             "task_id": task_id(number),
             "type": kind,
             "status": "pending",
             "created_at": created_at(number),
-            **known,
+            **echoed,
         }
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
@@ -105,23 +105,24 @@ class ApiStub:
         first = first_completed_after(since[0]) if since else 0
         start = min(end, max(first, end - limit))
         page = {"total": self.completed if is_completed else 0, "limit": limit, "has_more": start > first}
-        more = orjson.dumps({**page, "next_token": str(start)} if start > first else page)
+        rest = orjson.dumps({**page, "next_token": str(start)} if start > first else page)
         return (
             b'{"docs": ['
             + b",".join(map(completed_task, range(end - 1, start - 1, -1)))
             + b"],"
-            + more.removeprefix(b"{")
+            + rest.removeprefix(b"{")
         )
 
 
 def main() -> None:
-    """Read the command line, and serve."""
+    """Parse the command line and serve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--completed", type=int, default=0, metavar="N")
     parser.add_argument("--latency", type=float, default=0.0, metavar="MILLISECONDS")
-    parser.add_argument("--tls", type=Path, metavar="FOLDER", help="with cert.pem and key.pem")
-    given = parser.parse_args()
-    serve("Stub", ApiStub(given.completed).respond, path="/v1", latency=given.latency / 1000, tls=given.tls)
+    parser.add_argument("--tls", type=Path, metavar="FOLDER", help="folder with cert.pem and key.pem")
+    options = parser.parse_args()
+    respond = ApiStub(options.completed).respond
+    serve("Stub", respond, path="/v1", latency=options.latency / 1000, tls=options.tls)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The sides that several comparisons have: submission of a manifest, by us and by the baselines."""
+"""Contenders that several comparisons share: submission of a manifest by labelflow and by the baselines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.bench import BenchContext, Contender
 from benchmarks.processes import Server
 
-PRODUCT, CLIENT, MAP, SESSIONS = "ours", "client", "map", "sessions"
+PRODUCT, CLIENT, MAP, SESSIONS = "product", "client", "map", "sessions"
 NAMES = {
     PRODUCT: "labelflow",
     CLIENT: "(a) scaleapi in a thread pool",
@@ -20,12 +20,12 @@ _BASELINES = {CLIENT: "official_client", MAP: "prefect_map", SESSIONS: "sessions
 def submission_contender(
     bench: BenchContext, contender: str, rows: int, server: Server, *, curve: bool = False
 ) -> Contender:
-    """One of the sides, submitting a manifest of so many rows. curve: its figures are drawn."""
+    """A contender that submits a manifest of `rows` rows. curve: plot its figures."""
     workload = bench.workload(bench.rows(rows))
 
     def product_arguments(folder: Path) -> list[object]:
-        own = ["--rows", workload.rows, "--submitted", folder / "out"]
-        return [*own, "flows.label_dataset", workload.config, "--output", folder / "out", "--no-wait"]
+        own_options = ["--rows", workload.rows, "--submitted", folder / "out"]
+        return [*own_options, "flows.label_dataset", workload.config, "--output", folder / "out", "--no-wait"]
 
     def baseline_arguments(folder: Path) -> list[object]:
         return ["--url", server.url, "--rows", workload.rows, "--manifest", workload.manifest, "--output", folder]

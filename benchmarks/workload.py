@@ -1,4 +1,4 @@
-"""The work that is the same for all sides: a manifest, the job made from it, and the request made from a row."""
+"""The workload of all contenders: a manifest, the job for it, and the request for a row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-JOB = "benchmark"  # the stub's completed tasks bear this name
+JOB = "benchmark"  # job name in the metadata of the stub's completed tasks
 KEY = "test_benchmark"
-THREADS = 16  # requests under way at once: a job's default
+THREADS = 16  # concurrent requests: the default of a job
 TASK = {
     "type": "categorization",
     "instruction": "What does the picture show?",
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 
 def write_manifest(path: Path, rows: int, uri: str = "https://images.example.com/street/{number:08}.jpg") -> Path:
-    """A JSONL manifest of so many rows; uri: of the attachment of each."""
+    """Write a JSONL manifest; uri: template of the attachment URIs. Returns the path."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(rows):
             row = {"id": f"r{number}", "image": uri.format(number=number), "camera": "north"}
@@ -31,13 +31,13 @@ def write_manifest(path: Path, rows: int, uri: str = "https://images.example.com
 
 
 def read_manifest(path: Path, rows: int) -> list[Row]:
-    """The first so many rows of a manifest, all at once, as a script would have them."""
+    """Read the first `rows` rows of a manifest into memory, as a script would."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line, _ in zip(file, range(rows), strict=False)]
 
 
 def write_config(path: Path, manifest: Path) -> Path:
-    """A job over a manifest. Its output and the API's URL are given when it is run."""
+    """Write the config of a job for a manifest. Output and API URL are set when it is run. Returns the path."""
     job = {
         "name": JOB,
         "manifest": {"uri": str(manifest), "row_id": "id"},
@@ -45,7 +45,7 @@ def write_config(path: Path, manifest: Path) -> Path:
         "metadata": ["camera"],
         "attachments": {"check": "off"},
         "submit": {"concurrency": THREADS},
-        "collect": {"timeout": "1m"},  # a mistake here is not to wait for people
+        "collect": {"timeout": "1m"},  # limits the wait if a benchmark is wrong
         "output": str(path.parent / "out"),
     }
     path.write_text(yaml.safe_dump(job), encoding="utf-8")
@@ -53,7 +53,7 @@ def write_config(path: Path, manifest: Path) -> Path:
 
 
 def request(row: Row) -> dict[str, Any]:
-    """What a script asks for a row: the same task as the job's, with the same `unique_id`."""
+    """The request of a script for a row: the same task and `unique_id` as those of the job."""
     return {
         "instruction": TASK["instruction"],
         "attachment_type": TASK["attachment_type"],

@@ -1,1 +1,1 @@
-"""The demo: sample data sets, drawn, spoken and written on the spot, to have labeled by the local sandbox."""
+"""The demo: generated sample data sets, labeled by the local sandbox."""

@@ -1,7 +1,7 @@
-"""The whole way with no account: `make demo`.
+"""Run the three jobs of configs/ without an account: `make demo`.
 
-Starts the sandbox and an S3 server on free ports, puts the sample data sets into S3, runs the three jobs of
-configs/ as a user would, and shows what came out.
+Starts the sandbox and a local S3 server on free ports, uploads the sample data sets, runs the jobs as a user would, and
+prints the first rows of their output.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from labelflow.sandbox.testing import running as running_sandbox
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "demo" / ".samples"
 BUCKET = "labelflow-demo"
-SECRET = "no-secret-at-all"  # the local S3 takes any
+SECRET = "no-secret-at-all"  # the local S3 server accepts any
 JOBS = ["street-boxes", "call-transcripts", "message-categories"]
 SHOWN_ROWS = 3
 MAX_CELL_WIDTH = 60
@@ -37,8 +37,8 @@ HIDDEN = ["task_id", "unique_id", "task_type", "attachments", "source", "respons
 
 
 def main() -> int:
-    """Run the demo; gives the worst exit status of its jobs."""
-    print("Making the samples …", flush=True)
+    """Run the demo; returns the highest exit status of its jobs."""
+    print("Creating the sample data …", flush=True)
     make_samples(SAMPLES)
     with s3_server() as s3_url, running_sandbox() as api_url:
         environment = {
@@ -56,7 +56,7 @@ def main() -> int:
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """A local S3; gives its URL."""
+    """Run a local S3 server; yields its URL."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -68,7 +68,7 @@ def s3_server() -> Iterator[str]:
 
 
 def s3_access(url: str) -> dict[str, str]:
-    """The environment that leads boto3 there."""
+    """Environment variables that point boto3 to a local S3 server."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "demo",
@@ -78,13 +78,13 @@ def s3_access(url: str) -> dict[str, str]:
 
 
 def _isolate_prefect() -> dict[str, str]:
-    """The environment with a Prefect of the demo's own: the user's server and profile stay untouched."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_"))}
-    return {**kept, "PREFECT_HOME": str(ROOT / "out" / ".prefect")}
+    """A copy of the environment with a separate PREFECT_HOME: the user's server and profile stay unchanged."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AWS_"))}
+    return {**inherited, "PREFECT_HOME": str(ROOT / "out" / ".prefect")}
 
 
 def upload(s3_url: str) -> None:
-    """Put the samples and their manifests into the bucket."""
+    """Create the bucket and upload the samples and their manifests."""
     access = {"aws_access_key_id": "demo", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
     client = boto3.client("s3", endpoint_url=s3_url, **access)  # type: ignore[call-overload]
     client.create_bucket(Bucket=BUCKET)
@@ -95,7 +95,7 @@ def upload(s3_url: str) -> None:
         for path, key in files:
             with path.open("rb") as body:
                 client.put_object(Bucket=BUCKET, Key=key, Body=body)
-    print(f"Put {len(files)} files into s3://{BUCKET}.\n", flush=True)
+    print(f"Uploaded {len(files)} files to s3://{BUCKET}.\n", flush=True)
 
 
 def _run_job(name: str, environment: dict[str, str]) -> int:
@@ -121,7 +121,7 @@ def _print_table(table: pd.DataFrame) -> None:
 
 
 def abbreviate(value: Any) -> str:
-    """A cell on one line: times to the second, lists by their first entries."""
+    """A cell value as one short line: times without fractions of a second, long text cut off."""
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     text = str(list(value)) if isinstance(value, np.ndarray) else "" if pd.isna(value) else str(value)

@@ -1,4 +1,4 @@
-"""What a user would run instead, each written the way its own documentation shows. Each file is a process of its own:
+"""Alternatives to labelflow, each written as its own documentation shows. Each module runs as a separate process:
 
 python -m benchmarks.baselines.NAME --url URL --rows N
 """

@@ -1,4 +1,4 @@
-"""A Prefect flow that does nothing: what Prefect itself takes, from the start of the process to its end."""
+"""A Prefect flow that does nothing: the time of Prefect itself, from the start of the process to its end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One GET for each task, into pandas, into Parquet. Source: scaleapi's README, "Retrieve a task"; pandas' docs.
 
-By Scale's own client, or (`--sessions`) by a requests.Session per thread, which is faster.
+With Scale's official client, or (`--sessions`) with one requests.Session per thread, which is faster.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ Get = Callable[[str], dict[str, Any]]
 
 
 def by_client(url: str) -> Get:
-    """Ask with Scale's own client."""
+    """Get tasks with Scale's official client."""
     client = ScaleClient(KEY, api_instance_url=url)
     return lambda task: dict(client.get_task(task).as_dict())
 
 
 def by_sessions(url: str) -> Get:
-    """Ask over a kept-alive connection per thread."""
+    """Get tasks over one persistent connection per thread."""
     local = threading.local()
 
     def get(task: str) -> dict[str, Any]:
         if not hasattr(local, "session"):
             local.session = requests.Session()
             local.session.auth = (KEY, "")
-        answer = local.session.get(f"{url}/task/{task}", timeout=20)
-        answer.raise_for_status()
-        return dict(answer.json())
+        response = local.session.get(f"{url}/task/{task}", timeout=20)
+        response.raise_for_status()
+        return dict(response.json())
 
     return get
 
@@ -48,14 +48,14 @@ def by_sessions(url: str) -> Get:
 def main() -> None:
     """Collect the stub's tasks."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sessions", action="store_true", help="ask with a requests.Session per thread")
+    parser.add_argument("--sessions", action="store_true", help="use one requests.Session per thread")
     options = parse_options(__doc__, parser)
     get = (by_sessions if vars(options)["sessions"] else by_client)(options.url)
-    begun = time.monotonic()
+    started_at = time.monotonic()
     with ThreadPoolExecutor(options.threads) as pool:
         tasks = list(pool.map(get, [task_id(number) for number in range(options.rows)]))
     pd.json_normalize(tasks).to_parquet(options.output / "labels.parquet")
-    report(len(tasks), time.monotonic() - begun)
+    report(len(tasks), time.monotonic() - started_at)
 
 
 if __name__ == "__main__":

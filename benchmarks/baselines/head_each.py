@@ -14,18 +14,18 @@ from benchmarks.workload import Row, read_manifest
 
 
 def main() -> None:
-    """Look every object of a manifest up."""
-    given = parse_options(__doc__)
-    client = boto3.client("s3", endpoint_url=given.url, config=Config(max_pool_connections=given.threads))
+    """Send a HEAD request for every object of a manifest."""
+    options = parse_options(__doc__)
+    client = boto3.client("s3", endpoint_url=options.url, config=Config(max_pool_connections=options.threads))
 
     def size(row: Row) -> int:
         bucket, _, key = row["image"].removeprefix("s3://").partition("/")
         return int(client.head_object(Bucket=bucket, Key=key)["ContentLength"])
 
-    begun = time.monotonic()
-    with ThreadPoolExecutor(given.threads) as pool:
-        sizes = list(pool.map(size, read_manifest(given.manifest, given.rows)))
-    report(sum(size > 0 for size in sizes), time.monotonic() - begun)
+    started_at = time.monotonic()
+    with ThreadPoolExecutor(options.threads) as pool:
+        sizes = list(pool.map(size, read_manifest(options.manifest, options.rows)))
+    report(sum(size > 0 for size in sizes), time.monotonic() - started_at)
 
 
 if __name__ == "__main__":

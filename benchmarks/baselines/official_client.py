@@ -1,4 +1,4 @@
-"""Scale's own client in a thread pool. Source: scaleapi's README, "Create Task"."""
+"""Scale's official client in a thread pool. Source: scaleapi's README, "Create Task"."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from benchmarks.workload import KEY, Row, read_manifest, request
 
 def main() -> None:
     """Submit a manifest."""
-    given = parse_options(__doc__)
-    client = ScaleClient(KEY, api_instance_url=given.url)
+    options = parse_options(__doc__)
+    client = ScaleClient(KEY, api_instance_url=options.url)
 
     def create(row: Row) -> tuple[str, str]:
         return row["id"], client.create_task(TaskType.Categorization, **request(row)).id
 
-    begun = time.monotonic()
-    with ThreadPoolExecutor(given.threads) as pool:
-        ids = list(pool.map(create, read_manifest(given.manifest, given.rows)))
-    write_ids(given.output, ids)
-    report(len(ids), time.monotonic() - begun)
+    started_at = time.monotonic()
+    with ThreadPoolExecutor(options.threads) as pool:
+        ids = list(pool.map(create, read_manifest(options.manifest, options.rows)))
+    write_ids(options.output, ids)
+    report(len(ids), time.monotonic() - started_at)
 
 
 if __name__ == "__main__":

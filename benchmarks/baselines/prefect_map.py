@@ -1,4 +1,7 @@
-"""A Prefect flow with one task run per row, around Scale's own client. Source: Prefect's docs, "Map over iterables"."""
+"""A Prefect flow with one task run per row, with Scale's official client.
+
+Source: Prefect's docs, "Map over iterables".
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,11 @@ def create(row: Row) -> tuple[str, str]:
 
 @flow(task_runner=ThreadPoolTaskRunner(max_workers=THREADS))  # type: ignore[arg-type]
 def submit(manifest: Path, rows: int, output: Path) -> tuple[int, float]:
-    """Submit a manifest; gives the rows, and the seconds from before the first task run to after the last."""
-    begun = time.monotonic()
+    """Submit a manifest; returns the number of rows, and the seconds from the first task run to the last."""
+    started_at = time.monotonic()
     ids = create.map(read_manifest(manifest, rows)).result()
     write_ids(output, ids)
-    return len(ids), time.monotonic() - begun
+    return len(ids), time.monotonic() - started_at
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line of the peers, and the file that a script leaves behind."""
+"""The command line of the baselines, and the file that they write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.workload import THREADS, write_manifest
 
 
 class Options(argparse.Namespace):
-    """What a peer is told. url: of the API with its /v1, or of the S3 server; ids: where task ids are written to."""
+    """Options of a baseline. url: of the API with its /v1, or of the S3 server; output: folder for the task ids."""
 
     url: str
     rows: int
@@ -22,23 +22,23 @@ class Options(argparse.Namespace):
 
 
 def parse_options(description: str | None, parser: argparse.ArgumentParser | None = None) -> Options:
-    """Read the command line; where it names no manifest one is made."""
+    """Parse the command line; creates a manifest and an output folder if none is options."""
     parser = parser or argparse.ArgumentParser()
     parser.description = description
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--url", required=True, help="of the server")
     parser.add_argument("--rows", type=int, required=True, metavar="N")
     parser.add_argument("--threads", type=int, default=THREADS, metavar="N")
-    parser.add_argument("--manifest", type=Path, metavar="JSONL", help="its first N rows; made up where none is given")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="a temporary one where none is given")
-    found = parser.parse_args(namespace=Options())
-    found.output = found.output or Path(tempfile.mkdtemp(prefix="benchmark-"))
-    found.manifest = found.manifest or write_manifest(found.output / "manifest.jsonl", found.rows)
-    return found
+    parser.add_argument("--manifest", type=Path, metavar="JSONL", help="use its first N rows; default: a generated one")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: a temporary one")
+    options = parser.parse_args(namespace=Options())
+    options.output = options.output or Path(tempfile.mkdtemp(prefix="benchmark-"))
+    options.manifest = options.manifest or write_manifest(options.output / "manifest.jsonl", options.rows)
+    return options
 
 
 def write_ids(folder: Path, ids: Iterable[tuple[str, str]]) -> None:
-    """Which row has which task, as CSV."""
+    """Write row ids and their task ids as CSV."""
     with (folder / "tasks.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("row_id", "task_id"))

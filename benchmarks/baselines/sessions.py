@@ -1,6 +1,6 @@
-"""A bare requests.Session per thread in a loop: the floor of what this HTTP library can do.
+"""A bare requests.Session per thread in a loop: the least work that this HTTP library can do.
 
-Source: requests' docs, "Session Objects". A session is not made to be shared by threads.
+Source: requests' docs, "Session Objects". A session is not thread-safe.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from benchmarks.workload import KEY, Row, read_manifest, request
 
 
 def create(url: str, rows: list[Row]) -> list[tuple[str, str]]:
-    """Create the tasks of some rows, one after another."""
+    """Create the tasks of these rows, one after another."""
     ids = []
     with requests.Session() as session:
         session.auth = (KEY, "")
         for row in rows:
-            answer = session.post(f"{url}/task/categorization", json=request(row), timeout=20)
-            answer.raise_for_status()
-            ids.append((row["id"], answer.json()["task_id"]))
+            response = session.post(f"{url}/task/categorization", json=request(row), timeout=20)
+            response.raise_for_status()
+            ids.append((row["id"], response.json()["task_id"]))
     return ids
 
 
 def main() -> None:
     """Submit a manifest."""
-    given = parse_options(__doc__)
-    begun = time.monotonic()
-    rows = read_manifest(given.manifest, given.rows)
-    with ThreadPoolExecutor(given.threads) as pool:
-        shares = [rows[thread :: given.threads] for thread in range(given.threads)]
-        ids = list(chain.from_iterable(pool.map(partial(create, given.url), shares)))
-    write_ids(given.output, ids)
-    report(len(ids), time.monotonic() - begun)
+    options = parse_options(__doc__)
+    started_at = time.monotonic()
+    rows = read_manifest(options.manifest, options.rows)
+    with ThreadPoolExecutor(options.threads) as pool:
+        shares = [rows[thread :: options.threads] for thread in range(options.threads)]
+        ids = list(chain.from_iterable(pool.map(partial(create, options.url), shares)))
+    write_ids(options.output, ids)
+    report(len(ids), time.monotonic() - started_at)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""One comparison a file: its title, how it is measured, its targets. Found by being there; see `Comparison`."""
+"""One comparison per module: title, method, targets. All modules here are found automatically; see `Comparison`."""

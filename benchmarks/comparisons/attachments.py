@@ -1,4 +1,4 @@
-"""Checking that attachments in S3 are there."""
+"""Checking that attachments exist in S3."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.workload import write_manifest
 
 ROWS = 10_000
 URIS = {"shared": "s3://shared/street/{number:08}.jpg", "scattered": "s3://scattered/{number:08}/500.jpg"}
-PRODUCT, HEAD = "ours", "head"
+PRODUCT, HEAD = "product", "head"
 NAMES = {PRODUCT: "labelflow", HEAD: "(e) head_object for each row"}
 ACCESS = {
     "AWS_ACCESS_KEY_ID": "benchmark",
@@ -23,23 +23,23 @@ ACCESS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 ABOUT = """\
-10,000 objects, looked up with `attachments: {check: exists}`: first in one folder, then one in each of 10,000 folders
-that hold a thousand. The server is a stub that makes its listings out of arithmetic, for moto's would be the limit of
-both sides."""
+10,000 objects, checked with `attachments: {check: exists}`: first in one folder, then one in each of 10,000 folders
+with a thousand objects each. The server is a stub that computes its listings, because moto's server would be the
+bottleneck."""
 
 
-def contenders(manifests: Path, rows: int, server: Server) -> dict[str, Contender]:
-    """Both, for both buckets."""
+def make_contenders(manifests: Path, rows: int, server: Server) -> dict[str, Contender]:
+    """Both contenders for both buckets."""
     environment = {**ACCESS, "AWS_ENDPOINT_URL": server.url}
-    found: dict[str, Contender] = {}
+    contenders: dict[str, Contender] = {}
     for bucket, uri in URIS.items():
         manifest = write_manifest(manifests / f"{bucket}.jsonl", rows, uri)
         arguments: list[object] = ["--rows", rows, "--manifest", manifest]
-        for side, module in ((PRODUCT, "product.attachments"), (HEAD, "baselines.head_each")):
-            given = arguments if side == PRODUCT else [*arguments, "--url", server.url]
-            name = f"{NAMES[side]}, {bucket}"
-            found[f"{side} {bucket}"] = Contender(name, rows, module, partial(_constant, given), environment)
-    return found
+        for key, module in ((PRODUCT, "product.attachments"), (HEAD, "baselines.head_each")):
+            options = arguments if key == PRODUCT else [*arguments, "--url", server.url]
+            name = f"{NAMES[key]}, {bucket}"
+            contenders[f"{key} {bucket}"] = Contender(name, rows, module, partial(_constant, options), environment)
+    return contenders
 
 
 def _constant(arguments: list[object], _: Path) -> list[object]:
@@ -47,14 +47,14 @@ def _constant(arguments: list[object], _: Path) -> list[object]:
 
 
 def measure(bench: BenchContext) -> SeriesByName:
-    """All against one S3."""
+    """Measure all contenders against one S3 stub."""
     rows = bench.rows(ROWS)
     with bench.s3_stub(rows) as server, tempfile.TemporaryDirectory() as folder:
-        return bench.run_interleaved(contenders(Path(folder), rows, server), server)
+        return bench.run_interleaved(make_contenders(Path(folder), rows, server), server)
 
 
 def requests_per_thousand(run: Measurement) -> float:
-    """Requests for a thousand objects."""
+    """Requests per thousand objects."""
     return 1000 * (run.requests or 0) / run.rows
 
 
@@ -65,7 +65,7 @@ COMPARISON = Comparison(
     columns=REQUEST_COLUMNS,
     targets=(
         Target(
-            "requests for 1,000 objects in one folder: at most 2",
+            "requests per 1,000 objects in one folder: at most 2",
             figure_of(f"{PRODUCT} shared", requests_per_thousand),
             maximum=2,
         ),

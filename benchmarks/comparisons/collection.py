@@ -1,4 +1,4 @@
-"""Collection: what people have answered, into Parquet."""
+"""Collection of completed tasks into Parquet."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from benchmarks.statistics import Measurement, SeriesByName, peak, rate
 from labelflow.scale.models import PAGE_LIMIT
 
 SMALL, ROWS = 10_000, 100_000
-PRODUCT, PRODUCT_SMALL, GET, GET_CLIENT = "ours", "ours, small", "get", "get by client"
+PRODUCT, PRODUCT_SMALL, GET, GET_CLIENT = "product", "product, small", "get", "get by client"
 ABOUT = """\
-100,000 responses from the stub's pages of 100 to finished `labels/`, by a visit as the flow `collect_responses` makes
-it: the ledger is opened before, and the files are made large after. (d) asks for each task by itself, in a thread pool:
-with a requests.Session per thread, and with Scale's own client."""
+100,000 responses, from the stub's pages of 100 to compacted `labels/`, collected as the flow `collect_responses` does:
+the time includes opening the ledger and the compaction. (d) gets each task separately, in a thread pool: with a
+requests.Session per thread, and with Scale's official client."""
 
 
 def product_contender(bench: BenchContext, rows: int) -> Contender:
-    """A visit to a job of so many rows, all of them answered."""
+    """One collection of a job with `rows` completed tasks."""
     work, submitted = bench.workload(rows), bench.submitted_output(rows)
 
     def copy(folder: Path) -> None:
@@ -32,27 +32,30 @@ def product_contender(bench: BenchContext, rows: int) -> Contender:
 
 
 def measure(bench: BenchContext) -> SeriesByName:
-    """All against stubs that have as many completed tasks as the job."""
+    """Measure all contenders against stubs with as many completed tasks as the job has rows."""
     rows, small = bench.rows(ROWS), bench.rows(SMALL)
     with bench.api_stub(completed=small) as server:
-        few = bench.run_interleaved({PRODUCT_SMALL: product_contender(bench, small)}, server)
+        small_series = bench.run_interleaved({PRODUCT_SMALL: product_contender(bench, small)}, server)
     with bench.api_stub(completed=rows) as server:
 
-        def get(folder: Path, *more: str) -> list[object]:
-            return ["--url", server.url, "--rows", rows, "--output", folder, *more]
+        def get_arguments(folder: Path, *options: str) -> list[object]:
+            return ["--url", server.url, "--rows", rows, "--output", folder, *options]
 
-        sides = {
+        contenders = {
             PRODUCT: product_contender(bench, rows),
             GET: Contender(
-                "(d) GET for each task, sessions", rows, "baselines.get_each", lambda folder: get(folder, "--sessions")
+                "(d) GET for each task, sessions",
+                rows,
+                "baselines.get_each",
+                lambda folder: get_arguments(folder, "--sessions"),
             ),
-            GET_CLIENT: Contender("(d) GET for each task, scaleapi", rows, "baselines.get_each", get),
+            GET_CLIENT: Contender("(d) GET for each task, scaleapi", rows, "baselines.get_each", get_arguments),
         }
-        return {**few, **bench.run_interleaved(sides, server)}
+        return {**small_series, **bench.run_interleaved(contenders, server)}
 
 
 def requests_per_page(run: Measurement) -> float:
-    """Requests for each page that there is."""
+    """Requests per page of tasks."""
     return (run.requests or 0) / (run.rows / PAGE_LIMIT)
 
 
@@ -62,7 +65,7 @@ COMPARISON = Comparison(
     measure=measure,
     columns=REQUEST_COLUMNS,
     targets=(
-        Target("requests for each page of 100: at most 1.02", figure_of(PRODUCT, requests_per_page), maximum=1.02),
+        Target("requests per page of 100: at most 1.02", figure_of(PRODUCT, requests_per_page), maximum=1.02),
         Target("responses/s on one core: at least 10,000", figure_of(PRODUCT, rate), minimum=10_000),
         Target(
             "peak memory at 100,000 responses, times that at 10,000: at most 1.3",

@@ -1,4 +1,4 @@
-"""Submission by the workers of a Dask cluster: two of them beside one."""
+"""Submission by the workers of a Dask cluster: two workers compared with one."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ ONE, TWO = "one", "two"
 WORKERS = {ONE: 1, TWO: 2}
 ABOUT = """\
 A manifest of 8,000 rows, `runner: {type: dask, workers: N}`, a real Prefect server, and a stub that adds 50 ms to each
-answer. `concurrency` is 16 for each worker, so one of them creates 320 tasks a second at most.
-Nothing is pinned to a core. The time is that of the submission; the start of the cluster is told apart."""
+response. `concurrency` is 16 per worker, so one worker creates at most 320 tasks per second. No process is pinned to a
+core. The seconds are those of the submission; the start of the cluster is in *start and end*."""
 
 
 def dask_contender(workload: Workload, workers: int, api: str) -> Contender:
-    """The command, with so many worker processes."""
+    """The command with `workers` worker processes."""
 
     def prepare(folder: Path) -> None:
         job = yaml.safe_load(workload.config.read_text())
         (folder / "job.yaml").write_text(yaml.safe_dump({**job, "runner": {"type": "dask", "workers": workers}}))
 
     def arguments(folder: Path) -> list[object]:
-        own = ["--rows", workload.rows, "--submitted", folder / "out"]
-        return [*own, "flows.label_dataset", folder / "job.yaml", "--output", folder / "out", "--no-wait"]
+        own_options = ["--rows", workload.rows, "--submitted", folder / "out"]
+        return [*own_options, "flows.label_dataset", folder / "job.yaml", "--output", folder / "out", "--no-wait"]
 
     name = f"labelflow, {workers} Dask worker{'s' if workers > 1 else ''}"
     environment = {"PREFECT_API_URL": api}
@@ -38,11 +38,11 @@ def dask_contender(workload: Workload, workers: int, api: str) -> Contender:
 
 
 def measure(bench: BenchContext) -> SeriesByName:
-    """Both against one stub, and one Prefect server."""
+    """Measure both against one stub and one Prefect server."""
     work = bench.workload(bench.rows(ROWS))
     with prefect_env.running_server(bench.environment) as api, bench.api_stub(latency=LATENCY) as server:
-        sides = {name: dask_contender(work, workers, api) for name, workers in WORKERS.items()}
-        return bench.run_interleaved(sides, server)
+        contenders = {name: dask_contender(work, workers, api) for name, workers in WORKERS.items()}
+        return bench.run_interleaved(contenders, server)
 
 
 COMPARISON = Comparison(

@@ -1,4 +1,4 @@
-"""A dry run: every row is read, bound and checked, and nothing is sent."""
+"""Dry run: every row is read and checked, and no task is created."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from benchmarks.statistics import SeriesByName, peak, rate
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 QUICK_SIZES = (10_000, 1_000_000)
-SMALL, LARGE = map(str, QUICK_SIZES)  # of which the targets speak
+SMALL, LARGE = map(str, QUICK_SIZES)  # sizes that the targets use
 ABOUT = """\
 `python -m flows.label_dataset CONFIG --dry-run` over one JSONL manifest, with `attachments: {check: off}`. The seconds
-are those of the whole command, its imports among them."""
+are those of the whole command, including imports."""
 
 
 def dry_run_contender(bench: BenchContext, rows: int) -> Contender:
-    """A dry run of so many rows."""
+    """A dry run of `rows` rows."""
     work = bench.workload(bench.rows(rows))
 
     def arguments(folder: Path) -> list[object]:
@@ -27,7 +27,7 @@ def dry_run_contender(bench: BenchContext, rows: int) -> Contender:
 
 
 def measure(bench: BenchContext) -> SeriesByName:
-    """All sizes."""
+    """Measure all sizes."""
     sizes = QUICK_SIZES if bench.quick else SIZES
     return bench.run_interleaved({str(rows): dry_run_contender(bench, rows) for rows in sizes})
 

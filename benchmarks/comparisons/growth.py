@@ -1,4 +1,4 @@
-"""Submission of more and more rows: rate and memory must not follow."""
+"""Submission of manifests of growing size: rate and memory should stay the same."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ SIZES = {
 }
 QUICK_SIZES = {PRODUCT: (SMALL,)}
 ABOUT = """\
-The same over plain http, for manifests of more and more rows; the plots show these figures. (a), (b) and (c) stop
-where the curve is told: their time grows with the rows, and (b) would hold as many futures in memory."""
+Submission over plain http, for manifests of growing size; the plots show these figures. (a), (b) and (c) are not
+measured at the largest sizes: their time grows with the rows, and (b) would keep one future per row in memory."""
 
 
 def measure(bench: BenchContext) -> SeriesByName:
-    """All sizes of all sides against one stub."""
+    """Measure all sizes of all contenders against one stub."""
     sizes = QUICK_SIZES if bench.quick else SIZES
     with bench.api_stub() as server:
-        sides = {
-            f"{side} {rows}": submission_contender(bench, side, rows, server, curve=True)
-            for side, all_rows in sizes.items()
-            for rows in all_rows
+        contenders = {
+            f"{contender} {rows}": submission_contender(bench, contender, rows, server, curve=True)
+            for contender, row_counts in sizes.items()
+            for rows in row_counts
         }
-        lines = bench.run_interleaved(sides, server)
-    return {**lines, f"{PRODUCT} {LARGE}": lines[f"{PRODUCT} {SMALL}"]} if bench.quick else lines  # one stands for both
+        series = bench.run_interleaved(contenders, server)
+    if bench.quick:  # one measurement for both sizes
+        return {**series, f"{PRODUCT} {LARGE}": series[f"{PRODUCT} {SMALL}"]}
+    return series
 
 
 COMPARISON = Comparison(

@@ -1,4 +1,4 @@
-"""The finished labels/ of a large job: how the files are written."""
+"""The finished labels/ of a large job: layout of the files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ROWS = 1_000_000
 FILE_MEGABYTES = (128 << 20) / 1e6
 LABELS = "labels"
 ABOUT = """\
-`labels/` of a job whose 1,000,000 rows have all been labeled. The last figure is the share of their bytes that DuckDB
-reads for `select * … where row_id = …`. Shares are of 1."""
+`labels/` of a job whose 1,000,000 rows are all labeled. The last column is the share of the bytes that DuckDB reads for
+`select * … where row_id = …`. Shares are between 0 and 1."""
 
 
 def measure(bench: BenchContext) -> SeriesByName:
-    """The files of one job, which are looked at once or more."""
+    """Measure the files of one job."""
     rows = bench.rows(ROWS)
     folder = bench.labeled_output(rows) / "labels"
 
@@ -29,7 +29,7 @@ def measure(bench: BenchContext) -> SeriesByName:
 
 
 def files_per_allowed(run: Measurement) -> float:
-    """The number of files, of those that so many bytes and rows may have."""
+    """The number of files, relative to the number that is expected for these bytes and rows."""
     return run.extra["files"] / max(math.ceil(run.extra["megabytes"] / FILE_MEGABYTES), math.ceil(run.rows / 1e6))
 
 
@@ -48,7 +48,7 @@ COMPARISON = Comparison(
     ),
     targets=(
         Target(
-            "files, of one for 128 MiB or for a million rows: at most 1",
+            "files, relative to one per 128 MiB or million rows: at most 1",
             figure_of(LABELS, files_per_allowed),
             maximum=1,
         ),

@@ -9,15 +9,15 @@ from benchmarks.submission_cases import CLIENT, MAP, PRODUCT, SESSIONS, submissi
 
 ROWS = {PRODUCT: 20_000, CLIENT: 20_000, MAP: 2_000, SESSIONS: 20_000}
 ABOUT = """\
-A manifest of 20,000 rows over plain http. (b) gets 2,000 of them: its time for a row does not depend on their number,
-its memory does."""
+A manifest of 20,000 rows over plain http. (b) submits 2,000 of them: its time per row does not depend on the number of
+rows, its memory does."""
 
 
 def measure(bench: BenchContext) -> SeriesByName:
-    """All sides against one stub."""
+    """Measure all contenders against one stub."""
     with bench.api_stub() as server:
-        sides = {side: submission_contender(bench, side, rows, server) for side, rows in ROWS.items()}
-        return bench.run_interleaved(sides, server)
+        contenders = {name: submission_contender(bench, name, rows, server) for name, rows in ROWS.items()}
+        return bench.run_interleaved(contenders, server)
 
 
 COMPARISON = Comparison(

@@ -1,4 +1,4 @@
-"""Submission over TLS, to a server that takes its time."""
+"""Submission over TLS to a server with latency."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ ROWS = 5_000
 LATENCY = 20.0  # milliseconds
 CLIENT_ONE_ROOT = "client, one root"
 ABOUT = """\
-A manifest of 5,000 rows over TLS, with 20 ms added to each answer: 16 requests at once take 6.25 s at least. The
-server's certificate is its own; clients are told to trust it beside the roots that requests brings, as they would trust
-a public server. (a) makes a new connection for each request, and requests reads all those roots for each. Where it is
-told of this one certificate only, what is left is the handshake; on loopback that takes no round trips."""
+A manifest of 5,000 rows over TLS, with 20 ms added to each response: 16 concurrent requests take at least 6.25 s. The
+server's certificate is self-signed; clients trust it in addition to the root certificates of requests, as for a public
+server. (a) opens a new connection for each request, and requests loads all root certificates each time. With this one
+certificate only, the TLS handshake remains; on loopback it has no round-trip time."""
 
 
 def measure(bench: BenchContext) -> SeriesByName:
-    """All sides against one stub."""
+    """Measure all contenders against one stub."""
     with bench.api_stub(tls=True, latency=LATENCY) as server:
-        sides = {side: submission_contender(bench, side, ROWS, server) for side in (PRODUCT, CLIENT, SESSIONS)}
-        client = sides[CLIENT]
+        names = (PRODUCT, CLIENT, SESSIONS)
+        contenders = {name: submission_contender(bench, name, ROWS, server) for name in names}
+        client = contenders[CLIENT]
         assert server.certificate
-        alone = {"REQUESTS_CA_BUNDLE": str(server_certificate(server.certificate))}
-        sides[CLIENT_ONE_ROOT] = replace(client, name=f"{client.name}, one root to read", environment=alone)
-        return bench.run_interleaved(sides, server)
+        one_root = {"REQUESTS_CA_BUNDLE": str(server_certificate(server.certificate))}
+        contenders[CLIENT_ONE_ROOT] = replace(client, name=f"{client.name}, one root to read", environment=one_root)
+        return bench.run_interleaved(contenders, server)
 
 
 COMPARISON = Comparison(

@@ -1,3 +1,3 @@
-"""Our side of the comparisons. Each file is a process of its own, and tells at its end what it took."""
+"""labelflow as a contender. Each module runs as a separate process, and reports its figures at its end."""
 
-import flows as flows  # the process is to be like that of a flow: see there
+import flows as flows  # configures the process as that of a flow: see there

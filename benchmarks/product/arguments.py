@@ -1,4 +1,4 @@
-"""The command line of those of our sides that work on a job without a flow."""
+"""The command line of contenders that process a job without a flow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from labelflow.jobs.job import Job
 
 
 def load_job_argument(description: str | None) -> Job:
-    """The job that is named."""
+    """Parse the command line and load the job."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG")
     parser.add_argument("--output", metavar="FOLDER")

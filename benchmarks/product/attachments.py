@@ -1,4 +1,4 @@
-"""The attachments of a manifest, looked up as a run does it: in chunks of a thousand rows, a few at once.
+"""Check the attachments of a manifest as a run does: in chunks of a thousand rows, a few at the same time.
 
 python -m benchmarks.product.attachments --rows N --manifest JSONL
 """
@@ -17,26 +17,28 @@ from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.planning.chunk import CHUNK_ROWS
 from labelflow.storage import s3_client
 
-CHUNKS_AT_ONCE = 3  # as flows/runners.py has it
+MAX_CHUNKS_IN_FLIGHT = 3  # as in flows/runners.py
 
 
 def main() -> None:
-    """Look, and tell."""
+    """Check all attachments and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, required=True, metavar="N")
     parser.add_argument("--manifest", type=Path, required=True, metavar="JSONL")
-    given = parser.parse_args()
-    s3_client.client()  # boto3 takes its time to import
-    begun = time.monotonic()
-    wanted = [Attachment("attachment", row["image"], "image") for row in read_manifest(given.manifest, given.rows)]
-    chunks = [wanted[start : start + CHUNK_ROWS] for start in range(0, len(wanted), CHUNK_ROWS)]
+    options = parser.parse_args()
+    s3_client.client()  # imports boto3, which is not measured
+    started_at = time.monotonic()
+    attachments = [
+        Attachment("attachment", row["image"], "image") for row in read_manifest(options.manifest, options.rows)
+    ]
+    chunks = [attachments[start : start + CHUNK_ROWS] for start in range(0, len(attachments), CHUNK_ROWS)]
     with (
         AttachmentChecker(CheckLevel.EXISTS, threads=THREADS) as checker,
-        ThreadPoolExecutor(CHUNKS_AT_ONCE) as at_once,
+        ThreadPoolExecutor(MAX_CHUNKS_IN_FLIGHT) as pool,
     ):
-        if any(map(any, at_once.map(checker.check, chunks))):
+        if any(map(any, pool.map(checker.check, chunks))):
             sys.exit("an object was not found")
-    report(len(wanted), time.monotonic() - begun)
+    report(len(attachments), time.monotonic() - started_at)
 
 
 if __name__ == "__main__":

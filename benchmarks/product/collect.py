@@ -1,9 +1,9 @@
-"""A visit to a job whose tasks have been answered: pages of tasks in, finished labels/ out.
+"""Collect a job whose tasks are all completed: from pages of tasks to compacted labels/.
 
     python -m benchmarks.product.collect CONFIG --output FOLDER
 
-It is what flows/collect_responses.py does with a job, without Prefect. `seconds` is all of it: the ledger is
-opened, the answers are fetched and written, and the files are made large.
+It does the same as flows/collect_responses.py for a job, without Prefect. `seconds` includes all of it: opening the
+ledger, fetching and writing the answers, and the compaction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from labelflow.operations.collect import collect_job
 
 
 def main() -> None:
-    """Visit, and tell."""
+    """Collect the job and report."""
     job = load_job_argument(__doc__)
     garbage.tune_garbage_collector()
     begun = time.monotonic()

@@ -1,9 +1,9 @@
-"""One of our commands, from its first import to its exit status, in this process:
+"""Run a command of labelflow in this process, from its first import to its exit status:
 
     python -m benchmarks.product.command --rows N [--submitted OUTPUT] flows.NAME ARGUMENT...
 
-`seconds` is the time of all that or, of an output folder, that of its submission: from the manifest's first row to the
-last task in the ledger, as the run itself has written it to summary.json.
+`seconds` is the time of the whole command. With `--submitted` it is the time of the submission, from the manifest's
+first row to the last task in the ledger, as written to summary.json of that output folder.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from benchmarks.process_metrics import report
 
 
 def run_command(module: str, arguments: list[str]) -> float:
-    """Run a command; gives its seconds. Exits where it fails."""
+    """Run a command; returns its seconds. Exits if it fails."""
     sys.argv = [module, *arguments]
-    begun = time.monotonic()
+    started_at = time.monotonic()
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as ended:
-        if ended.code:
+    except SystemExit as error:
+        if error.code:
             raise
-    return time.monotonic() - begun
+    return time.monotonic() - started_at
 
 
 def main() -> None:
-    """Run, and tell."""
+    """Run the command and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, required=True, metavar="N")
     parser.add_argument("--submitted", type=Path, metavar="OUTPUT")
     parser.add_argument("module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
-    given = parser.parse_args()
-    seconds = run_command(given.module, given.arguments)
-    if given.submitted:
-        summary = json.loads((given.submitted / "summary.json").read_text())
-        if summary["created"] != given.rows:
-            sys.exit(f"{summary['created']} tasks were created, not {given.rows}")
+    options = parser.parse_args()
+    seconds = run_command(options.module, options.arguments)
+    if options.submitted:
+        summary = json.loads((options.submitted / "summary.json").read_text())
+        if summary["created"] != options.rows:
+            sys.exit(f"{summary['created']} tasks were created, not {options.rows}")
         seconds = summary["seconds"]["submit"]
-    report(given.rows, seconds)
+    report(options.rows, seconds)
 
 
 if __name__ == "__main__":

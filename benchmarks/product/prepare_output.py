@@ -1,8 +1,8 @@
-"""Make an output folder as a run leaves it that has submitted every row to the stub, without sending anything.
+"""Create the output folder of a run that has submitted every row to the stub, without sending requests.
 
     python -m benchmarks.product.prepare_output CONFIG --output FOLDER
 
-Not measured: it spares a comparison the submission of a million rows.
+It is not measured: it saves a comparison the submission of a million rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from labelflow.scale.models import parse_time
 
 
 def submission(row: PreparedRow, number: int) -> Submission:
-    """The row with the stub's n-th task."""
+    """The submission of a row as the stub's n-th task."""
     return Submission(
         row_id=row.row_id,
         row=row.row.number,
@@ -37,16 +37,16 @@ def submission(row: PreparedRow, number: int) -> Submission:
 
 
 def main() -> None:
-    """Go through the manifest, and record a task for each row."""
+    """Record a task for each row of the manifest."""
     job = load_job_argument(__doc__)
-    begun, numbers = time.monotonic(), count()
+    started_at, numbers = time.monotonic(), count()
     with closing(Plan(job)) as plan:
         job_record.create(plan.context.folder, job, plan.builder.source_type)
         job_record.save_config(plan.context.folder, job)
         for chunk in plan.chunks():
             bound, _ = plan.check(chunk)
             plan.context.ledger.record([submission(row, next(numbers)) for row in bound])
-        report(len(plan.context.ledger), time.monotonic() - begun)
+        report(len(plan.context.ledger), time.monotonic() - started_at)
 
 
 if __name__ == "__main__":

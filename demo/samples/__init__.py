@@ -1,7 +1,7 @@
-"""Three sample data sets: street scenes, phone calls, customer messages; the same bytes on every run.
+"""Three sample data sets: street scenes, phone calls, customer messages; every run creates the same bytes.
 
-`make_samples` draws and speaks them into a folder, `write_manifests` names them where they can be reached.
-Every manifest holds a few rows that are wrong on purpose: `DATA_SETS` says how many rows, and which.
+`make_samples` creates the images and recordings in a folder, `write_manifests` writes manifests with their URLs.
+Every manifest has a few invalid rows: `DATA_SETS` lists them, and the number of rows.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["DATA_SETS", "BadRow", "DataSet", "SpeechUnavailable", "make_samples"
 
 
 def make_samples(folder: Path) -> None:
-    """Make `streets/` and `calls/` in the folder, a few seconds' work; what is there and complete stays.
+    """Create `streets/` and `calls/` in the folder, within a few seconds; complete folders are kept.
 
-    Messages have no files: their manifest holds them. Raises `SpeechUnavailable` where nothing can be spoken.
+    Messages have no files: their manifest contains them. Raises `SpeechUnavailable` if speech synthesis is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _make_atomically(folder / "streets", streets.file_names(), streets.make)
@@ -35,12 +35,12 @@ def make_samples(folder: Path) -> None:
 
 
 def write_manifests(folder: Path, s3_uri: str, http_url: str | None = None) -> dict[str, Path]:
-    """Write the three manifests into `manifests/` of the folder; gives their paths by data set.
+    """Write the three manifests into `manifests/` of the folder; returns their paths by data set.
 
-    `s3_uri` is where the folder lies in S3 (`s3://bucket/prefix`): `streets/000017.jpg` is found under it.
-    `http_url` is where it can be had by http, if it can: then every eighth picture is named that way.
+    `s3_uri` is the folder's URI in S3 (`s3://bucket/prefix`), without `streets/000017.jpg`.
+    `http_url` is its http URL, if it has one: every eighth image then uses it.
     """
-    home = s3_uri.rstrip("/")
+    base_s3 = s3_uri.rstrip("/")
     manifests = folder / "manifests"
     manifests.mkdir(parents=True, exist_ok=True)
     paths = {
@@ -49,19 +49,19 @@ def write_manifests(folder: Path, s3_uri: str, http_url: str | None = None) -> d
         "messages": manifests / "messages.parquet",
     }
     base_http = f"{http_url.rstrip('/')}/streets" if http_url else None
-    streets.write_manifest(paths["streets"], f"{home}/streets", base_http)
-    calls.write_manifest(paths["calls"], f"{home}/calls")
+    streets.write_manifest(paths["streets"], f"{base_s3}/streets", base_http)
+    calls.write_manifest(paths["calls"], f"{base_s3}/calls")
     messages.write_manifest(paths["messages"])
     return paths
 
 
 def _make_atomically(folder: Path, names: list[str], make: Callable[[Path], None]) -> None:
-    """Fill the folder by `make` unless all files are there; made elsewhere first, so never half full."""
+    """Create the folder by `make` unless all files exist; in a temporary folder first, so it is never incomplete."""
     if all((folder / name).is_file() for name in names):
         return
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
-        half_made = Path(aside) / folder.name
-        half_made.mkdir()
-        make(half_made)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as parent:
+        temporary = Path(parent) / folder.name
+        temporary.mkdir()
+        make(temporary)
         shutil.rmtree(folder, ignore_errors=True)
-        half_made.rename(folder)
+        temporary.rename(folder)

@@ -1,4 +1,4 @@
-"""Recordings of callers to a shop, and one where somebody was on hold for 31 minutes."""
+"""Recordings of phone calls to a shop, and one of 31 minutes of hold music."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from demo.samples.speech import SpokenLine, speak
 COLUMNS = ("call_id", "recording", "agent", "language")
 AGENTS = ("priya", "tom", "ewa", "jonas")
 
-# voice, words a minute, pitch (0–100), what the caller says
-# (no voice with breath in it, such as f2, f3 and f5: that is random noise, other bytes on every run)
+# voice, words per minute, pitch (0–100), text
+# Voices with breath (f2, f3, f5) contain random noise: their bytes differ on every run.
 SENTENCES = (
     ("en-us", 165, 50, "Hello, my parcel was due on Friday, and it still has not arrived."),
     ("en-gb-x-rp", 155, 42, "Good morning. I would like to return a pair of shoes, please."),
@@ -43,7 +43,7 @@ ON_HOLD_NAME, EMPTY_NAME = "000016.wav", "000018.wav"
 DATA_SET = DataSet(rows=len(SENTENCES) + 3, bad_rows=(ON_HOLD, MISSING, EMPTY))
 
 HOLD_SECONDS = 31 * 60
-HOLD_RATE = 4000  # samples a second, of one byte each
+HOLD_RATE = 4000  # samples per second, one byte each
 HERTZ = {
     "g": 392.0,
     "a": 440.0,
@@ -61,12 +61,12 @@ SILENCE = 128
 
 
 def file_names() -> list[str]:
-    """The files that `make` writes."""
+    """Names of the files that `make` writes."""
     return [*(_file_name(number) for number in range(len(SENTENCES))), ON_HOLD_NAME, EMPTY_NAME]
 
 
 def make(folder: Path) -> None:
-    """Write all recordings into the folder. Raises `SpeechUnavailable` where nothing can be spoken."""
+    """Write all recordings into the folder. Raises `SpeechUnavailable` if speech synthesis is missing."""
     speak(
         [
             SpokenLine(str(folder / _file_name(number)), voice, pace, pitch, text)
@@ -78,9 +78,9 @@ def make(folder: Path) -> None:
 
 
 def write_manifest(path: Path, base_uri: str) -> None:
-    """Write the CSV manifest: `call_id`, `recording`, `agent`, `language`; the files are under `base_uri`."""
+    """Write the CSV manifest: `call_id`, `recording`, `agent`, `language`; `base_uri` is the folder of the files."""
     good = [_row(number, base_uri) for number in range(len(SENTENCES))]
-    bad = [(described, _row(len(SENTENCES) + number, base_uri)) for number, described in enumerate(DATA_SET.bad_rows)]
+    bad = [(bad_row, _row(len(SENTENCES) + number, base_uri)) for number, bad_row in enumerate(DATA_SET.bad_rows)]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -97,12 +97,12 @@ def _row(number: int, base_uri: str) -> tuple[str, str, str, str]:
 
 
 def _write_hold_music(path: Path) -> None:
-    """A short tune, over and over, written one round at a time."""
+    """Write a short tune that repeats for 31 minutes, one repetition at a time."""
     tune = bytes(_tune())
-    rounds, rest = divmod(HOLD_SECONDS * HOLD_RATE, len(tune))
+    repetitions, rest = divmod(HOLD_SECONDS * HOLD_RATE, len(tune))
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 1, HOLD_RATE, HOLD_SECONDS * HOLD_RATE, "NONE", ""))
-        for _ in range(rounds):
+        for _ in range(repetitions):
             file.writeframesraw(tune)
         file.writeframes(tune[:rest])
 
@@ -112,5 +112,5 @@ def _tune() -> Iterator[int]:
     for note in HOLD_TUNE:
         for sample in range(samples):
             seconds = sample / HOLD_RATE
-            fading = math.exp(-4 * seconds) * min(1.0, seconds * 100)
-            yield SILENCE + round(70 * fading * math.sin(2 * math.pi * HERTZ[note] * seconds))
+            envelope = math.exp(-4 * seconds) * min(1.0, seconds * 100)
+            yield SILENCE + round(70 * envelope * math.sin(2 * math.pi * HERTZ[note] * seconds))

@@ -1,4 +1,4 @@
-"""What the three manifests share: the numbers that a demo can rely on, and rows that are wrong on purpose."""
+"""Types that the three data sets share: row counts and intentionally invalid rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is wrong on purpose: its place in the manifest (from 0), its id there, and what is wrong."""
+    """An intentionally invalid row: its index in the manifest (from 0), its id there, and the reason."""
 
     index: int
     row_id: str | None
@@ -20,15 +20,15 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What a manifest holds: how many rows in all, and which of them can not be labeled."""
+    """Contents of a manifest: the number of rows, and those that cannot be labeled."""
 
     rows: int
     bad_rows: tuple[BadRow, ...]
 
 
 def with_bad_rows(good: Iterable[Row], bad: Iterable[tuple[BadRow, Row]]) -> list[Row]:
-    """The good rows in their order, with each bad one at its place. `bad` is in order of place."""
+    """The good rows in order, with each bad row inserted at its index. `bad` is sorted by index."""
     rows = list(good)
-    for described, row in bad:
-        rows.insert(described.index, row)
+    for bad_row, row in bad:
+        rows.insert(bad_row.index, row)
     return rows

@@ -1,4 +1,4 @@
-"""Customer messages to a shop, each clearly about one thing; the Parquet manifest holds them."""
+"""Customer messages to a shop, each clearly of one category; the Parquet manifest contains them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST = datetime(2025, 5, 5, 7, 40, tzinfo=UTC)
 EMPTY = BadRow(27, "message-000220", "the text is empty")
 WHITE_SPACE = BadRow(81, "message-000221", "the text is white space only")
 NULL_TEXT = BadRow(140, "message-000222", "the text is null")
-TWICE = BadRow(196, "message-000012", "the message_id came before, with another text")
+TWICE = BadRow(196, "message-000012", "duplicate message_id, with another text")
 
 DATA_SET = DataSet(
     rows=sum(2 * len(phrases) for phrases in PHRASES.values()) + 4,
@@ -40,7 +40,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a customer wrote, and which of `CATEGORIES` it is about (the manifest does not tell)."""
+    """A customer's text and its category, one of `CATEGORIES` (which is not in the manifest)."""
 
     message_id: str | None
     channel: str
@@ -50,7 +50,7 @@ class Message:
 
 
 def good_messages() -> list[Message]:
-    """All messages that can be labeled, in the order of their arrival."""
+    """All messages that can be labeled, in order of arrival."""
     random = Random("messages")
     texts = list(_texts(random))
     random.shuffle(texts)
@@ -84,12 +84,12 @@ def _texts(random: Random) -> Iterator[tuple[str, str]]:
 
 
 def _fill_in(phrase: str, wording: int) -> str:
-    """The phrase with the first or the second of each pair of wordings."""
+    """The phrase with wording 0 or 1 of each `{a|b}`."""
     return re.sub(r"\{([^|}]*)\|([^|}]*)\}", lambda pair: pair[1 + wording], phrase)
 
 
 def _with_noise(text: str, random: Random) -> str:
-    """The text with a greeting and a farewell, or without: some people are short."""
+    """The text with or without a greeting and a closing."""
     if random.random() < 0.4:
         text = random.choice(OPENINGS) + text
     elif random.random() < 0.8:

@@ -1,4 +1,4 @@
-"""What customers write, by what it is about. `{a|b}` stands for one of two wordings; every phrase has one."""
+"""Message texts by category. `{a|b}` is a choice of two wordings; every phrase has at least one."""
 
 from __future__ import annotations
 

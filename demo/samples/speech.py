@@ -1,7 +1,7 @@
-"""Spoken sentences, by espeak-ng, whose library the package espeakng-loader brings along.
+"""Speech synthesis with the espeak-ng library, which the package espeakng-loader contains.
 
-The library keeps state from one sentence to the next, so what it says depends on what it said before. Hence a
-process of its own: this file is also the script that runs there, and needs nothing but that package.
+The library keeps state between sentences, so its output depends on earlier sentences. It therefore runs in a separate
+process: this file is also the script of that process, and needs only that package.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PACE, PITCH = 1, 3
 TIMEOUT = 120.0  # seconds
 
 UNAVAILABLE = (
-    "The sample recordings need speech synthesis, and it is not available here: {reason}. Install it with "
+    "The sample recordings need speech synthesis, which is not available: {reason}. Install it with "
     "`pip install espeakng-loader` (wheels exist for Linux, macOS and Windows on common processors)."
 )
 
@@ -32,7 +32,7 @@ class SpeechUnavailable(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class SpokenLine:
-    """What is to be said, to which WAV file: `pace` in words a minute, `pitch` 0–100."""
+    """A text to speak and its WAV file: `pace` in words per minute, `pitch` 0–100."""
 
     path: str
     voice: str
@@ -42,9 +42,9 @@ class SpokenLine:
 
 
 def speak(lines: Sequence[SpokenLine]) -> None:
-    """Write one WAV file a line (16 bit, mono). The same lines give the same bytes.
+    """Write one WAV file per line (16 bit, mono). The same lines give the same bytes.
 
-    Raises `SpeechUnavailable` where the library is missing.
+    Raises `SpeechUnavailable` if the library is missing.
     """
     script = json.dumps([asdict(line) for line in lines])
     command = [sys.executable, "-P", __file__]
@@ -54,7 +54,7 @@ def speak(lines: Sequence[SpokenLine]) -> None:
 
 
 def _load() -> tuple[ctypes.CDLL, int]:
-    """The library, started, and its samples a second."""
+    """The initialized library, and its sample rate (samples per second)."""
     try:
         import espeakng_loader
 
@@ -92,7 +92,7 @@ def _main() -> None:
 
 
 def _collector(samples: bytearray) -> Callable[..., int]:
-    """A C callback that appends what is spoken to `samples`."""
+    """A C callback that appends the spoken samples to `samples`."""
     kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 
     def collect(spoken: int | None, count: int, _events: int | None) -> int:

@@ -1,4 +1,4 @@
-"""Street scenes with cars and trucks, as the cameras on a town's buses might see them."""
+"""Street scenes with cars and trucks, as seen by cameras on city buses."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from demo.samples.manifest import BadRow, DataSet, with_bad_rows
 IMAGES = 64
 WIDTH, HEIGHT = 640, 400  # pixels
 JPEG_QUALITY = 88
-HTTP_EVERY = 8  # where an http address is given, one image in so many uses it
+HTTP_EVERY = 8  # every eighth image uses the http URL, if there is one
 
 NO_SUCH_KEY = BadRow(9, "street-000065", "no such key")
 FTP = BadRow(22, "street-000066", "ftp is not a scheme that can be fetched")
 PAGE = BadRow(35, "street-000064", "a web page stored under a .jpg key")
-TWICE = BadRow(48, "street-000005", "the image_id came before")
+TWICE = BadRow(48, "street-000005", "duplicate image_id")
 NO_ID = BadRow(60, None, "the image_id is null")
 
 DATA_SET = DataSet(rows=IMAGES + 5, bad_rows=(NO_SUCH_KEY, FTP, PAGE, TWICE, NO_ID))
@@ -45,7 +45,7 @@ Row = dict[str, str | int | None]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One picture before it is drawn: who sees what, when, in which light."""
+    """Description of one image: number, view, light, camera, time."""
 
     number: int
     camera: str
@@ -56,28 +56,28 @@ class Scene:
 
     @property
     def name(self) -> str:
-        """The picture's file name."""
+        """The image's file name."""
         return f"{self.number:06}.jpg"
 
     def render(self) -> Image.Image:
-        """Draw it: 640 × 400 pixels, the same every time."""
+        """Draw the image: 640 × 400 pixels, always the same."""
         canvas = Canvas(WIDTH, HEIGHT, self.light)
         self.draw(canvas, self.lane_count, Random(f"street {self.number}"))
         return canvas.to_image()
 
 
 def scenes() -> list[Scene]:
-    """All scenes; the views change from one to the next, the light every other one."""
+    """All scenes; the view changes with every scene, the light with every second one."""
     return [_scene(number) for number in range(IMAGES)]
 
 
 def file_names() -> list[str]:
-    """The files that `make` writes."""
+    """Names of the files that `make` writes."""
     return [*(scene.name for scene in scenes()), PAGE_NAME]
 
 
 def make(folder: Path) -> None:
-    """Draw all pictures into the folder, and put a web page beside them that calls itself a JPEG."""
+    """Draw all images into the folder, and add a web page with the file name of a JPEG."""
     for scene in scenes():
         scene.render().save(folder / scene.name, "JPEG", quality=JPEG_QUALITY)
     (folder / PAGE_NAME).write_text(PAGE_HTML, encoding="utf-8", newline="\n")
@@ -86,7 +86,7 @@ def make(folder: Path) -> None:
 def write_manifest(path: Path, base_uri: str, base_http: str | None = None) -> None:
     """Write the JSON Lines manifest: `image_id`, `image_uri`, `camera`, `captured_at`, `lane_count`.
 
-    The pictures lie under `base_uri`; every eighth one is named by its address under `base_http`, if given.
+    `base_uri` is the folder of the images; every eighth image uses `base_http` instead, if given.
     """
     good = [_row(scene, _storage_uri(scene.number, base_uri, base_http)) for scene in scenes()]
     lines = [json.dumps(row) + "\n" for row in with_bad_rows(good, _bad_rows(good, base_uri.rstrip("/")))]

@@ -1,4 +1,4 @@
-"""The sample data sets: made twice for real, measured, and compared with what they say about themselves."""
+"""The sample data sets: created twice, measured, and compared with their declared properties."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def messages(folder: Path) -> list[dict[str, Any]]:
 
 
 def good_rows(rows: list[Any], bad: tuple[BadRow, ...]) -> list[Any]:
-    places = {row.index for row in bad}
-    return [row for index, row in enumerate(rows) if index not in places]
+    bad_indexes = {row.index for row in bad}
+    return [row for index, row in enumerate(rows) if index not in bad_indexes]
 
 
 def file_contents(folder: Path) -> dict[str, bytes]:
@@ -190,10 +190,10 @@ def test_good_messages_are_nonempty_and_unique(folder: Path) -> None:
 
 
 def test_messages_cover_all_five_categories_equally() -> None:
-    about = Counter(message.category for message in good_messages())
+    counts = Counter(message.category for message in good_messages())
 
-    assert set(about) == set(CATEGORIES) == {"delivery", "refund", "product question", "praise", "other"}
-    assert min(about.values()) == max(about.values())
+    assert set(counts) == set(CATEGORIES) == {"delivery", "refund", "product question", "praise", "other"}
+    assert min(counts.values()) == max(counts.values())
 
 
 def test_bad_messages_are_invalid_as_listed(folder: Path) -> None:
@@ -210,11 +210,11 @@ def test_bad_messages_are_invalid_as_listed(folder: Path) -> None:
 
 def test_missing_speech_library_gives_one_clear_message() -> None:
     command = [sys.executable, "-S", "-P", speech.__file__]  # -S: no installed packages
-    done = subprocess.run(command, input="[]", capture_output=True, text=True, timeout=30, check=False)
+    process = subprocess.run(command, input="[]", capture_output=True, text=True, timeout=30, check=False)
 
-    assert done.returncode == 1
-    assert "pip install espeakng-loader" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert process.returncode == 1
+    assert "pip install espeakng-loader" in process.stderr
+    assert len(process.stderr.splitlines()) == 1
 
 
 def test_unspeakable_line_is_an_error_with_the_message(tmp_path: Path) -> None:

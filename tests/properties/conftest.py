@@ -1,6 +1,6 @@
-"""How many cases the property tests try, where they work, and how long a case may take.
+"""Settings of the property tests: number of cases, folders, time limits.
 
-The ordinary run tries a few hundred, the same each time. `make properties CASES=10000` tries so many others.
+A normal run tries a few hundred cases, always the same. `make properties CASES=10000` tries 10,000 random ones.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from types import FrameType
 
 from hypothesis import HealthCheck, settings
 
-TEST_FILES = 4  # files of tests, which share the cases
+TEST_FILES = 4  # test files that share the cases
 _REQUESTED_CASES = int(os.environ.get("PROPERTY_CASES", "0"))
 _MEMORY = Path("/dev/shm")
 
 
-def cases(ordinary: int, share: float = 1.0) -> settings:
-    """The settings of a test: its cases in the ordinary run, and its share of its subject's on demand."""
+def cases(default: int, share: float = 1.0) -> settings:
+    """Settings of a test. default: cases in a normal run; share: of the requested cases of its file."""
     return settings(
-        max_examples=math.ceil(_REQUESTED_CASES / TEST_FILES * share) if _REQUESTED_CASES else ordinary,
+        max_examples=math.ceil(_REQUESTED_CASES / TEST_FILES * share) if _REQUESTED_CASES else default,
         derandomize=not _REQUESTED_CASES,
         database=None,
-        deadline=None,  # `within` has one that also ends what hangs
+        deadline=None,  # `time_limit` also interrupts a test that hangs
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
@@ -35,30 +35,30 @@ def cases(ordinary: int, share: float = 1.0) -> settings:
 
 @contextmanager
 def case_folder() -> Iterator[Path]:
-    """An empty folder for one case, in memory where the system has such a place."""
+    """An empty folder for one case, in memory if the system supports that."""
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as name:
         yield Path(name)
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Fails what takes longer, even where it would never end."""
+    """Fail if the block takes longer; interrupts it, so it may even hang."""
 
     def expired(_signal: int, _frame: FrameType | None) -> None:
-        raise AssertionError(f"still at work after {seconds:g} s")
+        raise AssertionError(f"still running after {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, expired)
+    previous_handler = signal.signal(signal.SIGALRM, expired)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous_handler)
 
 
 def check_readable(text: str) -> None:
-    """A message that a person can read: each line short, without what a terminal would act on."""
+    """Check that a message is readable: short lines without control characters."""
     lines = text.split("\n")
-    assert all(line.strip() and line.isprintable() for line in lines), f"cannot be read: {text!r}"
+    assert all(line.strip() and line.isprintable() for line in lines), f"not readable: {text!r}"
     assert max(map(len, lines)) <= 1000, f"a line of {max(map(len, lines))} characters: {text[:200]!r}"
     assert len(lines) <= 30, f"{len(lines)} lines"

@@ -1,4 +1,4 @@
-"""An API that makes tasks as it should, and answers as nobody promised."""
+"""An API that creates tasks correctly, but sends malformed responses."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-PAGE = 3  # tasks that it gives at once, however many are asked for
+PAGE = 3  # tasks per page, regardless of the requested limit
 Response = tuple[int, Any, dict[str, str]]
 
 
 @dataclass(frozen=True)
 class Malformation:
-    """What is wrong with one task: keys that it lacks (`...`) or has instead, in both kinds of answers."""
+    """Malformation of one task: keys that are missing (`...`) or have other values."""
 
-    in_creation: dict[str, Any] = field(default_factory=dict)  # in the answer to its creation
-    creation_response: Response | None = None  # of that answer
+    in_creation: dict[str, Any] = field(default_factory=dict)  # in the response to its creation
+    creation_response: Response | None = None  # instead of that response
     in_listing: dict[str, Any] = field(default_factory=dict)  # in GET /tasks
-    extra_docs: list[Any] = field(default_factory=list)  # what stands behind it in GET /tasks
+    extra_docs: list[Any] = field(default_factory=list)  # after it in GET /tasks
 
 
 @dataclass(frozen=True)
 class MalformedPage:
-    """What is wrong with an answer to GET /tasks."""
+    """Malformation of a response to GET /tasks."""
 
     changes: dict[str, Any] = field(default_factory=dict)
     response: Response | None = None
@@ -32,9 +32,10 @@ class MalformedPage:
 
 
 class MalformedApi:
-    """`odd` says what is wrong with the task of a row, `pages` with each list in turn; nothing is after `mend`.
+    """A malformed API, until `repair` is called.
 
-    knows_ids: whether it refuses a second task of one unique_id (contract B).
+    malformations: by row id; pages: one per list request, in order; supports_unique_id: whether it refuses a second
+    task with the same unique_id, as the current API does.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class MalformedApi:
         self._lock = threading.Lock()
 
     def repair(self) -> None:
-        """From now on it answers as promised; what people answered stays what it is."""
+        """From now on all responses are well-formed; the answers of the tasks stay the same."""
         self._malformations, self._pages = {}, []
 
     def respond(self, method: str, path: str, body: bytes) -> Response:
-        """An answer for `Scripted`."""
+        """A response for `StubServer`."""
         with self._lock:
             url = urlsplit(path)
             if method == "POST":
@@ -65,8 +66,8 @@ class MalformedApi:
             query = parse_qs(url.query)
             if url.path == "/tasks":
                 return self._list(query)
-            found = [task for task in self.tasks if task["task_id"] == url.path.rpartition("/")[2]]
-            return (200, found[0], {}) if found else (404, {"error": "no such task"}, {})
+            matches = [task for task in self.tasks if task["task_id"] == url.path.rpartition("/")[2]]
+            return (200, matches[0], {}) if matches else (404, {"error": "no such task"}, {})
 
     def _create(self, name: str, request: dict[str, Any]) -> Response:
         row_id, unique_id = request["metadata"]["row_id"], request["unique_id"]
@@ -85,32 +86,33 @@ class MalformedApi:
         if self._supports_unique_id:
             task["unique_id"] = unique_id
         self.tasks.append(task)
-        oddity = self._malformations.get(row_id, Malformation())
-        return oddity.creation_response or (200, apply_changes({**task, "status": "pending"}, oddity.in_creation), {})
+        malformation = self._malformations.get(row_id, Malformation())
+        response = apply_changes({**task, "status": "pending"}, malformation.in_creation)
+        return malformation.creation_response or (200, response, {})
 
     def _list(self, query: dict[str, list[str]]) -> Response:
         if "contract" in query:
             return (400, {"error": "unknown parameter"}, {}) if self._supports_unique_id else (200, {"docs": []}, {})
         status, ids = query.get("status", [""])[0], query.get("unique_id")
-        wanted = [
+        matches = [
             task
             for task in self.tasks
             if status in ("", task["status"]) and (not ids or not self._supports_unique_id or task["unique_id"] in ids)
         ]
         if query["limit"] == ["1"]:
-            return 200, {"docs": wanted[:1], "total": len(wanted), "has_more": False}, {}
-        return self._page(wanted, query)
+            return 200, {"docs": matches[:1], "total": len(matches), "has_more": False}, {}
+        return self._page(matches, query)
 
-    def _page(self, wanted: list[dict[str, Any]], query: dict[str, list[str]]) -> Response:
-        odd = self._pages.pop(0) if self._pages else MalformedPage()
-        start = 0 if odd.repeats else int(query.get("next_token", query.get("offset", ["0"]))[0])
+    def _page(self, matches: list[dict[str, Any]], query: dict[str, list[str]]) -> Response:
+        malformed = self._pages.pop(0) if self._pages else MalformedPage()
+        start = 0 if malformed.repeats else int(query.get("next_token", query.get("offset", ["0"]))[0])
         docs: list[Any] = []
-        for task in wanted[start : start + PAGE]:
-            oddity = self._malformations.get(task["metadata"]["row_id"], Malformation())
-            docs += [apply_changes(task, oddity.in_listing), *oddity.extra_docs]
-        after = start + PAGE
-        page = {"docs": docs, "total": len(wanted), "has_more": after < len(wanted), "next_token": str(after)}
-        return odd.response or (200, apply_changes(page, odd.changes), {})
+        for task in matches[start : start + PAGE]:
+            malformation = self._malformations.get(task["metadata"]["row_id"], Malformation())
+            docs += [apply_changes(task, malformation.in_listing), *malformation.extra_docs]
+        end = start + PAGE
+        page = {"docs": docs, "total": len(matches), "has_more": end < len(matches), "next_token": str(end)}
+        return malformed.response or (200, apply_changes(page, malformed.changes), {})
 
 
 def apply_changes(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

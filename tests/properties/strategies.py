@@ -1,4 +1,4 @@
-"""Values that nobody meant to be where they are."""
+"""Strategies for arbitrary and edge-case values."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ timestamps: st.SearchStrategy[Any] = st.sampled_from(
 
 
 def nested(leaves: st.SearchStrategy[Any], keys: st.SearchStrategy[str] = strings) -> st.SearchStrategy[Any]:
-    """The leaves, alone or in lists and mappings."""
+    """The leaves, or lists and mappings of them."""
     return st.recursive(
         leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=8
     )

@@ -1,4 +1,4 @@
-"""An API whose answers are not what was promised: no row is lost, none gets a second task, nothing ends the run."""
+"""Malformed API responses: no row is lost, no row gets a second task, no run fails."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from tests.support.examples import examples, own_params
 from tests.support.jobs import make_job
 
 SECONDS = 30.0  # for one run
-PASSES = 3  # at what came back
+PASSES = 3  # collections of a run
 EXAMPLES = examples()
-TASKS = {name: {"type": name, **own_params(made["request"])} for name, made in EXAMPLES.items()}
+TASKS = {name: {"type": name, **own_params(example["request"])} for name, example in EXAMPLES.items()}
 TASKS["untyped"] = {"type": "lidarannotation", "instruction": "?", "attachment": "https://a.example/b"}
-DOCUMENTED_RESPONSES = {name: made["task_completed"]["response"] for name, made in EXAMPLES.items()} | {
+DOCUMENTED_RESPONSES = {name: example["task_completed"]["response"] for name, example in EXAMPLES.items()} | {
     "untyped": {"a": [1]}
 }
 
@@ -65,21 +65,21 @@ errors = st.sampled_from(
 
 
 @st.composite
-def responses(draw: st.DrawFn, promised: Any) -> Any:
-    """The promised response, one with something in it changed, or anything at all."""
-    how = draw(st.sampled_from(["promised", "promised", "changed", "changed", "error", "anything"]))
-    if how == "changed":
-        return mutate(draw, copy.deepcopy(promised))
-    return draw({"promised": st.just(promised), "error": errors, "anything": anything}[how])
+def responses(draw: st.DrawFn, documented: Any) -> Any:
+    """The documented response, one with a change, or any value."""
+    kind = draw(st.sampled_from(["documented", "documented", "changed", "changed", "error", "anything"]))
+    if kind == "changed":
+        return mutate(draw, copy.deepcopy(documented))
+    return draw({"documented": st.just(documented), "error": errors, "anything": anything}[kind])
 
 
 def mutate(draw: st.DrawFn, value: Any) -> Any:
-    """The value with one thing in it removed, added, or of another kind."""
-    inside = draw(st.integers(0, 3)) > 0
-    if isinstance(value, dict) and value and inside:
+    """The value with one part replaced by a value of another type."""
+    descend = draw(st.integers(0, 3)) > 0
+    if isinstance(value, dict) and value and descend:
         key = draw(st.sampled_from(sorted(value)))
         return {**value, key: mutate(draw, value[key])}
-    if isinstance(value, list) and value and inside:
+    if isinstance(value, list) and value and descend:
         return [mutate(draw, value[0]), *value[1:]]
     as_url = {"url": "https://a.example/annotations.json"}
     others = [None, [], {}, as_url, {"x": value}, [value], [None, value], str(value)]
@@ -126,7 +126,7 @@ malformed_pages = st.builds(
 
 
 class FastStop(StopToken):
-    """Does not wait between two tries."""
+    """A stop token that does not wait between retries."""
 
     def sleep(self, seconds: float) -> None:
         self.check()
@@ -142,7 +142,7 @@ def _key() -> Any:
 def scenarios(
     draw: st.DrawFn, malformations: st.SearchStrategy[Malformation]
 ) -> tuple[str, dict[str, Any], dict[str, Malformation]]:
-    """A type, what people answer for each row, and what is wrong with each row's task."""
+    """A task type, and for each row its answer and its malformation."""
     name = draw(st.sampled_from(sorted(TASKS)))
     rows = [str(number) for number in range(draw(st.integers(1, 4)))]
     return (
@@ -153,14 +153,14 @@ def scenarios(
 
 
 def job_for(folder: Path, stub_server: StubServer, name: str, rows: dict[str, Any]) -> Job:
-    """A job of that type, with one row for each response."""
+    """A job of this task type with these rows."""
     (folder / "manifest.jsonl").write_text("".join(json.dumps({"id": row}) + "\n" for row in rows))
     url = f"{stub_server.url}"
     return make_job(folder, task=TASKS[name], attachments={"check": "off"}, scale={"url": url}, max_unlabeled=1.0)
 
 
 def run_job(job: Job) -> Summary | None:
-    """A run; None where one message says why it ended early."""
+    """Run the job; None if the run ended early with an error message."""
     try:
         with time_limit(SECONDS), closing(LabelRun(Plan(job, stop=FastStop()))) as run:
             for chunk in run.plan.chunks():
@@ -177,13 +177,13 @@ def run_job(job: Job) -> Summary | None:
 
 
 def as_json(response: Any) -> Any:
-    """The response as JSON carries it; halves of characters and what is no number are lost there."""
+    """The response after a JSON round trip; lone surrogates and NaN are lost."""
     text = json.dumps(response, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return orjson.loads(json.dumps(json.loads(text, parse_constant=lambda _: None)))
 
 
 def is_label(response: Any) -> bool:
-    """Whether there is an answer, and it does not say that there is none."""
+    """Whether the response is a label, not an error."""
     return response is not None and not (isinstance(response, dict) and response.get("error") is not None)
 
 
@@ -199,23 +199,23 @@ def read_output(folder: Path, table: str) -> dict[str, Any]:
     """The rows of labels/ or errors/ by their id."""
     path = folder / "out" / table
     rows = pq.read_table(path, partitioning=None).to_pylist() if list(path.glob("*.parquet")) else []
-    assert len({row["row_id"] for row in rows}) == len(rows), "a row is there twice"
+    assert len({row["row_id"] for row in rows}) == len(rows), "duplicate row"
     return {row["row_id"]: row for row in rows}
 
 
 def check_output(folder: Path, name: str, expected: dict[str, Any]) -> None:
-    """Each response is where it belongs, whole."""
-    labels, trouble = read_output(folder, "labels"), read_output(folder, "errors")
-    assert not labels.keys() & trouble.keys()
+    """Check that each response is complete in labels/ or errors/."""
+    labels, errors = read_output(folder, "labels"), read_output(folder, "errors")
+    assert not labels.keys() & errors.keys()
     for row_id, response in expected.items():
-        row = (labels if is_label(response) else trouble)[row_id]
+        row = (labels if is_label(response) else errors)[row_id]
         assert orjson.loads(row["response_json"]) == response
         if is_label(response) and response == DOCUMENTED_RESPONSES[name]:
             for key, value in response.items() if TASKS[name]["type"] in EXAMPLES and name != "imageannotation" else ():
                 assert row[key] == ([value] if key == "category" and isinstance(value, str) else value)
 
 
-@cases(ordinary=40, share=0.5)
+@cases(default=40, share=0.5)
 @given(
     situation=scenarios(
         st.builds(
@@ -230,23 +230,27 @@ def check_output(folder: Path, name: str, expected: dict[str, Any]) -> None:
 def test_malformed_answer_is_kept_whole_and_does_not_stop_the_others(
     stub_server: StubServer, situation: tuple[str, dict[str, Any], dict[str, Malformation]], supports_unique_id: bool
 ) -> None:
-    name, answers, odd = situation
-    answers = {row_id: as_json(response) for row_id, response in answers.items()}
-    api = MalformedApi(situation[1], odd, [], supports_unique_id=supports_unique_id)
+    name, raw_answers, malformations = situation
+    answers = {row_id: as_json(response) for row_id, response in raw_answers.items()}
+    api = MalformedApi(raw_answers, malformations, [], supports_unique_id=supports_unique_id)
     stub_server.respond = api.respond
     with case_folder() as folder:
         summary = run_job(job_for(folder, stub_server, name, answers))
         assert summary, "the run ended early"
         assert len(api.tasks) == summary.created == len(answers)
-        read = {row: answers[row] for row in answers if not {"task_id", "status"} & odd[row].in_listing.keys()}
-        check_output(folder, name, read)
-        labeled = [response for response in read.values() if is_label(response)]
-        assert (summary.labeled, summary.error) == (len(labeled), len(read) - len(labeled))
-        assert summary.pending == len(answers) - len(read)
+        readable = {
+            row_id: answer
+            for row_id, answer in answers.items()
+            if not {"task_id", "status"} & malformations[row_id].in_listing.keys()
+        }
+        check_output(folder, name, readable)
+        labeled = [response for response in readable.values() if is_label(response)]
+        assert (summary.labeled, summary.error) == (len(labeled), len(readable) - len(labeled))
+        assert summary.pending == len(answers) - len(readable)
         assert summary.unparsed == sum(not is_documented(name, response) for response in labeled)
 
 
-@cases(ordinary=40, share=0.5)
+@cases(default=40, share=0.5)
 @given(
     situation=scenarios(
         st.builds(
@@ -261,8 +265,8 @@ def test_malformed_answer_is_kept_whole_and_does_not_stop_the_others(
 def test_every_row_gets_one_task_and_its_answer_once_the_api_is_repaired(
     stub_server: StubServer, situation: tuple[str, dict[str, Any], dict[str, Malformation]], pages: list[MalformedPage]
 ) -> None:
-    name, answers, odd = situation
-    api = MalformedApi(answers, odd, pages, supports_unique_id=True)
+    name, answers, malformations = situation
+    api = MalformedApi(answers, malformations, pages, supports_unique_id=True)
     stub_server.respond = api.respond
     with case_folder() as folder:
         job = job_for(folder, stub_server, name, answers)
@@ -270,9 +274,9 @@ def test_every_row_gets_one_task_and_its_answer_once_the_api_is_repaired(
             run_job(job)
         api.repair()
         summary = run_job(job)
-        assert summary, "the run ended early although all is well"
-        made = Counter(task["metadata"]["row_id"] for task in api.tasks)
-        assert made == dict.fromkeys(answers, 1)
+        assert summary, "the run ended early without a malformed response"
+        created = Counter(task["metadata"]["row_id"] for task in api.tasks)
+        assert created == dict.fromkeys(answers, 1)
         expected = {row_id: as_json(response) for row_id, response in answers.items()}
         check_output(folder, name, expected)
         assert summary.pending == summary.rejected == 0

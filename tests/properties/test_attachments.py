@@ -1,4 +1,4 @@
-"""Servers that answer in every wrong way: each attachment gets its verdict, in a bounded time."""
+"""Servers with malformed responses: each attachment check gives a result within a time limit."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from labelflow.problems import Problem
 from tests.properties.conftest import cases, check_readable, time_limit
 from tests.support.media_server import Handler, MediaServer, Route, picture, tiff_with_late_header, wav
 
-TIMEOUT = 1.0  # seconds that the checker takes for one attachment
-SECONDS = 15.0  # for a handful of them, on a machine that has other things to do
-SECRET = "5ec2e7"  # signs the URLs: nothing that is said may hold it
+TIMEOUT = 1.0  # seconds; the checker's limit for one attachment
+SECONDS = 15.0  # for a few attachments, on a busy machine
+SECRET = "5ec2e7"  # signature of the URLs, which no message may contain
 KINDS = ["image", "audio", "video", "pdf", "website", "text", "lidar"]
 
 PNG, GIF, WAV = picture(), picture(kind="GIF"), wav(1)
@@ -139,10 +139,10 @@ headers = st.one_of(
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What a server says; `ending`: how it stops saying it."""
+    """A response of a server; `ending`: how it ends."""
 
     status: int = 200
-    status_line: bytes | None = None  # instead of a proper one
+    status_line: bytes | None = None  # instead of a valid one
     headers: list[tuple[str, str]] = field(default_factory=list)
     content: bytes = b""
     ending: str = "length"
@@ -188,39 +188,39 @@ responses = st.builds(
 
 
 def valid_response(kind: str, content: bytes) -> tuple[str, HttpResponse]:
-    """An attachment with which nothing is wrong."""
+    """A valid attachment."""
     return kind, HttpResponse(content=content)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[MediaServer]:
-    made = MediaServer()
+    server = MediaServer()
     quick = replace(http.RETRIES, initial_delay=0.01, max_delay=0.02)
     with mock.patch.object(http, "RETRIES", quick):
-        yield made
-    made.close()
+        yield server
+    server.close()
 
 
-def check_all(server: MediaServer, wanted: list[tuple[str, str]], level: CheckLevel) -> list[Problem | None]:
-    """What is said of the attachments at these paths, within the time for it."""
+def check_all(server: MediaServer, targets: list[tuple[str, str]], level: CheckLevel) -> list[Problem | None]:
+    """Check the attachments at these paths; returns their problems. Checks the time and the messages."""
     attachments = [
-        Attachment("attachment", f"{server.url}{path}?X-Amz-Signature={SECRET}", kind) for path, kind in wanted
+        Attachment("attachment", f"{server.url}{path}?X-Amz-Signature={SECRET}", kind) for path, kind in targets
     ]
     with time_limit(SECONDS), AttachmentChecker(level, threads=8, timeout=TIMEOUT) as checker:
         start = time.monotonic()
-        found = checker.check(attachments)
+        problems = checker.check(attachments)
         assert time.monotonic() - start < TIMEOUT * 3 + 4
-    assert len(found) == len(attachments)
-    for problem in filter(None, found):
+    assert len(problems) == len(attachments)
+    for problem in filter(None, problems):
         assert problem.field == "attachment"
         assert problem.fix
         assert SECRET not in str(problem)
         check_readable(str(problem))
         assert "\n" not in str(problem)
-    return found
+    return problems
 
 
-@cases(ordinary=40, share=0.9)
+@cases(default=40, share=0.9)
 @given(
     asked=st.lists(st.tuples(st.sampled_from(KINDS), responses), min_size=1, max_size=4),
     level=st.sampled_from([CheckLevel.AUTO, CheckLevel.CONTENT, CheckLevel.EXISTS]),
@@ -232,12 +232,12 @@ def test_every_server_response_gives_a_result(
     level: CheckLevel,
 ) -> None:
     caplog.clear()
-    everything = [*asked, valid_response("image", PNG), valid_response("audio", WAV)]
-    server.routes = {f"/{number}": answer.route() for number, (_, answer) in enumerate(everything)}
-    found = check_all(server, [(f"/{number}", kind) for number, (kind, _) in enumerate(everything)], level)
-    assert found[-2:] == [None, None], "the others are not to blame"
+    cases_to_check = [*asked, valid_response("image", PNG), valid_response("audio", WAV)]
+    server.routes = {f"/{number}": answer.route() for number, (_, answer) in enumerate(cases_to_check)}
+    problems = check_all(server, [(f"/{number}", kind) for number, (kind, _) in enumerate(cases_to_check)], level)
+    assert problems[-2:] == [None, None], "a valid attachment is rejected"
     assert SECRET not in caplog.text, "a signature is in the log"
-    for (kind, answer), problem in zip(asked, found, strict=False):
+    for (kind, answer), problem in zip(asked, problems, strict=False):
         is_redirect = 300 <= answer.status < 400
         if (
             kind != "text"
@@ -245,9 +245,9 @@ def test_every_server_response_gives_a_result(
             and answer.status not in (200, 206, 100, 416)
             and not is_redirect
         ):
-            assert problem, f"{answer.status} was taken"
+            assert problem, f"status {answer.status} was accepted"
         if kind == "image" and answer == HttpResponse(content=HUGE_PNG) and level is not CheckLevel.EXISTS:
-            assert problem, "2,147,483,647 pixels were taken"
+            assert problem, "an image of 2,147,483,647 pixels per side was accepted"
 
 
 uris = st.text(max_size=30) | st.builds(
@@ -260,15 +260,15 @@ uris = st.text(max_size=30) | st.builds(
 )
 
 
-@cases(ordinary=40, share=0.1)
+@cases(default=40, share=0.1)
 @given(wanted=st.lists(st.tuples(st.sampled_from(KINDS), uris), max_size=5))
 def test_every_attachment_value_gives_a_result(wanted: list[tuple[str, str]]) -> None:
     attachments = [Attachment("attachment", uri, kind) for kind, uri in wanted]
     with time_limit(SECONDS), AttachmentChecker(CheckLevel.OFF, threads=2) as checker:
-        found = checker.check(attachments)
-    assert len(found) == len(attachments)
-    for (kind, uri), problem in zip(wanted, found, strict=True):
+        problems = checker.check(attachments)
+    assert len(problems) == len(attachments)
+    for (kind, uri), problem in zip(wanted, problems, strict=True):
         if problem:
             check_readable(str(problem))
         if kind != "text" and not uri.lower().startswith(("http://", "https://", "s3://")):
-            assert problem, "this is no URL"
+            assert problem, "an invalid URL was accepted"

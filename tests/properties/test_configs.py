@@ -1,4 +1,4 @@
-"""Configs that nobody could mean: a job comes of them, or one message that says what is wrong where."""
+"""Invalid configs: loading gives a job, or one message with the place and the problem."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.jobs import job_document
 
 SECONDS = 10.0  # for one config
 ROWS = [{"id": "1", "text": "one", "n": 1, "tags": ["a"]}, {"id": "2", "text": "two", "n": 2, "tags": []}]
-TASKS = [{"type": name, **own_params(made["request"])} for name, made in examples().items()]
+TASKS = [{"type": name, **own_params(example["request"])} for name, example in examples().items()]
 SECTIONS: dict[str, dict[str, Any]] = {
     "attachments": {"check": "off", "presign": "7d"},
     "submit": {"concurrency": 4, "rate": "50/s", "max_tasks": 5, "price_per_task": 0.08, "max_cost": 4},
@@ -98,7 +98,7 @@ INVALID_YAML = [
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to each value of a document, itself first."""
+    """The paths of all values of a document, the document first."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
@@ -107,41 +107,41 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @st.composite
 def documents(draw: st.DrawFn) -> dict[str, Any]:
-    """A good job's document, with a few things done to it."""
+    """The document of a valid job with one to four mutations."""
     metadata = draw(st.sampled_from([[], ["n"], ["n", "tags"]]))
-    made: dict[str, Any] = copy.deepcopy(job_document(Path("FOLDER"), metadata=metadata))
+    document: dict[str, Any] = copy.deepcopy(job_document(Path("FOLDER"), metadata=metadata))
     if draw(st.booleans()):
-        made["task"] = copy.deepcopy(draw(st.sampled_from(TASKS)))
+        document["task"] = copy.deepcopy(draw(st.sampled_from(TASKS)))
     for name in draw(st.lists(st.sampled_from(sorted(SECTIONS)), unique=True)):
-        made[name] = dict(SECTIONS[name])
+        document[name] = dict(SECTIONS[name])
     for _ in range(draw(st.integers(1, 4))):
-        mutate_document(draw, made)
-    return made
+        mutate_document(draw, document)
+    return document
 
 
 def mutate_document(draw: st.DrawFn, document: dict[str, Any]) -> None:
     """Change, remove, retype, move or add one value."""
-    *way, last = draw(st.sampled_from([path for path in paths(document) if path] or [("name",)]))
+    *parents, last = draw(st.sampled_from([path for path in paths(document) if path] or [("name",)]))
     target: Any = document
-    for step in way:
-        target = target[step]
-    how = draw(st.sampled_from(["change", "remove", "text", "list", "mapping", "move", "add"]))
-    if how == "remove":
+    for key in parents:
+        target = target[key]
+    mutation = draw(st.sampled_from(["change", "remove", "text", "list", "mapping", "move", "add"]))
+    if mutation == "remove":
         del target[last]
-    elif how == "add" and isinstance(target, dict):
+    elif mutation == "add" and isinstance(target, dict):
         target[draw(KEYS | strings | scalars)] = draw(anything | timestamps)
-    elif how == "move":
+    elif mutation == "move":
         target[last] = copy.deepcopy(
             draw(st.sampled_from([document.get("task"), document.get("submit"), "{text}", "{id}"]))
         )
     elif last in target if isinstance(target, dict) else True:
-        before = target[last]
-        retyped = {"text": str(before), "list": [before], "mapping": {"x": before}}
-        target[last] = retyped[how] if how in retyped else draw(anything | timestamps)
+        value = target[last]
+        retyped = {"text": str(value), "list": [value], "mapping": {"x": value}}
+        target[last] = retyped[mutation] if mutation in retyped else draw(anything | timestamps)
 
 
 def load(folder: Path, content: bytes) -> Job | None:
-    """The job in a config file; None where one message says why there is none."""
+    """Load a job from a config file; None if there was an error message."""
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     path = folder / "job.yaml"
     path.write_bytes(content.replace(b"FOLDER", str(folder).encode()))
@@ -152,19 +152,19 @@ def load(folder: Path, content: bytes) -> Job | None:
         check_readable(str(error))
         lines = str(error).split("\n")
     assert all(line.startswith(str(path)) for line in lines)
-    assert all("; " in line for line in lines), "no fix is told"
+    assert all("; " in line for line in lines), "the message has no fix"
     return None
 
 
 def preview(job: Job) -> None:
-    """What a run would do adds up, or one message says why there is none."""
+    """Check that the counts of a dry run match, unless there is an error message."""
     try:
         with time_limit(SECONDS), closing(Plan(job)) as plan:
-            found = plan.preview()
+            result = plan.preview()
     except LabelflowError as error:
         check_readable(str(error))
         return
-    assert found.rows == found.create + found.reject + found.unchanged + found.over_cap
+    assert result.rows == result.create + result.reject + result.unchanged + result.over_cap
     for reject in plan.unsubmitted.rejected:
         check_readable(str(reject.problem))
 
@@ -174,14 +174,14 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SCALE_API_URL", raising=False)
 
 
-@cases(ordinary=70, share=0.6)
-@given(made=documents(), escaped=st.booleans())
-def test_mutated_document_gives_a_job_or_one_message(made: dict[str, Any], escaped: bool) -> None:
+@cases(default=70, share=0.6)
+@given(document=documents(), escaped=st.booleans())
+def test_mutated_document_gives_a_job_or_one_message(document: dict[str, Any], escaped: bool) -> None:
     with case_folder() as folder:
         try:
-            content = yaml.safe_dump(made, allow_unicode=not escaped).encode("utf-8", "surrogatepass")
+            content = yaml.safe_dump(document, allow_unicode=not escaped).encode("utf-8", "surrogatepass")
         except yaml.YAMLError:
-            return  # YAML has no words for it
+            return  # not representable in YAML
         job = load(folder, content)
         if job is not None:
             preview(job)
@@ -189,19 +189,19 @@ def test_mutated_document_gives_a_job_or_one_message(made: dict[str, Any], escap
 
 @st.composite
 def corrupted_yaml(draw: st.DrawFn) -> bytes:
-    """The bytes of a config, with some replaced by others."""
+    """The bytes of a config with some of them replaced."""
     content = yaml.safe_dump({**job_document(Path("FOLDER")), **SECTIONS}).encode()
     for _ in range(draw(st.integers(1, 5))):
         start = draw(st.integers(0, len(content)))
         stop = start + draw(st.integers(0, 8))
-        new = st.sampled_from(
+        replacement = st.sampled_from(
             [*INVALID_YAML[1:-8], b"\n", b"  ", b": ", b"- ", b"'", b'"', b"&a ", b"*a", b"!!int ", b"\t"]
         )
-        content = content[:start] + draw(new | st.binary(max_size=6)) + content[stop:]
+        content = content[:start] + draw(replacement | st.binary(max_size=6)) + content[stop:]
     return content
 
 
-@cases(ordinary=50, share=0.4)
+@cases(default=50, share=0.4)
 @given(content=st.binary(max_size=200) | st.sampled_from(INVALID_YAML) | corrupted_yaml())
 def test_arbitrary_bytes_give_a_job_or_one_message(content: bytes) -> None:
     with case_folder() as folder:

@@ -1,4 +1,4 @@
-"""Broken manifests: every row ends in one outcome, and the rejected ones can be mended and passed in again."""
+"""Malformed manifests: every row has one outcome, and rejects can be fixed and used as a manifest again."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.support.jobs import make_job
 from tests.support.run_job import label
 
 SECONDS = 20.0  # for one manifest
-FILLERS = 1000  # rows from which a manifest's types are told
+FILLERS = 1000  # rows from which the types of a manifest are inferred
 FILLER = b'{"id":"f%d","text":"fine","n":1,"tags":["a"],"box":{"x":1}}'
 BOM = b"\xef\xbb\xbf"
 
@@ -53,37 +53,37 @@ column_values: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def value_of(draw: st.DrawFn, column: str, odd: bool) -> Any:
-    """A value for a column: most are good, so that some rows are."""
-    if odd or draw(st.integers(0, 5)) == 0:
+def value_of(draw: st.DrawFn, column: str, invalid: bool) -> Any:
+    """A value for a column; most are valid, so that some rows are valid."""
+    if invalid or draw(st.integers(0, 5)) == 0:
         return draw(column_values.get(column, anything))
-    good = {"id": st.uuids().map(str), "text": st.just("fine"), "n": st.integers(0, 9), "tags": st.just(["a"])}
-    return draw(good.get(column, st.just({"x": 1})))
+    valid = {"id": st.uuids().map(str), "text": st.just("fine"), "n": st.integers(0, 9), "tags": st.just(["a"])}
+    return draw(valid.get(column, st.just({"x": 1})))
 
 
 def corrupt(draw: st.DrawFn, content: bytes) -> bytes:
-    """The same bytes with some of them gone, and others in between."""
+    """The bytes with some of them removed, and others inserted."""
     start = draw(st.integers(0, len(content)))
-    odd = st.sampled_from(
+    inserted = st.sampled_from(
         [b"\xff", b"\xed\xa0\x80", b"\x00", b'"', b",", b"\n", b"\r", b"\r\n", b"{", b"}", b"\\", BOM]
     )
-    return content[:start] + draw(odd | st.binary(max_size=4)) + content[start + draw(st.integers(0, 9)) :]
+    return content[:start] + draw(inserted | st.binary(max_size=4)) + content[start + draw(st.integers(0, 9)) :]
 
 
 def with_surroundings(draw: st.DrawFn, lines: list[bytes]) -> bytes:
-    """Lines as a file, in one of the ways in which files begin and end."""
+    """The lines as a file, with or without a byte order mark and a final line end."""
     end = draw(st.sampled_from([b"\n", b"\r\n", b"\n", b"\n\n"]))
     return draw(st.sampled_from([b"", b"", BOM])) + end.join(lines) + draw(st.sampled_from([b"", end]))
 
 
 @st.composite
 def json_lines(draw: st.DrawFn) -> bytes:
-    """A file of JSON Lines; where it begins with FILLERS, the types are told without its odd lines."""
+    """A file of JSON Lines; if it starts with FILLERS, types are inferred without its malformed lines."""
     lines = [b"FILLERS" if draw(st.integers(0, 9)) == 0 else FILLER % 0]
     for _ in range(draw(st.integers(0, 8))):
-        odd = draw(st.integers(0, 2)) == 0
-        row = {name: value_of(draw, name, odd) for name in column_values if draw(st.integers(0, 9))}
-        row |= draw(st.dictionaries(keys, anything, max_size=2)) if odd else {}
+        is_malformed = draw(st.integers(0, 2)) == 0
+        row = {name: value_of(draw, name, is_malformed) for name in column_values if draw(st.integers(0, 9))}
+        row |= draw(st.dictionaries(keys, anything, max_size=2)) if is_malformed else {}
         line = json.dumps(row, allow_nan=draw(st.booleans()) or True, ensure_ascii=draw(st.booleans()))
         content = line.encode("utf-8", "surrogatepass")
         lines.append(corrupt(draw, content) if draw(st.integers(0, 4)) == 0 else content)
@@ -134,7 +134,7 @@ arrow_types: st.SearchStrategy[Any] = st.sampled_from(
 
 @st.composite
 def parquet_files(draw: st.DrawFn) -> bytes:
-    """A Parquet file with columns of any type; sometimes with bytes that are damaged, or not there."""
+    """A Parquet file with columns of any type; sometimes corrupted or truncated."""
     count = draw(st.integers(0, 6))
     columns: dict[str, pa.Array[Any]] = {}
     for name in ["id", "text", "n", "tags", "box", *draw(st.lists(keys, max_size=2))]:
@@ -149,24 +149,25 @@ def parquet_files(draw: st.DrawFn) -> bytes:
 
 
 def column_of(draw: st.DrawFn, name: str, kind: pa.DataType | None, count: int) -> pa.Array[Any]:
-    """Values of a type, or of what type they turn out to be."""
-    odd = (
+    """Values of a type, or of an inferred type."""
+    arbitrary = (
         st.sampled_from([0, 1, 2.5, True, "1", b"\xff", "é", [], ["a"], [{"x": 1}], {"x": 2.0}, [("k", 1)]])
         | timestamps
     )
     values = [
-        draw(odd | st.none()) if kind else value_of(draw, name, draw(st.integers(0, 9)) == 0) for _ in range(count)
+        draw(arbitrary | st.none()) if kind else value_of(draw, name, draw(st.integers(0, 9)) == 0)
+        for _ in range(count)
     ]
-    fitting: list[Any] = []
+    convertible: list[Any] = []
     for value in values:
         try:
-            pa.array([*fitting, value], kind)
+            pa.array([*convertible, value], kind)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             value = None
-        fitting.append(value)
-    made = pa.array(fitting, kind)
-    is_empty_struct = "struct<>" in str(made.type)  # which Parquet does not take
-    return pa.nulls(count, pa.string()) if is_empty_struct else made
+        convertible.append(value)
+    column = pa.array(convertible, kind)
+    is_empty_struct = "struct<>" in str(column.type)  # not supported by Parquet
+    return pa.nulls(count, pa.string()) if is_empty_struct else column
 
 
 manifests = st.one_of(
@@ -188,36 +189,36 @@ tasks: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
 
 
 def with_fillers(content: bytes) -> bytes:
-    """The file with its good rows written out."""
+    """The file with FILLERS replaced by valid rows."""
     return content.replace(b"FILLERS", b"\n".join(FILLER % number for number in range(FILLERS)))
 
 
 def job_for(folder: Path, suffix: str, content: bytes, changes: dict[str, Any]) -> Job:
-    """A job whose manifest is the bytes."""
+    """A job with these bytes as its manifest."""
     path = folder / f"manifest.{suffix}"
     path.write_bytes(with_fillers(content))
     return make_job(folder, **{"manifest__uri": str(path), "max_unlabeled": 1.0, **changes})
 
 
 def plan_job(job: Job) -> Plan | None:
-    """A plan whose rows have all been looked at; None where one message says why there is none."""
+    """A plan with all rows checked; None if there was an error message."""
     try:
         with time_limit(SECONDS), closing(Plan(job)) as plan:
-            bound = [row for chunk in plan.chunks() for row in plan.check(chunk)[0]]
+            prepared = [row for chunk in plan.chunks() for row in plan.check(chunk)[0]]
     except LabelflowError as error:
         check_readable(str(error))
         return None
-    numbers = sorted([row.row.number for row in bound] + [reject.row.number for reject in plan.unsubmitted.rejected])
+    numbers = sorted([row.row.number for row in prepared] + [reject.row.number for reject in plan.unsubmitted.rejected])
     assert numbers == list(range(1, plan.progress.read + 1)), "a row is lost, or in two outcomes"
-    assert len({row.row_id for row in bound}) == len(bound)
-    for row in bound:
+    assert len({row.row_id for row in prepared}) == len(prepared)
+    for row in prepared:
         orjson.dumps([row.params, row.common])
         assert len(row.unique_id) <= 300
     return plan
 
 
 def same_value(before: Any, after: Any) -> bool:
-    """Whether a value came back, be it as the text that stands for it."""
+    """Whether two values are equal, also if the second one is JSON text of the first."""
     if isinstance(after, str) and not isinstance(before, str):
         return bool(orjson.loads(after) == to_json_value(before)) if after else False
     if isinstance(before, dict) and isinstance(after, dict):
@@ -251,24 +252,24 @@ def check_rejects(plan: Plan) -> Plan | None:
 
 
 def text_column(reject: RejectedRow) -> str | None:
-    """What a manifest that was a rejects file before holds in `reject_text`."""
+    """The value of `reject_text`, if the manifest was a rejects file."""
     text = reject.row.values.get("reject_text")
     return text if isinstance(text, str) else None
 
 
 def check_reject(reject: RejectedRow, row: Any) -> None:
-    """One row of the rejects file says what is wrong, and holds all that the manifest's row did."""
+    """Check that a row of the rejects file has a reason, and all values of the manifest's row."""
     check_readable(str(reject.problem))
     assert row["reject_reason"]
     assert row["reject_fix"]
     for name, value in reject.row.values.items():
         if value is not None and not name.startswith("reject_"):
-            assert same_value(value, row[name]), f"{name} was {value!r}, and is {row[name]!r}"
+            assert same_value(value, row[name]), f"{name}: expected {value!r}, got {row[name]!r}"
     if reject.problem.field == "(line)":
-        assert row["reject_text"], "the line is lost"
+        assert row["reject_text"], "the text of the line is missing"
 
 
-@cases(ordinary=80, share=0.85)
+@cases(default=80, share=0.85)
 @given(manifest=manifests, changes=tasks)
 def test_every_row_has_one_outcome_and_its_reject_can_be_fixed(
     manifest: tuple[str, bytes], changes: dict[str, Any]
@@ -296,7 +297,7 @@ def api() -> Iterator[str]:
         yield url
 
 
-@cases(ordinary=10, share=0.15)
+@cases(default=10, share=0.15)
 @given(manifest=manifests, changes=tasks)
 def test_run_accounts_for_every_row_and_creates_one_task_per_valid_row(
     api: str, manifest: tuple[str, bytes], changes: dict[str, Any]
@@ -309,7 +310,7 @@ def test_run_accounts_for_every_row_and_creates_one_task_per_valid_row(
                 summary = label(job)
         except LabelflowError as error:
             check_readable(str(error))
-            assert not list(client.list_tasks()), "tasks were made"
+            assert not list(client.list_tasks()), "tasks were created"
             return
         tasks = [task.metadata["row_id"] for task in client.list_tasks()]
         assert len(tasks) == len(set(tasks)) == summary.created == summary.labeled

@@ -1,4 +1,4 @@
-"""Jobs for the tests: small, complete, easy to change."""
+"""Small complete jobs for the tests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ TEXT_TASK = {
 
 
 def job_document(folder: Path, **changes: Any) -> dict[str, Any]:
-    """A job's document; a change may reach into a section with `section__key`."""
-    made: dict[str, Any] = {
+    """The document of a job. changes: values by key, or by `section__key`; `...` removes a key.
+
+    Example: `job_document(folder, name="other", submit__max_tasks=5)`
+    """
+    document: dict[str, Any] = {
         "name": "job",
         "manifest": {"uri": str(folder / "manifest.jsonl"), "row_id": "id"},
         "task": dict(TEXT_TASK),
@@ -28,23 +31,23 @@ def job_document(folder: Path, **changes: Any) -> dict[str, Any]:
     }
     for path, value in changes.items():
         *sections, key = path.split("__")
-        target = made
+        target = document
         for section in sections:
             target = target.setdefault(section, {})
         if value is ...:
             target.pop(key, None)
         else:
             target[key] = value
-    return made
+    return document
 
 
 def make_job(folder: Path, **changes: Any) -> Job:
-    """The job of a document."""
+    """A validated job; see `job_document`."""
     return Job.model_validate(job_document(folder, **changes))
 
 
 def write_config(folder: Path, **changes: Any) -> Path:
-    """The document as a config file."""
+    """Write the document as a config file; returns its path."""
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump(job_document(folder, **changes)))
     return path

@@ -1,4 +1,4 @@
-"""A small real HTTP server with attachments of every kind, the troublesome ones above all."""
+"""A small HTTP server for attachments of every kind, above all invalid ones."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from PIL import Image
 
 
 def picture(width: int = 8, height: int = 6, kind: str = "PNG", **options: object) -> bytes:
-    """An image file of one colour."""
+    """The bytes of an image file of one colour."""
     content = BytesIO()
     Image.new("L", (width, height)).save(content, kind, **options)
     return content.getvalue()
 
 
 def wav(seconds: float, rate: int = 100) -> bytes:
-    """Silence: 8 bits, mono."""
+    """The bytes of a silent WAV file: 8 bits, mono; rate in samples per second."""
     data = bytes(int(seconds * rate))
     head = b"RIFF" + (36 + len(data)).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
     form = b"\1\0\1\0" + rate.to_bytes(4, "little") * 2 + b"\1\0\x08\0"
@@ -30,7 +30,7 @@ def wav(seconds: float, rate: int = 100) -> bytes:
 
 
 def tiff_with_late_header(width: int, height: int, pixels: int) -> bytes:
-    """A TIFF whose directory, and so its size, stands behind so many bytes of pixels."""
+    """A TIFF file whose directory, which contains the image size, is after `pixels` bytes of pixels."""
     tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: pixels}
     directory = struct.pack("<H", len(tags))
     directory += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
@@ -41,7 +41,7 @@ PAGE = b"<!DOCTYPE html><title>A preview</title><img src=cat.jpg>"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection; what is answered is told by the server's `routes`."""
+    """One connection; responses are those of the server's `routes`."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16
@@ -69,21 +69,21 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(404, b"<html>no such thing</html>", {"Content-Type": "text/html"})
 
     def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """A whole answer."""
+        """Send a complete response."""
         self.start(status, {**(headers or {}), "Content-Length": str(len(body))})
         if self.command != "HEAD":
             self.send(body)
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
-        """The head of an answer."""
+        """Send the status line and headers of a response."""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
 
     def send(self, content: bytes) -> None:
-        """A piece of the body, on the wire at once."""
-        self.server.owner.sent += len(content)  # before the client can have read it
+        """Send a part of the body without buffering."""
+        self.server.owner.sent += len(content)  # counted before the client can read it
         try:
             self.wfile.write(content)
             self.wfile.flush()
@@ -104,11 +104,11 @@ class _Server(ThreadingHTTPServer):
     owner: MediaServer
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no error here."""
+        """Ignore clients that close the connection."""
 
 
 class MediaServer:
-    """`routes` says what each path answers; `requests`, `connections` and `sent` (bytes) count."""
+    """A server. routes: response by path; requests, connections, sent (bytes): what it has counted."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.routes: dict[str, Route] = {}
@@ -124,13 +124,13 @@ class MediaServer:
         self._thread.start()
 
     def serve(self, path: str, route: Route) -> str:
-        """Answer a path; gives its URL."""
+        """Set the response for a path; returns its URL."""
         self.routes[path] = route
         return self.url + path
 
     def count(self, path: str) -> int:
-        """How many requests there were for a path."""
-        return sum(seen.partition("?")[0] == path for _, seen, _ in self.requests)
+        """The number of requests for a path."""
+        return sum(target.partition("?")[0] == path for _, target, _ in self.requests)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -141,25 +141,25 @@ class MediaServer:
 def file_response(
     body: bytes, content_type: str | None = None, *, ranges: bool = True, total: bool = True, encoding: str = ""
 ) -> Route:
-    """A file, in ranges where asked for and not told otherwise; `total`: whether a range tells the whole size."""
+    """A file. ranges: support range requests; total: include the total size in Content-Range."""
     headers = {"Content-Type": content_type} if content_type else {}
     headers |= {"Content-Encoding": encoding} if encoding else {}
 
     def route(handler: Handler) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
-        if not asked or not ranges:
+        requested = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
+        if not requested or not ranges:
             return handler.answer(200, body, headers)
-        start, stop = int(asked[1]), min(int(asked[2]) + 1, len(body))
+        start, stop = int(requested[1]), min(int(requested[2]) + 1, len(body))
         if start >= len(body):
             return handler.answer(416, b"", {"Content-Range": f"bytes */{len(body)}"})
-        told = {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{len(body) if total else '*'}"}
-        return handler.answer(206, body[start:stop], told)
+        range_headers = {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{len(body) if total else '*'}"}
+        return handler.answer(206, body[start:stop], range_headers)
 
     return route
 
 
 def status_response(code: int, headers: Mapping[str, str] | None = None) -> Route:
-    """Nothing but a status."""
+    """A response with a status and a short body."""
     return lambda handler: handler.answer(code, b"no", headers)
 
 
@@ -169,27 +169,27 @@ def redirect(target: str) -> Route:
 
 
 def sequence(*routes: Route) -> Route:
-    """Another answer each time; the last one stays."""
-    left = list(routes)
-    return lambda handler: (left.pop(0) if len(left) > 1 else left[0])(handler)
+    """A different response to each request; the last one repeats."""
+    remaining = list(routes)
+    return lambda handler: (remaining.pop(0) if len(remaining) > 1 else remaining[0])(handler)
 
 
 def endless(start: bytes, content_type: str) -> Route:
-    """A body that has no end, and no length; ranges are ignored."""
+    """A body without end and without Content-Length; ranges are ignored."""
 
     def route(handler: Handler) -> None:
         handler.close_connection = True
         handler.start(200, {"Content-Type": content_type, "Connection": "close"})
         handler.send(start)
-        until = time.monotonic() + 5
-        while time.monotonic() < until:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
             handler.send(bytes(1 << 14))
 
     return route
 
 
 def chunked(body: bytes, content_type: str) -> Route:
-    """A body whose length is not told; ranges are ignored."""
+    """A body with chunked encoding; ranges are ignored."""
 
     def route(handler: Handler) -> None:
         handler.start(200, {"Content-Type": content_type, "Transfer-Encoding": "chunked"})
@@ -202,13 +202,13 @@ def chunked(body: bytes, content_type: str) -> Route:
 
 
 def dripping(pause: float = 0.05) -> Route:
-    """A byte now and then: no read ever times out."""
+    """A body of one byte per `pause` seconds, so that no single read times out."""
 
     def route(handler: Handler) -> None:
         handler.close_connection = True
         handler.start(200, {"Content-Type": "image/png", "Content-Length": "100000"})
-        until = time.monotonic() + 5
-        while time.monotonic() < until:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
             handler.send(b"\x89")
             time.sleep(pause)
 
@@ -216,7 +216,7 @@ def dripping(pause: float = 0.05) -> Route:
 
 
 def silent(seconds: float = 1.0) -> Route:
-    """No answer for a while, then none at all."""
+    """No response; the connection is closed after `seconds`."""
 
     def route(handler: Handler) -> None:
         handler.close_connection = True
@@ -226,7 +226,7 @@ def silent(seconds: float = 1.0) -> Route:
 
 
 def truncated(body: bytes, content_type: str) -> Route:
-    """Less than was promised."""
+    """A body shorter than its Content-Length."""
 
     def route(handler: Handler) -> None:
         handler.close_connection = True

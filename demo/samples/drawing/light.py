@@ -1,4 +1,4 @@
-"""Colours, and what the time of day does to them."""
+"""Colours, and how the time of day changes them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAINTS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """A time of day: its sky, how it colours things, whether lamps are on, and the hours when it is so."""
+    """A time of day: its sky, its tint, whether lamps are on, and its hours."""
 
     name: str
     sky_top: Colour
@@ -45,7 +45,7 @@ class Light:
     hours: tuple[int, int]
 
     def apply_to(self, colour: Colour) -> Colour:
-        """What a colour looks like in this light."""
+        """A colour as seen in this light."""
         red, green, blue = (min(255, round(part * share)) for part, share in zip(colour, self.tint, strict=True))
         return red, green, blue
 
@@ -59,16 +59,16 @@ LIGHTS = (
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """The colour that lies `share` (0–1) of the way from one to the other."""
+    """Mix two colours: `share` 0 gives the first, 1 the second."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def darker(colour: Colour, share: float = 0.25) -> Colour:
-    """The colour, in shade."""
+    """A darker shade of the colour; `share` is 0–1."""
     return mix(colour, (18, 18, 30), share)
 
 
 def lighter(colour: Colour, share: float = 0.25) -> Colour:
-    """The colour, where light falls on it."""
+    """A lighter shade of the colour; `share` is 0–1."""
     return mix(colour, (255, 255, 255), share)

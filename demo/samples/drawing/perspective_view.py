@@ -1,4 +1,4 @@
-"""A street seen along its middle: it runs to the horizon, with traffic driving away and coming."""
+"""A street in perspective up to the horizon, with traffic in both directions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEAR = 3.5
 
 
 def draw(canvas: Canvas, lane_count: int, random: Random) -> None:
-    """Draw the whole scene, with `lane_count` 2 to 4 lanes; traffic keeps to the right."""
+    """Draw the whole scene with `lane_count` lanes (2 to 4); traffic drives on the right."""
     camera = Camera(canvas, x=random.uniform(-0.6, 0.6), height=3.6, horizon=158.0, focal_length=430.0)
     half = lane_count * LANE / 2
     canvas.sky(camera.horizon + 4)
@@ -53,7 +53,7 @@ def _marking(camera: Camera, x: float, solid: bool) -> None:
 
 
 def _stations(random: Random) -> list[tuple[float, int]]:
-    """Where something stands beside the road, farthest first."""
+    """Positions and sides of roadside objects, farthest first."""
     places: list[tuple[float, int]] = []
     for side in (-1, 1):
         z = 6.0 + random.uniform(0, 6)
@@ -64,7 +64,7 @@ def _stations(random: Random) -> list[tuple[float, int]]:
 
 
 def _roadside(camera: Camera, side: int, half: float, z: float, random: Random) -> None:
-    """One plot: a house or a garden, then a lamp or a tree at the kerb."""
+    """Draw one plot: a house or a garden, then a lamp or a tree at the kerb."""
     edge = side * (half + PATH + 1.0)
     if random.random() < 0.7:
         _house(camera, side, edge, z, random)
@@ -80,7 +80,7 @@ def _roadside(camera: Camera, side: int, half: float, z: float, random: Random) 
 
 
 def _house(camera: Camera, side: int, edge: float, z: float, random: Random) -> None:
-    """A house that stands with its long side to the road and its gable end to the camera."""
+    """Draw a house whose long side faces the road and whose gable end faces the camera."""
     wall, roof = random.choice(scenery.WALLS), random.choice(scenery.ROOFS)
     far, width = z + random.uniform(9.0, 12.0), 8.0
     height = random.choice((3.4, 6.2, 6.2, 9.0))
@@ -128,7 +128,7 @@ def _gable_end(
 
 
 def _vehicle_places(lane_count: int, random: Random) -> list[rear_view.Place]:
-    """Where the vehicles are, farthest first; those in the left half of the lanes come towards the camera."""
+    """Places of the vehicles, farthest first; those in the left half of the lanes drive towards the camera."""
     places = []
     for lane in range(lane_count):
         z = random.uniform(7.5, 18)

@@ -1,4 +1,4 @@
-"""Cars and trucks seen from the side, front to the right. In metres; x is 0 at the middle."""
+"""Side views of cars and trucks, front to the right. In metres; x is 0 at the center."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RIM: Colour = (186, 190, 196)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A kind of vehicle: whether it is a truck, its length in metres, and how it is drawn in a colour."""
+    """A vehicle model: whether it is a truck, its length in metres, and its drawing function."""
 
     truck: bool
     length: float
@@ -51,7 +51,7 @@ def _lights(pen: ShapePen, front: Point, back: Point) -> None:
 
 
 def _car(pen: ShapePen, colour: Colour, body: list[Point], cabin: list[Point], pillar: float) -> None:
-    """A car of a body and a cabin above it; the cabin's glass is cut in two at `pillar`."""
+    """Draw a car: a body and a cabin above it; `pillar` divides the cabin's glass."""
     left, right = body[0][0], body[-1][0]
     pen.ground_shadow(left - 0.1, right + 0.1)
     pen.shape(cabin, colour, 0.22)
@@ -94,7 +94,7 @@ def _estate(pen: ShapePen, colour: Colour) -> None:
 
 
 def _cab(pen: ShapePen, colour: Colour, back: float) -> None:
-    """A truck's cab, 1.9 m long, that starts at `back`."""
+    """Draw a truck's cab, 1.9 m long, from `back` to the front."""
     body = [
         (back, 0.5),
         (back, 2.35),
@@ -114,7 +114,7 @@ def _cab(pen: ShapePen, colour: Colour, back: float) -> None:
 
 
 def _truck(pen: ShapePen, colour: Colour, half: float, axles: tuple[float, ...]) -> None:
-    """What all trucks have: a shadow, a frame, a cab in front, large wheels and lamps."""
+    """Draw the parts that all trucks have: shadow, frame, cab, large wheels and lamps."""
     pen.ground_shadow(-half - 0.1, half + 0.1, 0.2)
     pen.box(-half, 0.55, half - 0.2, 0.85, CHASSIS)
     _cab(pen, colour, half - 1.9)

@@ -1,4 +1,4 @@
-"""Cars and trucks seen from behind or from the front, in perspective. In metres; x is 0 at the middle."""
+"""Rear and front views of cars and trucks, in perspective. In metres; x is 0 at the center."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CARGO: Colour = (238, 236, 228)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a vehicle's near end is on the road, in metres, and whether it comes towards the camera."""
+    """Position of a vehicle's near end on the road, in metres, and whether it drives towards the camera."""
 
     x: float
     z: float
@@ -35,7 +35,7 @@ class Place:
 
 
 def car(camera: Camera, place: Place, colour: Colour) -> None:
-    """A car: a body 4.2 m long with a cabin on it, and the end that faces the camera."""
+    """Draw a car: a body 4.2 m long, a cabin, and the end that faces the camera."""
     cabin_from, cabin_to = (1.3, 3.6) if place.oncoming else (0.5, 2.8)
     pen = camera.pen(place.x, place.z)
     _shadow(camera, place, 1.0, 4.2)
@@ -56,7 +56,7 @@ def car(camera: Camera, place: Place, colour: Colour) -> None:
 
 
 def _cabin(camera: Camera, place: Place, span: tuple[float, float], colour: Colour) -> None:
-    """Glass all round, with a roof that is narrower than the sills."""
+    """Draw the cabin: glass on all sides, and a roof narrower than the base."""
     near, far = place.z + span[0], place.z + span[1]
     roof_near, roof_far = near + 0.4, far - 0.3
     side = -0.84 if place.x > camera.x else 0.84
@@ -84,7 +84,7 @@ def _cabin(camera: Camera, place: Place, span: tuple[float, float], colour: Colo
 
 
 def truck(camera: Camera, place: Place, colour: Colour) -> None:
-    """A truck: a tall box 7 m long; doors when it drives away, a cab in front of the box when it comes."""
+    """Draw a truck: a box 7 m long, with doors if it drives away, with a cab if it drives towards the camera."""
     _shadow(camera, place, 1.35, 7.4)
     if place.oncoming:
         _block(camera, place, 1.25, (0.75, 3.3), (1.9, 7.4), CARGO)
@@ -135,7 +135,7 @@ def _block(
     along: tuple[float, float],
     colour: Colour,
 ) -> None:
-    """The top, and the one flank that the camera sees, of a box that runs along the road."""
+    """Draw the top and the visible side of a box parallel to the road."""
     near, far = place.z + along[0], place.z + along[1]
     low, high = height
     side = place.x - half if place.x > camera.x else place.x + half

@@ -1,4 +1,4 @@
-"""What stands beside the road: houses, trees, lamps, hills. Drawn by a pen, so in metres."""
+"""Scenery: houses, trees, lamps, hills. Sizes are in metres where a pen draws."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRUNK: Colour = (110, 80, 58)
 
 
 def window(pen: ShapePen, left: float, low: float, width: float, height: float, lit: bool) -> None:
-    """A window with a white frame; `lit` ones shine where lamps are on."""
+    """Draw a window with a white frame; a `lit` one glows if lamps are on."""
     pen.box(left - 0.1, low - 0.1, left + width + 0.1, low + height + 0.1, FRAME)
     shines = lit and pen.canvas.light.lamps_on
     pen.box(
@@ -44,7 +44,7 @@ def window(pen: ShapePen, left: float, low: float, width: float, height: float, 
 
 
 def house(pen: ShapePen, width: float, storeys: int, random: Random) -> None:
-    """A house with its left corner at the pen: gabled, or flat with a shop below."""
+    """Draw a house whose left corner is at the pen: with a gable, or with a flat roof and a shop."""
     wall, roof = random.choice(WALLS), random.choice(ROOFS)
     height = 3.0 * storeys + 0.2
     pen.box(0, 0, width, height, wall)
@@ -113,7 +113,7 @@ def _shop_front(pen: ShapePen, width: float, random: Random) -> None:
 
 
 def tree(pen: ShapePen, height: float, random: Random) -> None:
-    """A leafy tree, or a poplar or fir now and then, its trunk at the pen."""
+    """Draw a tree with its trunk at the pen: broad, sometimes a poplar or a fir."""
     leaves = random.choice(LEAVES)
     kind = random.random()
     pen.box(-0.17, 0, 0.17, height * 0.5, TRUNK)
@@ -137,7 +137,7 @@ def _fir(pen: ShapePen, height: float, leaves: Colour) -> None:
 
 
 def bush(pen: ShapePen, random: Random) -> None:
-    """A low bush, about two metres wide."""
+    """Draw a low bush, about two metres wide."""
     leaves = random.choice(LEAVES[:3])
     for x, y, radius in ((-0.6, 0.35, 0.5), (0.55, 0.35, 0.48), (0.0, 0.55, 0.6)):
         pen.disc(x, y, radius, darker(leaves, 0.12))
@@ -145,7 +145,7 @@ def bush(pen: ShapePen, random: Random) -> None:
 
 
 def street_lamp(pen: ShapePen) -> None:
-    """A lamp 5 m tall, its arm to the right."""
+    """Draw a street lamp, 5 m tall, with its arm to the right."""
     pole: Colour = (70, 76, 84)
     pen.box(-0.14, 0, 0.14, 0.7, pole)
     pen.box(-0.07, 0, 0.07, 5.0, pole)
@@ -155,7 +155,7 @@ def street_lamp(pen: ShapePen) -> None:
 
 
 def sun(canvas: Canvas, random: Random) -> None:
-    """The sun, low at dusk and hidden when it is overcast."""
+    """Draw the sun: low at dusk, hidden if overcast."""
     x = random.uniform(0.1, 0.9) * canvas.width
     y = canvas.height * (0.4 if canvas.light.lamps_on else random.uniform(0.08, 0.16))
     if canvas.light.name == "overcast":
@@ -165,7 +165,7 @@ def sun(canvas: Canvas, random: Random) -> None:
 
 
 def clouds(canvas: Canvas, random: Random) -> None:
-    """A few clouds; more of them when it is overcast."""
+    """Draw a few clouds, more of them if overcast."""
     colour = mix(canvas.light.sky_low, (255, 255, 255), 0.4)
     for _ in range(6 if canvas.light.name == "overcast" else random.randint(1, 3)):
         x, y = random.uniform(0, canvas.width), random.uniform(24, canvas.height * 0.24)
@@ -181,7 +181,7 @@ def clouds(canvas: Canvas, random: Random) -> None:
 
 
 def hills(canvas: Canvas, foot: float, random: Random) -> None:
-    """Two ranges of far hills whose foot lies at `foot` pixels from the top."""
+    """Draw two ranges of distant hills that end `foot` pixels below the top."""
     for height, share in ((62, 0.6), (34, 0.3)):
         phase, pace = random.uniform(0, 6), random.uniform(0.008, 0.014)
         ridge = [

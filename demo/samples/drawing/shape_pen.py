@@ -1,4 +1,4 @@
-"""A pen that draws a thing in its own measure: metres, x along the thing, y up from the ground."""
+"""A pen that draws an object in metres: x along the object, y up from the ground."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from demo.samples.drawing.light import SHADOW, Colour
 
 @dataclass(frozen=True, slots=True)
 class ShapePen:
-    """Stands at (`x`, `y`) pixels; a metre is `scale` pixels; `mirrored` turns left into right."""
+    """Draws relative to pixel (`x`, `y`); a metre is `scale` pixels; `mirrored` swaps left and right."""
 
     canvas: Canvas
     x: float
@@ -20,7 +20,7 @@ class ShapePen:
     mirrored: bool = False
 
     def to_pixels(self, point: Point) -> Point:
-        """Where a point in metres lies on the canvas."""
+        """The pixel of a point in metres."""
         along = -point[0] if self.mirrored else point[0]
         return self.x + along * self.scale, self.y - point[1] * self.scale
 
@@ -53,11 +53,11 @@ class ShapePen:
         self.canvas.ellipse(self.to_pixels((x, y)), radius * self.scale, radius * self.scale, colour)
 
     def halo(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """A soft shine, where lamps are on; nothing by day."""
+        """Draw a soft glow if lamps are on, otherwise nothing."""
         if self.canvas.light.lamps_on:
             self.canvas.halo(self.to_pixels((x, y)), radius * self.scale, colour)
 
     def ground_shadow(self, left: float, right: float, depth: float = 0.16) -> None:
-        """The shadow on the road under a thing."""
+        """Draw the shadow on the road below an object."""
         x, y = self.to_pixels(((left + right) / 2, 0.0))
         self.canvas.ellipse((x, y), (right - left) / 2 * self.scale, depth * self.scale, SHADOW, 110)

@@ -1,4 +1,4 @@
-"""A street seen across, from the other pavement: houses behind, traffic passing from left and right."""
+"""A street seen from the opposite pavement: houses in the background, traffic in both directions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LANES: dict[int, tuple[tuple[float, float], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Vehicle:
-    """A vehicle where it will be drawn; `left` and `right` in pixels."""
+    """A vehicle and its position; `left` and `right` in pixels."""
 
     model: Model
     pen: ShapePen
@@ -30,14 +30,14 @@ class _Vehicle:
     right: float
 
     def hides(self, other: _Vehicle) -> bool:
-        """Whether this one, in a nearer lane, covers too much of the other: trucks are tall, cars are not."""
+        """Whether this vehicle, in a nearer lane, covers too much of the other one: trucks are tall, cars are not."""
         covered = min(self.right, other.right) - max(self.left, other.left)
         allowed = 0.2 if self.model.truck else 0.7
         return covered > allowed * (other.right - other.left)
 
 
 def draw(canvas: Canvas, lane_count: int, random: Random) -> None:
-    """Draw the whole scene, with `lane_count` 2 or 3 lanes."""
+    """Draw the whole scene with `lane_count` lanes (2 or 3)."""
     canvas.sky(GROUND)
     scenery.sun(canvas, random)
     scenery.clouds(canvas, random)
@@ -69,7 +69,7 @@ def _row_of_houses(canvas: Canvas, random: Random) -> None:
 
 
 def _garden(canvas: Canvas, x: float, random: Random) -> float:
-    """A gap with trees and a hedge; returns where it ends, in pixels."""
+    """Draw a garden with trees and a hedge; returns its right edge in pixels."""
     width = random.uniform(90, 150)
     for share in (0.25, 0.7):
         scenery.tree(ShapePen(canvas, x + share * width, GROUND, HOUSE_SCALE), random.uniform(4.5, 7.5), random)
@@ -106,7 +106,7 @@ def _dashes(canvas: Canvas, y: float, thickness: float) -> None:
 def _traffic(
     canvas: Canvas, ground: float, scale: float, behind: list[_Vehicle], leftwards: bool, random: Random
 ) -> list[_Vehicle]:
-    """One lane's vehicles, left to right; none that would hide one in a lane behind."""
+    """Vehicles of one lane, left to right; none hides a vehicle in a lane behind."""
     lane: list[_Vehicle] = []
     x = random.uniform(-40, 170)
     while x < canvas.width:

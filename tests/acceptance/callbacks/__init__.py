@@ -1,1 +1,1 @@
-"""A storm of callbacks, with a receiver that is killed again and again: python -m tests.acceptance.callbacks."""
+"""Load test of callbacks with a receiver that is killed several times: python -m tests.acceptance.callbacks."""

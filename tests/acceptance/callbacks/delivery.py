@@ -1,4 +1,4 @@
-"""The sandbox sends its callbacks itself, to a receiver that is killed meanwhile: what it believes must be so."""
+"""Delivery test: the sandbox sends its callbacks to a receiver that is killed; its delivery status must be correct."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 
 API_KEY = "live_callbacks"
-CALLBACK_DAY = 60  # seconds that the day of callback retries takes: a receiver is up again long before
+CALLBACK_DAY = 60  # seconds of the sandbox's day of callback retries; a restart takes much less
 FAULTS = "seed=3, duplicate-callback=10%:1s, late-callback=5%:1s"
-CALLBACK_TIMEOUT = 300.0  # seconds beyond the last answer
+CALLBACK_TIMEOUT = 300.0  # seconds after the last task is completed
 
 
 @dataclass
 class DeliveryResult:
-    """What the sandbox says of its callbacks, and what is in labels/. Task ids."""
+    """Ids of tasks by the sandbox's delivery status, and those in labels/."""
 
     kills: int
     succeeded: set[str] = field(default_factory=set)  # `callback_succeeded` is true
-    failed: set[str] = field(default_factory=set)  # it is false, or still unknown
+    failed: set[str] = field(default_factory=set)  # it is false or missing
     labeled: Counter[str] = field(default_factory=Counter)
 
     @property
     def violations(self) -> list[str]:
-        """Where the two do not agree."""
+        """The differences between the two."""
         numbers = {
-            "callbacks succeeded and are not labeled": len(self.succeeded - set(self.labeled)),
-            "callbacks failed, although each was sent again for a day": len(self.failed),
+            "callbacks succeeded but are not labeled": len(self.succeeded - set(self.labeled)),
+            "callbacks failed, although they are retried for a day": len(self.failed),
             "labeled twice": self.labeled.total() - len(self.labeled),
         }
-        return [f"{number:,} {what}" for what, number in numbers.items() if number]
+        return [f"{number:,} {label}" for label, number in numbers.items() if number]
 
 
 def run_delivery_test(folder: Path, count: int, kills: int, seconds: float) -> DeliveryResult:
-    """So many live tasks that are answered within that time, while the receiver is killed so often; then collect."""
+    """Create `count` live tasks that finish within `seconds`, kill the receiver `kills` times, then collect."""
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(count)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     os.environ.update(SCALE_API_KEY=API_KEY, SCALE_CALLBACK_AUTH_KEY=KEY)
@@ -77,7 +77,7 @@ def kill_repeatedly(service: ReceiverProcess, kills: int, pause: float) -> None:
 
 
 def wait_for_callbacks(url: str) -> list[Task]:
-    """The tasks, once each callback has succeeded, or was given up."""
+    """Wait until each callback has succeeded or failed finally; returns the tasks."""
     deadline = time.monotonic() + CALLBACK_TIMEOUT
     while True:
         with ScaleClient(API_KEY, url) as client:

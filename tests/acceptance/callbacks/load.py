@@ -1,7 +1,7 @@
-"""A storm of callbacks upon a receiver that is killed again and again. What it stored is collected in the end.
+"""Load test: many callbacks to a receiver that is killed several times; its stored callbacks are collected at the end.
 
-`python -m tests.acceptance.callbacks.load CONFIG` collects again and again, until its stdin ends: a process of its
-own, for a test that wants the collector to be at work meanwhile.
+`python -m tests.acceptance.callbacks.load CONFIG` collects repeatedly until its stdin ends: a separate process, for a
+test that needs a concurrent collector.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ from tests.acceptance.callbacks.service import KEY, ROOT, ReceiverProcess, runni
 from tests.support.jobs import make_job, write_config
 
 CONNECTIONS = 64
-ACKNOWLEDGE_TIMEOUT = 120.0  # seconds for one callback to be acknowledged, over all restarts
+ACKNOWLEDGE_TIMEOUT = 120.0  # seconds for one callback, including restarts
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DUPLICATES, FORGED, MALFORMED = 0.10, 0.05, 0.01
-FORGED_CATEGORY = "b"  # every true answer is "a"
+FORGED_CATEGORY = "b"  # the valid answer is always "a"
 EXPECTED_STATUS = {
     "good": 200,
     "duplicate": 200,
     "foreign": 200,
     "forged": 401,
     "malformed": 400,
-}  # answers, by what was sent
+}  # HTTP status by kind of callback
 
 
 @dataclass
 class LoadResult:
-    """What became of a storm of so many tasks' callbacks, with so many kills wanted."""
+    """Result of a load test. count: tasks; requested_kills: of the receiver."""
 
     count: int
     requested_kills: int
     acknowledged: set[str] = field(default_factory=set)
-    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)  # by what was sent, and the answer
+    statuses: Counter[tuple[str, int]] = field(default_factory=Counter)  # by kind and HTTP status
     labels: list[dict[str, Any]] = field(default_factory=list)
     kills: int = 0
     seconds: float = 0.0
@@ -69,38 +69,38 @@ class LoadResult:
 
     @property
     def rate(self) -> float:
-        """Acknowledged callbacks a second, restarts among them."""
+        """Acknowledged callbacks per second, including the time of restarts."""
         return self.acknowledged_count / self.seconds
 
     @property
     def violations(self) -> list[str]:
-        """The promises that were broken."""
+        """The violations, with their counts."""
         labeled = Counter(str(row["task_id"]) for row in self.labels)
         numbers = {
-            "acknowledged and not labeled": len(self.acknowledged - set(labeled) - {""}),
-            "labeled and not sent": len(set(labeled) - {task_id(number) for number in range(self.count)}),
+            "acknowledged but not labeled": len(self.acknowledged - set(labeled) - {""}),
+            "labeled but not sent": len(set(labeled) - {task_id(number) for number in range(self.count)}),
             "not labeled": self.count - len(labeled),
             "labeled twice": labeled.total() - len(labeled),
-            "labeled as the forged callbacks said": sum(row["category"] == [FORGED_CATEGORY] for row in self.labels),
-            "kills too few": self.requested_kills - self.kills,
-            "times the key in the receiver's log": self.output.count(KEY),
+            "labeled with a forged answer": sum(row["category"] == [FORGED_CATEGORY] for row in self.labels),
+            "kills missing": self.requested_kills - self.kills,
+            "occurrences of the key in the receiver's log": self.output.count(KEY),
         }
-        odd = {
-            f"{what} answered {status}": number
-            for (what, status), number in self.statuses.items()
-            if status != EXPECTED_STATUS[what]
+        unexpected = {
+            f"{kind} answered {status}": number
+            for (kind, status), number in self.statuses.items()
+            if status != EXPECTED_STATUS[kind]
         }
-        return [f"{number:,} {what}" for what, number in {**numbers, **odd}.items() if number]
+        return [f"{number:,} {label}" for label, number in {**numbers, **unexpected}.items() if number]
 
     @property
     def acknowledged_count(self) -> int:
-        """Callbacks that were acknowledged, duplicates among them."""
+        """Acknowledged callbacks, including duplicates."""
         return sum(number for (_, status), number in self.statuses.items() if status == 200)
 
 
 @dataclass(frozen=True)
 class CallbackRequest:
-    """A callback to be sent, and what it is: good, duplicate, forged, malformed or foreign."""
+    """A callback to send, and its kind: good, duplicate, forged, malformed or foreign."""
 
     kind: str
     task_id: str
@@ -108,12 +108,12 @@ class CallbackRequest:
 
 
 def task_id(number: int) -> str:
-    """The task of a row."""
+    """The task id of a row number."""
     return f"{number:024x}"
 
 
 def callback_body(job: str, number: int, category: str = "a", minutes: int = 0) -> bytes:
-    """A callback as the service sends it."""
+    """The body of a callback, as Scale sends it."""
     response = {"category": category}
     task = {
         "task_id": task_id(number),
@@ -131,14 +131,14 @@ def callback_body(job: str, number: int, category: str = "a", minutes: int = 0) 
 
 
 def callback_request(body: bytes, key: str | None = KEY) -> bytes:
-    """A POST, as it goes over the line."""
+    """The bytes of the POST request; key: the callback auth key, None for no header."""
     auth = f"scale-callback-auth: {key}\r\n" if key is not None else ""
     head = f"POST /callback HTTP/1.1\r\nhost: x\r\n{auth}content-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
 def callback_requests(count: int, rng: random.Random) -> list[CallbackRequest]:
-    """A true callback for each task, and the others among them, in any order."""
+    """A valid callback for each task, and callbacks of the other kinds, in random order."""
     requests = []
     for number in range(count):
         body = callback_body("job", number)
@@ -153,8 +153,10 @@ def callback_requests(count: int, rng: random.Random) -> list[CallbackRequest]:
                 )
             )
         if rng.random() < MALFORMED:
-            broken = rng.choice([body[: len(body) // 2], b"", b"[]", b'{"task_id": "x"}', b'{"task": {"task_id": 1}}'])
-            requests.append(CallbackRequest("malformed", task_id(number), callback_request(broken)))
+            malformed = rng.choice(
+                [body[: len(body) // 2], b"", b"[]", b'{"task_id": "x"}', b'{"task": {"task_id": 1}}']
+            )
+            requests.append(CallbackRequest("malformed", task_id(number), callback_request(malformed)))
     requests += [
         CallbackRequest("foreign", "", callback_request(callback_body("another", count + number)))
         for number in range(count // 100)
@@ -166,9 +168,9 @@ def callback_requests(count: int, rng: random.Random) -> list[CallbackRequest]:
 def run_load_test(
     folder: Path, count: int, kills: int, seed: int, prefix: tuple[str, ...] = (), collect_concurrently: bool = False
 ) -> LoadResult:
-    """So many tasks, told of by callbacks; prefix: of the receiver's command line.
+    """Send the callbacks of `count` tasks; prefix: of the receiver's command line.
 
-    collect_meanwhile: have a collector at work beside the receiver, which takes its share of the machine.
+    collect_concurrently: run a collector at the same time as the receiver, which slows the receiver down.
     """
     rng = random.Random(seed)
     job, config = make_job(folder), write_config(folder)
@@ -188,7 +190,7 @@ def run_load_test(
 
 
 def write_ledger(job: Job, count: int) -> None:
-    """As a run leaves it that has created a task for each row."""
+    """Write the ledger of a run that has created a task for each row."""
     folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
     job_record.create(folder, job, kind)
     ledger = Ledger(folder, kind)
@@ -202,7 +204,7 @@ def _submission(number: int) -> Submission:
 
 
 def collect(job: Job) -> None:
-    """Take over what is stored; the API is not asked."""
+    """Collect the stored callbacks, without a request to the API."""
     folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
     with closing(ScaleClient("test_x", "http://127.0.0.1:9")) as client:
         context = ConnectedJob(job, folder, Ledger.load(folder, kind), StopToken(), client)
@@ -211,7 +213,7 @@ def collect(job: Job) -> None:
 
 @contextmanager
 def _running_collector(config: Path | None) -> Iterator[None]:
-    """A collector beside what is done meanwhile, where a job is named."""
+    """Run a concurrent collector, if there is a config."""
     if config is None:
         yield
         return
@@ -223,7 +225,7 @@ def _running_collector(config: Path | None) -> Iterator[None]:
 
 
 def main() -> None:
-    """Collect, again and again."""
+    """Collect repeatedly until stdin ends."""
     job = load_job(sys.argv[1])
     while not select.select([sys.stdin], [], [], 0.5)[0]:
         collect(job)
@@ -246,7 +248,7 @@ async def _send_all(
 
 
 async def _send(port: int, queue: list[CallbackRequest], result: LoadResult) -> None:
-    """One connection, opened again whenever it breaks; a callback is sent until it is answered for good."""
+    """Send callbacks over one connection, reopened after errors; each is sent until it gets a status other than 503."""
     streams: Any = None
     while queue:
         callback = queue.pop()
@@ -256,11 +258,11 @@ async def _send(port: int, queue: list[CallbackRequest], result: LoadResult) -> 
             assert time.monotonic() < deadline, f"{callback.kind} callback of {callback.task_id}: {status}"
             try:
                 streams = streams or await asyncio.open_connection("127.0.0.1", port)
-                status, stays = await _exchange(streams[0], streams[1], callback.request)
+                status, is_open = await _exchange(streams[0], streams[1], callback.request)
             except (OSError, asyncio.IncompleteReadError, ValueError):
-                stays = False
+                is_open = False
                 await asyncio.sleep(0.05)
-            if not stays and streams:
+            if not is_open and streams:
                 streams[1].close()
                 streams = None
         result.statuses[callback.kind, status] += 1
@@ -271,7 +273,7 @@ async def _send(port: int, queue: list[CallbackRequest], result: LoadResult) -> 
 
 
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes) -> tuple[int, bool]:
-    """The status of an answer, and whether the connection stays open."""
+    """Send a request; returns the HTTP status, and whether the connection stays open."""
     writer.write(content)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])

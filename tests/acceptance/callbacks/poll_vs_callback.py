@@ -1,6 +1,6 @@
 """make poll-vs-callback ROWS=1000 TURNAROUND=30-300 [API=current|2017]
 
-A job that is labeled through callbacks alone, and the same one by polling alone: they must end alike.
+Labels a job with callbacks only, and the same job with polling only: both must have the same result.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from tests.support.run_job import label
 METHODS = ("callback", "poll")
 API_VERSIONS = ("current", "2017")
 TASK_REQUEST = re.compile(rb"^(GET /v1/tasks\S*) HTTP/1\.1\r$", re.MULTILINE)
-RUN_SPECIFIC_COLUMNS = ("task_id", "unique_id", "created_at", "completed_at", "updated_at")  # in any two runs
-MISSING_EVERY = 20  # each so many-th row has an attachment that is gone
+RUN_SPECIFIC_COLUMNS = ("task_id", "unique_id", "created_at", "completed_at", "updated_at")  # differ between runs
+MISSING_EVERY = 20  # every 20th row has a missing attachment
 
 Rows = list[dict[str, Any]]
 
 
 @dataclass
 class MethodResult:
-    """How a job ended on one of the ways. looks: requests for what has come back, but for the greeting."""
+    """Result of a job with one method. polls: requests for finished tasks, without the connection check."""
 
     summary: Summary
     labels: Rows
@@ -54,7 +54,7 @@ class MethodResult:
 
 @dataclass
 class Comparison:
-    """Both ways of a job of so many rows."""
+    """Results of both methods for a job of `count` rows."""
 
     count: int
     results: dict[str, MethodResult] = field(default_factory=dict)
@@ -62,22 +62,22 @@ class Comparison:
 
     @property
     def differences(self) -> list[str]:
-        """Where the two are not alike, or one is not what it should be."""
-        found = []
-        for way, outcome in self.results.items():
-            summary = outcome.summary
+        """Differences between the results, and unexpected values of one of them."""
+        differences = []
+        for method, result in self.results.items():
+            summary = result.summary
             if not summary.labeled + summary.error == summary.rows == self.count:
-                found.append(f"{way}: {summary}")
-        callback, poll = (self.results[way] for way in METHODS)
+                differences.append(f"{method}: {summary}")
+        callback, poll = (self.results[method] for method in METHODS)
         if callback.labels != poll.labels:
-            found.append(f"labels differ: {_first_difference(callback.labels, poll.labels)}")
+            differences.append(f"labels differ: {_first_difference(callback.labels, poll.labels)}")
         if callback.errors != poll.errors:
-            found.append(f"errors differ: {_first_difference(callback.errors, poll.errors)}")
+            differences.append(f"errors differ: {_first_difference(callback.errors, poll.errors)}")
         if callback.polls:
-            found.append(f"callback: the API was asked {len(callback.polls)} times, as by {callback.polls[0]}")
+            differences.append(f"callback: {len(callback.polls)} polls, such as {callback.polls[0]}")
         if not poll.polls:
-            found.append("poll: the API was not asked")
-        return found
+            differences.append("poll: no polls")
+        return differences
 
 
 def _first_difference(one: Rows, other: Rows) -> str:
@@ -85,7 +85,7 @@ def _first_difference(one: Rows, other: Rows) -> str:
 
 
 class RecordingProxy:
-    """A proxy before the API that notes who asks it for tasks."""
+    """A proxy for the API that records requests for tasks."""
 
     def __init__(self, url: str) -> None:
         target = urlsplit(url)
@@ -97,7 +97,7 @@ class RecordingProxy:
 
     @property
     def polls(self) -> list[str]:
-        """Those that ask for what has come back: the greeting of a run asks for one task, whatever its status."""
+        """Requests for finished tasks. The connection check of a run requests one task of any status."""
         return [request for request in self.requests if "status=" in request]
 
     def close(self) -> None:
@@ -115,7 +115,7 @@ class RecordingProxy:
         with suppress(OSError):
             while data := source.recv(1 << 16):
                 if is_request:
-                    self.requests += [found.decode() for found in TASK_REQUEST.findall(data)]
+                    self.requests += [line.decode() for line in TASK_REQUEST.findall(data)]
                 target.sendall(data)
         for end in (source, target):
             with suppress(OSError):
@@ -123,17 +123,17 @@ class RecordingProxy:
 
 
 def compare_methods(folder: Path, count: int, turnaround: str, api_version: str) -> Comparison:
-    """Both ways at the same time, each with an account of its own.
+    """Run both methods at the same time, each with a separate account.
 
-    Some attachments are gone: in the dialect of 2017 the callback of such a task comes without the task.
+    Some attachments are missing: with the 2017 API the callback of such a task does not contain the task.
     """
-    comparison, begun = Comparison(count), time.monotonic()
+    comparison, started_at = Comparison(count), time.monotonic()
     with _media() as media, running(turnaround=turnaround, api=api_version, faults="seed=5, error=5%") as url:
         _write_manifest(folder, media.url, count)
         with ThreadPoolExecutor(len(METHODS)) as threads:
-            started = {way: threads.submit(_run_method, folder, url, way, turnaround) for way in METHODS}
-            comparison.results = {way: future.result() for way, future in started.items()}
-    comparison.seconds = time.monotonic() - begun
+            futures = {method: threads.submit(_run_method, folder, url, method, turnaround) for method in METHODS}
+            comparison.results = {method: future.result() for method, future in futures.items()}
+    comparison.seconds = time.monotonic() - started_at
     return comparison
 
 
@@ -148,8 +148,8 @@ def _media() -> Iterator[MediaServer]:
 
 
 def _write_manifest(folder: Path, url: str, count: int) -> None:
-    places = [f"{url}/{'gone' if number % MISSING_EVERY == 7 else 'cat'}.png?sig=5ec2e7" for number in range(count)]
-    lines = [json.dumps({"id": f"r{number}", "picture": place}) for number, place in enumerate(places)]
+    uris = [f"{url}/{'missing' if number % MISSING_EVERY == 7 else 'cat'}.png?sig=5ec2e7" for number in range(count)]
+    lines = [json.dumps({"id": f"r{number}", "picture": uri}) for number, uri in enumerate(uris)]
     (folder / "manifest.jsonl").write_text("\n".join(lines))
 
 
@@ -176,40 +176,42 @@ def _job(folder: Path, url: str, method: str, turnaround: str) -> Job:
         output=str(folder / method),
         attachments={"check": "off"},
         scale={"url": url, "mode": "live", "key": f"env:KEY_OF_{method}"},
-        collect=callback_section if method == "callback" else {"every": f"{max(0.5, longest / 60)}s"},
+        collect=callback_section if method == "callback" else {"poll_interval": f"{max(0.5, longest / 60)}s"},
     )
 
 
 def _rows(path: Path) -> Rows:
-    """What is there, by row_id, without what differs in any two runs; rows that are there twice show."""
-    found = (
+    """The rows in order of row_id, without columns that differ between runs; duplicates are kept."""
+    rows = (
         pq.read_table(path).drop_columns(list(RUN_SPECIFIC_COLUMNS)).to_pylist() if list(path.glob("*.parquet")) else []
     )
-    return sorted(found, key=lambda row: str(row["row_id"]))
+    return sorted(rows, key=lambda row: str(row["row_id"]))
 
 
 def main() -> int:
-    """Go both ways, in one dialect or in both; 1 where they do not end alike."""
+    """Compare both methods with one API version or with both; returns 1 if the results differ."""
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance.callbacks.poll_vs_callback", description=__doc__)
     parser.add_argument("--rows", type=int, default=150)
-    parser.add_argument("--turnaround", default="1-10", help="seconds that people take: LOW-HIGH, spread by task")
+    parser.add_argument(
+        "--turnaround", default="1-10", help="seconds until a task is finished: LOW-HIGH, different for each task"
+    )
     parser.add_argument("--api", choices=API_VERSIONS, action="append")
     options = parser.parse_args()
-    os.environ.pop("SCALE_API_KEY", None)  # it would be the key of both
+    os.environ.pop("SCALE_API_KEY", None)  # it would override the keys of both jobs
     os.environ["SCALE_CALLBACK_AUTH_KEY"] = KEY
     clean = True
     for api_version in options.api or API_VERSIONS:
-        folder = Path(tempfile.mkdtemp(prefix="ways-"))
+        folder = Path(tempfile.mkdtemp(prefix="poll-vs-callback-"))
         try:
             comparison = compare_methods(folder, options.rows, options.turnaround, api_version)
         finally:
             shutil.rmtree(folder)
         head = f"{api_version}: {comparison.count:,} rows, turnaround {options.turnaround} s"
-        print(f"{head}, {comparison.seconds:.0f} s in all")
-        for way, outcome in comparison.results.items():
-            summary = outcome.summary
-            print(f"  {way:<9} {summary.labeled:,} labeled, {summary.error:,} errors, {len(outcome.polls):,} looks")
-        print("\n".join(f"  WRONG: {line}" for line in comparison.differences) or "  alike", flush=True)
+        print(f"{head}, {comparison.seconds:.0f} s in total")
+        for method, result in comparison.results.items():
+            summary = result.summary
+            print(f"  {method:<9} {summary.labeled:,} labeled, {summary.error:,} errors, {len(result.polls):,} polls")
+        print("\n".join(f"  WRONG: {line}" for line in comparison.differences) or "  the same", flush=True)
         clean = clean and not comparison.differences
     return 0 if clean else 1
 

@@ -1,4 +1,4 @@
-"""The receiver of callbacks as a process of its own, which can be killed and started again on the same port."""
+"""The callback receiver as a separate process, which can be killed and restarted on the same port."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ KEY = "the-callback-auth-key-of-the-tests"
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
-def environment(**more: str) -> dict[str, str]:
-    """That of an operator who has the callback auth key."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SCALE_", "PREFECT_"))}
-    return {**kept, "SCALE_CALLBACK_AUTH_KEY": KEY, **more}
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of an operator who has the callback auth key."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SCALE_", "PREFECT_"))}
+    return {**inherited, "SCALE_CALLBACK_AUTH_KEY": KEY, **variables}
 
 
 class ReceiverProcess:
-    """One receiver. said: what it printed so far; cpu_seconds: what it took to serve, over all its lives."""
+    """A receiver process. output: printed so far; cpu_seconds: CPU time after startup, over all restarts."""
 
     def __init__(self, *configs: Path, prefix: tuple[str, ...] = ()) -> None:
         self.port = free_port()
@@ -42,7 +42,7 @@ class ReceiverProcess:
         self._start()
 
     def kill_and_restart(self) -> None:
-        """kill -9, and start another one."""
+        """Kill the process with SIGKILL, and start it again."""
         self.cpu_seconds += self._cpu_time()
         self._process.kill()
         self._read_remaining_output()
@@ -50,14 +50,14 @@ class ReceiverProcess:
         self._start()
 
     def stop(self) -> int:
-        """Ask it to end; gives its exit status."""
+        """Send SIGTERM; returns the exit status."""
         self.cpu_seconds += self._cpu_time()
         self._process.send_signal(signal.SIGTERM)
         return self._read_remaining_output()
 
     @property
     def is_running(self) -> bool:
-        """Whether it was not stopped."""
+        """Whether it has not been stopped."""
         return self._process.returncode is None
 
     def _start(self) -> None:
@@ -85,7 +85,7 @@ class ReceiverProcess:
 
 @contextmanager
 def running_receiver(*configs: Path, prefix: tuple[str, ...] = ()) -> Iterator[ReceiverProcess]:
-    """A receiver that does not outlive the test; prefix: of its command line."""
+    """Run a receiver until the end of the context; prefix: of its command line."""
     service = ReceiverProcess(*configs, prefix=prefix)
     try:
         yield service

@@ -1,1 +1,1 @@
-"""Kill -9, broken networks and stores, again and again; then count. `make chaos`, and test_chaos.py beside it."""
+"""Kill runs with SIGKILL, inject network and storage errors, then audit the result: `make chaos`, and test_chaos.py."""

@@ -12,10 +12,10 @@ API_VERSIONS, STORES = ("current", "2017"), ("disk", "s3")
 
 
 def main() -> int:
-    """Run the combinations that are asked for, print the counts; 1 where a promise was broken."""
+    """Run the requested combinations and print the counts; returns 1 if there is a violation."""
     parser = argparse.ArgumentParser(prog="python -m tests.acceptance.chaos", description=__doc__)
-    parser.add_argument("--kills", type=int, default=30, help="of runs without Prefect, in each combination")
-    parser.add_argument("--command-kills", type=int, default=2, help="of the whole command, in each combination")
+    parser.add_argument("--kills", type=int, default=30, help="kills of runs without Prefect, in each combination")
+    parser.add_argument("--command-kills", type=int, default=2, help="kills of the whole command, in each combination")
     parser.add_argument("--api", choices=API_VERSIONS, action="append")
     parser.add_argument("--store", choices=STORES, action="append")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)

@@ -1,4 +1,4 @@
-"""Deaths at chosen moments: the process kills itself with SIGKILL, as a power cut would, when it comes by a place."""
+"""Crash points: the process kills itself with SIGKILL at a chosen place, as in a power failure."""
 
 from __future__ import annotations
 
@@ -24,61 +24,61 @@ _lock = threading.Lock()
 
 
 def crash() -> NoReturn:
-    """Now."""
+    """Kill this process at once."""
     os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("no one survives this")
+    raise AssertionError("SIGKILL has no effect")
 
 
 def arm(point: str, nth: int) -> None:
-    """Die when this process comes by such a place for the n-th time, counted from 1."""
+    """Crash when this process reaches the crash point for the n-th time, from 1."""
     CRASH_POINTS[point](_Countdown(nth))
 
 
 class _Countdown:
-    def __init__(self, times: int) -> None:
-        self._left = times
+    def __init__(self, count: int) -> None:
+        self._remaining = count
 
     def is_due(self) -> bool:
         with _lock:
-            self._left -= 1
-            return self._left == 0
+            self._remaining -= 1
+            return self._remaining == 0
 
 
 def _crash_before(owner: Any, name: str) -> Callable[[_Countdown], None]:
-    def arm_it(countdown: _Countdown) -> None:
+    def install(countdown: _Countdown) -> None:
         original = getattr(owner, name)
 
         @wraps(original)
-        def deadly(*arguments: Any, **options: Any) -> Any:
+        def wrapper(*arguments: Any, **options: Any) -> Any:
             if countdown.is_due():
                 crash()
             return original(*arguments, **options)
 
-        setattr(owner, name, deadly)
+        setattr(owner, name, wrapper)
 
-    return arm_it
+    return install
 
 
 def _crash_after(owner: Any, name: str) -> Callable[[_Countdown], None]:
-    def arm_it(countdown: _Countdown) -> None:
+    def install(countdown: _Countdown) -> None:
         original = getattr(owner, name)
 
         @wraps(original)
-        def deadly(*arguments: Any, **options: Any) -> Any:
+        def wrapper(*arguments: Any, **options: Any) -> Any:
             result = original(*arguments, **options)
             if countdown.is_due():
                 crash()
             return result
 
-        setattr(owner, name, deadly)
+        setattr(owner, name, wrapper)
 
-    return arm_it
+    return install
 
 
 def _crash_half_written(suffix: str) -> Callable[[_Countdown], None]:
-    """Half of a file's bytes are on disk, or on their way to S3. Of files with such a suffix only."""
+    """Crash when half of a file is on disk, or sent to S3; only for files with this suffix."""
 
-    def arm_it(countdown: _Countdown) -> None:
+    def install(countdown: _Countdown) -> None:
         to_disk, to_s3 = LocalFolder.write, s3.put_bytes
 
         def write(folder: LocalFolder, name: str, content: bytes) -> None:
@@ -98,7 +98,7 @@ def _crash_half_written(suffix: str) -> Callable[[_Countdown], None]:
         LocalFolder.write = write  # type: ignore[method-assign, assignment]
         s3.put_bytes = put_bytes
 
-    return arm_it
+    return install
 
 
 def _put_half(uri: str, data: bytes) -> None:
@@ -111,21 +111,21 @@ def _put_half(uri: str, data: bytes) -> None:
 
 
 def _crash_in_compaction(countdown: _Countdown) -> None:
-    """Between the steps of making files large: whatever is written or removed there."""
+    """Crash before one of the steps of a compaction: write, move or delete."""
     finish = compaction.finish_compaction
 
-    def deadly(folder: Any) -> None:
+    def wrapper(folder: Any) -> None:
         if folder.read(compaction.PLAN) is not None:
             for kind in (LocalFolder, S3Folder):
                 for step in ("write", "write_file", "move", "delete"):
                     _crash_before(kind, step)(countdown)
         finish(folder)
 
-    compaction.finish_compaction = deadly
+    compaction.finish_compaction = wrapper
 
 
 CRASH_POINTS: dict[str, Callable[[_Countdown], None]] = {
-    "task-created": _crash_after(ScaleClient, "create_task"),  # the server has it, the ledger has not
+    "task-created": _crash_after(ScaleClient, "create_task"),  # the server has the task, the ledger does not
     "chunk-created": _crash_before(Ledger, "record"),
     "chunk-recorded": _crash_after(Ledger, "record"),
     "half-written": _crash_half_written(".parquet"),

@@ -1,7 +1,7 @@
-"""Starts runs within milliseconds: a process that has imported everything, and forks.
+"""A fork server: a process that has imported everything, and starts runs within milliseconds by forking.
 
-A run is a process of its own that can be killed like any other; only its imports were made before, once for all. The
-nursery reads what to start from stdin, and tells on stdout who was born and who died: `born PID`, `died PID STATUS`.
+A run is a separate process that can be killed like any other; only its imports are shared. The fork server reads
+requests from stdin, and reports on stdout: `started PID`, `exited PID STATUS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POLL_INTERVAL = 0.01  # seconds
 
 
 class ForkedRun:
-    """A run, as far as `subprocess.Popen` would have it."""
+    """A forked run, with the methods of `subprocess.Popen` that are needed here."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -29,28 +29,28 @@ class ForkedRun:
         self._exited = threading.Event()
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal; None while it lives."""
+        """Its exit status, negative for a signal; None while it runs."""
         return self._status
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status, once it has ended. Raises subprocess.TimeoutExpired."""
+        """Wait for the exit; returns the exit status. Raises subprocess.TimeoutExpired."""
         if not self._exited.wait(timeout):
             raise subprocess.TimeoutExpired("a run", timeout or 0)
         return self._status or 0
 
     def kill(self) -> None:
-        """End it at once."""
+        """Send SIGKILL."""
         if self._status is None:
             os.kill(self.pid, 9)
 
     def mark_exited(self, status: int) -> None:
-        """It has died, of this."""
+        """Record its exit status."""
         self._status = status
         self._exited.set()
 
 
 class ForkServer:
-    """The process that forks, seen from the proof."""
+    """The client of the fork server process."""
 
     def __init__(self, root: Path, environment: dict[str, str]) -> None:
         command = [sys.executable, "-m", "tests.acceptance.chaos.fork_server"]
@@ -63,24 +63,24 @@ class ForkServer:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def start(self, arguments: list[str], log: Path) -> ForkedRun:
-        """A run with these arguments, which writes all that it says into a file."""
+        """Start a run with these arguments; its output is appended to a file."""
         assert self._process.stdin
         self._process.stdin.write(json.dumps({"arguments": arguments, "log": str(log)}) + "\n")
         self._process.stdin.flush()
         if not self._run_started.acquire(timeout=60) or self._last_started is None:
-            raise RuntimeError("the nursery does not answer")
+            raise RuntimeError("the fork server does not respond")
         return self._last_started
 
     def close(self) -> None:
-        """End it; its runs live on."""
+        """Kill the fork server; its runs continue."""
         self._process.kill()
         self._process.wait()
 
     def _listen(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
-            what, pid, *status = line.split()
-            if what == "born":
+            event, pid, *status = line.split()
+            if event == "started":
                 self._last_started = self._runs[int(pid)] = ForkedRun(int(pid))
                 self._run_started.release()
             else:
@@ -88,7 +88,7 @@ class ForkServer:
 
 
 def main() -> None:
-    """Fork a run for each line of stdin, and tell of its end."""
+    """Fork a run for each line of stdin, and report its exit."""
     from tests.acceptance.chaos import run_process
 
     rest = ""
@@ -109,11 +109,11 @@ def _fork_run(run: Callable[[], None], arguments: list[str], log: Path) -> None:
     pid = os.fork()
     if pid == 0:
         _run_child(run, arguments, log)
-    print("born", pid, flush=True)
+    print("started", pid, flush=True)
 
 
 def _run_child(run: Callable[[], None], arguments: list[str], log: Path) -> NoReturn:
-    """What a new interpreter would do."""
+    """Run as a new interpreter would: own session, output file, arguments and exit status."""
     os.setsid()
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
@@ -142,7 +142,7 @@ def _reap_children() -> None:
             return
         if pid == 0:
             return
-        print("died", pid, os.waitstatus_to_exitcode(status), flush=True)
+        print("exited", pid, os.waitstatus_to_exitcode(status), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rows that change at the worst moment: their task was made, and the ledger does not know it yet."""
+"""Manifest edits at the worst moment: the task of a row exists, but is not in the ledger yet."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from labelflow.storage.opening import open_folder
 from tests.acceptance.chaos.audit import settled_row_ids
 from tests.acceptance.chaos.run_lifecycle import ChaosJob
 
-MAX_CHANGED_ROWS = 5  # rows that are changed in a job
+MAX_CHANGED_ROWS = 5  # per job
 
 
 def change_unrecorded_rows(job: ChaosJob) -> set[str]:
-    """Give another text to a few rows that have a task which is not in the ledger. Returns their ids.
+    """Change the text of a few rows whose task is not in the ledger. Returns their ids.
 
-    No run may be at work.
+    No run of the job may be running.
     """
-    chosen = set(sorted(set(settled_row_ids(job)) - _recorded_row_ids(job))[:MAX_CHANGED_ROWS])
+    row_ids = set(sorted(set(settled_row_ids(job)) - _recorded_row_ids(job))[:MAX_CHANGED_ROWS])
     rows = [json.loads(line) for line in job.manifest.read_text().splitlines()]
     for row in rows:
-        if row["id"] in chosen:
-            row["text"] += ", which is another one now"
+        if row["id"] in row_ids:
+            row["text"] += ", changed"
     job.manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return chosen
+    return row_ids
 
 
 def _recorded_row_ids(job: ChaosJob) -> set[str]:

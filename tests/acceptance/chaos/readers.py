@@ -1,4 +1,4 @@
-"""A reader of `labels/`, as data scientists are: with pyarrow, again and again, while runs write and die."""
+"""A reader of `labels/`, as a user would write it with pyarrow: reads repeatedly while runs write and crash."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ READ_INTERVAL = 0.1  # seconds
 
 
 class LabelReader:
-    """Reads the labels of one job in a thread of its own, until it is stopped. It knows nothing of our code.
+    """Reads the labels of one job in a separate thread until it is stopped, without code of labelflow.
 
-    unreadable: what it met that is no whole Parquet file. What is gone since the folder was listed, or out of reach, is
-    listed anew. empty_looks: it met a folder without files, which is so for a moment while files are made large.
+    unreadable: files that are not valid Parquet files. If a file was removed after the listing, or the store is
+    unavailable, the folder is listed again. empty_reads: reads of a folder without files, which is possible for a short
+    time during a compaction.
     """
 
     def __init__(self, store: OutputStore, job: str) -> None:
@@ -61,6 +62,6 @@ class LabelReader:
     def _row_ids(self, path: str, content: bytes) -> list[str]:
         try:
             return list(map(str, pq.read_table(io.BytesIO(content), columns=["row_id"])["row_id"].to_pylist()))
-        except (pa.ArrowException, OSError) as error:  # damage is told by either
+        except (pa.ArrowException, OSError) as error:  # a damaged file raises either of them
             self.unreadable.append(f"{path}: {error}"[:300])
             return []

@@ -1,4 +1,4 @@
-"""The lives of a run: started, killed, started again, until its job is through."""
+"""The lifecycle of runs: started, killed and restarted until the job is complete."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tests.acceptance.chaos.stores import OutputStore
 from tests.acceptance.chaos.tally import ChaosReport
 
 ROOT = Path(__file__).parents[3]
-RUN_TIMEOUT = 120.0  # seconds: a run that takes longer hangs
+RUN_TIMEOUT = 120.0  # seconds; a run that takes longer hangs
 MAX_FINAL_RUNS = 20
-MAX_RUNS_PER_KILL = 5  # runs that end by themselves before they are killed: more of them, and `finish` tells why
+MAX_RUNS_PER_KILL = 5  # limit, because runs can end before they are killed; `finish` then reports why
 RANDOM_MOMENT = "at random"
 LEASE_REFUSED = "another run of this job is active"
 
 
 @dataclass
 class ChaosJob:
-    """A job that is being labeled. document: its config; knows_ids: whether the API has `unique_id`."""
+    """A job and its config. document: the config; supports_unique_id: whether the API has `unique_id`."""
 
     document: dict[str, Any]
     config: Path
@@ -54,17 +54,17 @@ class ChaosJob:
 
     @property
     def cap(self) -> int | None:
-        """The tasks that it may have by now."""
+        """The maximum number of tasks."""
         cap: int | None = self.document["submit"]["max_tasks"]
         return cap
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether a second run at the same time is to be refused."""
+        """Whether a second run at the same time must be refused."""
         return self.cap is not None or not self.supports_unique_id
 
     def set_submit(self, rate: int, cap: int | None = None) -> None:
-        """From its next run on it submits so fast, and so many."""
+        """Set rate (tasks per second) and cap for the next runs."""
         self.document["submit"] = {"concurrency": 8, "rate": f"{rate}/s", "max_tasks": cap}
         self.config.write_text(yaml.safe_dump(self.document))
         self.is_complete = False
@@ -72,7 +72,7 @@ class ChaosJob:
 
 @dataclass
 class RunInstance:
-    """A run that was started; where: the place of the death that it is aimed at, or AT_RANDOM."""
+    """A started run; crash_point: where it will crash, or RANDOM_MOMENT."""
 
     process: subprocess.Popen[bytes] | ForkedRun
     log: Path
@@ -80,7 +80,7 @@ class RunInstance:
 
 
 class RunSupervisor:
-    """Starts runs of a job, and ends them."""
+    """Starts and kills runs of a job."""
 
     def __init__(self, store: OutputStore, folder: Path, rng: random.Random, report: ChaosReport) -> None:
         self.store = store
@@ -88,11 +88,11 @@ class RunSupervisor:
         self._folder = folder
         self._rng = rng
         self._started: list[subprocess.Popen[bytes] | ForkedRun] = []
-        kept = {
+        inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SCALE_", "AWS_"))
         }
         self._environment = {
-            **kept,
+            **inherited,
             **store.environment,
             "SCALE_API_KEY": KEY,
             "PYTHONPATH": str(ROOT),
@@ -101,13 +101,13 @@ class RunSupervisor:
         self._fork_server = ForkServer(ROOT, self._environment)
 
     def crash_with_unrecorded_tasks(self, job: ChaosJob) -> None:
-        """One run that dies when the server has some tasks which the ledger has not."""
+        """Run once, and crash when the server has tasks that are not in the ledger."""
         self._await_or_kill(job, [self._start_forked(job, "task-created", self._rng.randint(5, 20))])
 
     def run_and_kill(self, job: ChaosJob, kills: int) -> None:
-        """Start runs of the job and kill them, so many times or until it is through.
+        """Start runs of the job and kill them, `kills` times or until the job is complete.
 
-        Of what is left to chance the first comes for sure: two runs at once, one of them refused, an outage.
+        Random events happen at least once: two runs at the same time, a refused run, an outage.
         """
         goal = self.report.kills.total() + kills
         for _ in range(MAX_RUNS_PER_KILL * kills + MAX_RUNS_PER_KILL):
@@ -132,21 +132,22 @@ class RunSupervisor:
         return not self.report.overlaps or (job.is_exclusive and not self.report.refused)
 
     def _start_overlapping(self, job: ChaosJob) -> list[RunInstance]:
-        """Two runs that are at work at the same time, or one of them refused."""
+        """Start two runs that work at the same time, or of which one is refused."""
         self.report.overlaps += 1
         instances = [self._start_forked(job, RANDOM_MOMENT) for _ in range(2)]
 
-        def have_met() -> bool:
-            ended = any(life.process.poll() is not None for life in instances)
-            return ended or (not job.is_exclusive and all(WORKING in life.log.read_text() for life in instances))
+        def have_overlapped() -> bool:
+            ended = any(run.process.poll() is not None for run in instances)
+            return ended or (not job.is_exclusive and all(WORKING in run.log.read_text() for run in instances))
 
-        _wait_until(have_met)
+        _wait_until(have_overlapped)
         return instances
 
     def kill_command(self, job: ChaosJob, kills: int) -> None:
         """The same with the command that users run; Prefect's server is killed with it.
 
-        Most are killed at work, for the start of Prefect takes longer than the work; the first one for sure.
+        Most runs are killed while they create tasks, because the start of Prefect takes longer than the work. The first
+        one always is.
         """
         goal = self.report.command_kills + kills
         while self.report.command_kills < goal and not (job.is_complete or self.report.violations):
@@ -155,11 +156,11 @@ class RunSupervisor:
     def _kill_command_once(self, job: ChaosJob) -> None:
         before = len(settled_row_ids(job))
         instance = self._start_command(["flows.label_dataset", str(job.config)])
-        at_work = not self.report.command_kills_at_work or self._rng.random() < 0.7
-        if at_work:
+        kill_at_work = not self.report.command_kills_at_work or self._rng.random() < 0.7
+        if kill_at_work:
             _wait_until(lambda: instance.process.poll() is not None or len(listed_row_ids(job)) > before, pause=0.5)
         try:
-            instance.process.wait(self._rng.uniform(0, 4) if at_work else self._rng.uniform(1, 10))
+            instance.process.wait(self._rng.uniform(0, 4) if kill_at_work else self._rng.uniform(1, 10))
         except subprocess.TimeoutExpired:
             self.report.command_kills += 1
         with suppress(ProcessLookupError):
@@ -169,7 +170,7 @@ class RunSupervisor:
         self._check_exit(job, instance)
 
     def finish(self, job: ChaosJob) -> None:
-        """Start runs until the job is through; they end early only where a fault or an outage lets them."""
+        """Start runs until the job is complete; a run may end early only because of a fault or an outage."""
         output = ""
         for _ in range(MAX_FINAL_RUNS):
             if job.is_complete:
@@ -177,13 +178,13 @@ class RunSupervisor:
             instance = self._start_forked(job)
             ended = self._wait_for_exit(job, instance, RUN_TIMEOUT)
             output = self._check_exit(job, instance)
-            if not ended:  # a defect, told already: what is there is counted
+            if not ended:  # a defect that is already reported
                 return
         if not job.is_complete:
-            self.report.violations.append(f"{job.name}: was not through after {MAX_FINAL_RUNS} runs: {output[-500:]}")
+            self.report.violations.append(f"{job.name}: not complete after {MAX_FINAL_RUNS} runs: {output[-500:]}")
 
     def end_all(self) -> None:
-        """Leave no run behind, also where the proof itself is broken off."""
+        """Kill all runs that are still running."""
         for process in self._started:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -191,18 +192,18 @@ class RunSupervisor:
         self._fork_server.close()
 
     def _choose_crash_point(self) -> tuple[str, int]:
-        """Where the next run is to die, and when it comes by for which time: places that are passed often, later."""
-        points = [place for place in CRASH_POINTS if not self.store.environment or place not in DISK_ONLY_POINTS]
+        """A random crash point and its count: higher counts for crash points that a run reaches often."""
+        points = [point for point in CRASH_POINTS if not self.store.environment or point not in DISK_ONLY_POINTS]
         point = self._rng.choice([*points, *[RANDOM_MOMENT] * 4])
         return point, self._rng.randint(1, {"task-created": 60, "before-rename": 8, "after-rename": 8}.get(point, 3))
 
     def _start_forked(self, job: ChaosJob, crash_point: str = "", nth: int = 1) -> RunInstance:
-        arguments = ["--die", f"{crash_point}:{nth}"] if crash_point in CRASH_POINTS else []
+        arguments = ["--crash", f"{crash_point}:{nth}"] if crash_point in CRASH_POINTS else []
         path = self._log_path()
         path.touch()
-        child = self._fork_server.start([str(job.config), *arguments], path)
-        self._started.append(child)
-        return RunInstance(child, path, crash_point)
+        process = self._fork_server.start([str(job.config), *arguments], path)
+        self._started.append(process)
+        return RunInstance(process, path, crash_point)
 
     def _start_command(self, module: list[str]) -> RunInstance:
         path = self._log_path()
@@ -218,7 +219,7 @@ class RunSupervisor:
         return self._folder / f"run-{len(self._started)}.txt"
 
     def _await_or_kill(self, job: ChaosJob, instances: list[RunInstance]) -> None:
-        """Wait for the deaths that were aimed at, and kill the others at a random moment of their work."""
+        """Wait for the runs that have a crash point; kill the others at a random moment of their work."""
         for instance in instances:
             if instance.crash_point == RANDOM_MOMENT:
                 self._wait_until_working(instance)
@@ -232,26 +233,26 @@ class RunSupervisor:
         _wait_until(lambda: WORKING in instance.log.read_text() or instance.process.poll() is not None)
 
     def _wait_for_exit(self, job: ChaosJob, instance: RunInstance, seconds: float) -> bool:
-        """Whether the run ended by itself; one that hangs is a defect, and is killed."""
+        """Whether the run ended in time; a run that hangs is a violation, and is killed."""
         try:
             instance.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            aim = f" that was to die at {instance.crash_point}" if instance.crash_point else ""
-            self.report.violations.append(f"{job.name}: a run{aim} did not end in {seconds:.0f} s")
+            target = f" that was to crash at {instance.crash_point}" if instance.crash_point else ""
+            self.report.violations.append(f"{job.name}: a run{target} did not end in {seconds:.0f} s")
             instance.process.kill()
             return False
         return True
 
     @contextmanager
     def _store_outage(self, job: ChaosJob, instances: list[RunInstance]) -> Iterator[None]:
-        """The store fails for a while, beside what is done meanwhile."""
-        outage, begin, last = self._rng.choice(self.store.outages), *(self._rng.uniform(0.5, 2.0) for _ in range(2))
-        runs = [life.process.pid for life in instances]
+        """Let the store fail for a while, in a separate thread."""
+        outage, delay, duration = self._rng.choice(self.store.outages), *(self._rng.uniform(0.5, 2.0) for _ in range(2))
+        runs = [run.process.pid for run in instances]
 
         def fail() -> None:
-            time.sleep(begin)
+            time.sleep(delay)
             self.store.fail(job.name, outage, runs)
-            time.sleep(last)
+            time.sleep(duration)
             self.store.recover(job.name, runs)
 
         self.report.outages[outage] += 1
@@ -263,7 +264,7 @@ class RunSupervisor:
             thread.join()
 
     def _check_exit(self, job: ChaosJob, instance: RunInstance) -> str:
-        """What the end of a run says: 0 is through, 1 and 2 have said why, -9 was us. Returns what it said."""
+        """Record the exit of a run: 0 is complete, 1 and 2 are reported errors, -9 is a kill. Returns its output."""
         status, output = instance.process.wait(), instance.log.read_text()
         instance.log.unlink()
         self.report.refused += LEASE_REFUSED in output
@@ -280,7 +281,7 @@ class RunSupervisor:
 
 
 def _wait_until(check: Callable[[], object], pause: float = 0.05) -> None:
-    """Until something is so, or no run would have lived so long."""
+    """Wait until a condition is true, at most RUN_TIMEOUT seconds."""
     deadline = time.monotonic() + RUN_TIMEOUT
     while not check() and time.monotonic() < deadline:
         time.sleep(pause)

@@ -1,6 +1,6 @@
 """A labeling run without Prefect, as a process that can be killed: the steps of flows/label_dataset.py.
 
-python -m tests.acceptance.chaos.run_process CONFIG [--die WHERE:N]
+python -m tests.acceptance.chaos.run_process CONFIG [--crash POINT:N]
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from tests.acceptance.chaos import crash_points
 
 CHUNK_ROWS, MAX_CHUNKS_IN_FLIGHT, HEARTBEAT_INTERVAL = 25, 3, 0.3
 LATE_WRITE_SECONDS = 0.3
-LISTING_LAG = 1.0  # the list of the sandbox lags half a second
-WORKING = "at work"  # printed when the start is over
+LISTING_LAG = 1.0  # seconds; the lag of the sandbox is half a second
+WORKING = "at work"  # printed when the run has started its work
 
 
 def main() -> None:
-    """Run the job to its end, or into its death. Exit status 1 where it could not go on."""
+    """Run the job to its end or to its crash point. Exit status 1 if it cannot be completed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("config")
-    parser.add_argument("--die", default="")
+    parser.add_argument("--crash", default="", metavar="POINT:N")
     options = parser.parse_args()
     chunk.CHUNK_ROWS, lease_record.HEARTBEAT_INTERVAL = (
         CHUNK_ROWS,
         HEARTBEAT_INTERVAL,
-    )  # many parts, and many moments between them
+    )  # small chunks: more points at which a run can be killed
     reconciliation.LISTING_LAG, collector.LATE_WRITE_GRACE = LISTING_LAG, LATE_WRITE_SECONDS
-    if options.die:
-        where, _, times = options.die.partition(":")
-        crash_points.arm(where, int(times))
+    if options.crash:
+        point, _, nth = options.crash.partition(":")
+        crash_points.arm(point, int(nth))
     try:
         summary = label(options.config)
     except LabelflowError as error:
@@ -52,27 +52,27 @@ def main() -> None:
     except ScaleError as error:
         print(f"The Scale API: {error.message}", file=sys.stderr)
         sys.exit(1)
-    if summary.outcome_unknown:  # as the command has it: the next run finds out
+    if summary.outcome_unknown:  # as the command does: the next run resolves it
         sys.exit(1)
 
 
 def label(config: str) -> Summary:
-    """Submit, wait, account."""
-    plan_of_job = Plan(load_job(config))
+    """Submit, collect until all tasks are finished, and write the summary."""
+    plan = Plan(load_job(config))
     print(WORKING, flush=True)
-    with closing(LabelRun(plan_of_job)) as run:
+    with closing(LabelRun(plan)) as run:
         with ThreadPoolExecutor(MAX_CHUNKS_IN_FLIGHT) as threads:
             submit_all(run, threads)
         run.finish_submission()
         run.wait_and_collect()
-        pauses = run.intervals()
-        while run.pending and next(pauses, None) is not None:
+        intervals = run.intervals()
+        while run.pending and next(intervals, None) is not None:
             run.wait_and_collect()
         return run.finish()
 
 
 def submit_all(run: LabelRun, threads: ThreadPoolExecutor) -> None:
-    """A few chunks at once, as the flow does it."""
+    """Submit a few chunks at the same time, as the flow does."""
     window: deque[Future[ChunkReport]] = deque()
     try:
         for chunk in run.plan.chunks():

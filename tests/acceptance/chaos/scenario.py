@@ -1,4 +1,4 @@
-"""One combination of dialect and store: a sandbox full of faults, jobs one after another, and many deaths."""
+"""One combination of API version and store: a sandbox with many faults, jobs one after another, many kills."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from tests.acceptance.chaos.tally import ChaosReport
 from tests.support.jobs import job_document
 
 ROWS = 300
-INVALID_EVERY = 40  # each so many-th row cannot be submitted
+INVALID_EVERY = 40  # every 40th row is invalid
 CAP = 180  # tasks, of every second job
 FAST_RATE, SLOW_RATE = 200, 25  # tasks a second
-FAULTS = (  # `dead-attachment` meets no text
+FAULTS = (  # `dead-attachment` does not affect text
     "reset=1%, dropped=2%, 500-before=1%, 500-after=2%, 503-before=1%, 503-after=1%, 429=1%, 429-wait=0.3%:1s, "
     "slow=1%:0.3s, never=0.2%, broken-json=1%, error=2%, recall=3%:1s, lag=0.5s"
 )
 
 
 def run_scenario(api_version: str, store_kind: str, kills: int, command_kills: int, seed: int) -> ChaosReport:
-    """Kill runs so many times, or until something is wrong; returns the counts."""
+    """Kill runs this many times, or until there is a violation; returns the counts."""
     report, started_at = ChaosReport(api_version, store_kind, seed), time.monotonic()
     rng = random.Random(f"{seed} {api_version} {store_kind}")
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary, open_store(store_kind, Path(temporary)) as store:
         folder = Path(temporary)
-        os.environ.update(store.environment)  # this process reads what the runs write
+        os.environ.update(store.environment)  # this process reads the output of the runs
         database = folder / "sandbox.sqlite"
         faults = f"seed={seed}, {FAULTS}"
         sandbox = testing.start(api=api_version, db=database, faults=faults, log=folder / "sandbox.txt")
@@ -72,7 +72,7 @@ def run_scenario(api_version: str, store_kind: str, kills: int, command_kills: i
 def _run_job(
     job: ChaosJob, supervisor: RunSupervisor, expected: Counter[tuple[str, str]], kills: int = 0, command_kills: int = 0
 ) -> None:
-    """A job from its first run to its last, with a reader beside it; where it has a cap, the last ones have none."""
+    """Run a job from its first run to its last, with a concurrent reader; a cap is removed for the last runs."""
     report = supervisor.report
     label_reader = LabelReader(supervisor.store, job.name)
     changed: set[str] = set()
@@ -92,7 +92,7 @@ def _run_job(
     report.reads += label_reader.reads
     report.empty_reads += label_reader.empty_reads
     report.unreadable += len(label_reader.unreadable)
-    report.violations += [f"{job.name}: a reader met {reason}" for reason in label_reader.unreadable[:3]]
+    report.violations += [f"{job.name}: reader error: {reason}" for reason in label_reader.unreadable[:3]]
     report.duplicate_reads += label_reader.duplicate_rows
     report.changed += len(changed)
     bad = {f"r{number}" for number in range(0, ROWS, INVALID_EVERY)}
@@ -113,7 +113,7 @@ def _new_job(store: OutputStore, folder: Path, url: str, report: ChaosReport) ->
         name=name,
         output=store.output(name),
         scale={"url": url, "timeout": "2s"},
-        collect={"poll_interval": "0.5s", "timeout": "60s"},  # a task that never comes back is a defect
+        collect={"poll_interval": "0.5s", "timeout": "60s"},  # a task that never finishes is a defect
         max_unlabeled="100%",
     )
     started_at = format_time(datetime.now(UTC))

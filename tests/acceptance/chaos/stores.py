@@ -1,4 +1,4 @@
-"""Where the output lies: on disk, or in S3 behind a gate. Both can be made to fail for a while."""
+"""Stores for the output: on disk, or in S3 behind a proxy. Both can fail for a while."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ S3_OUTAGES = {
     "connections cut": b"",
     "answers 503": b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 }
-MAX_FILE_BYTES = 1000  # bytes; leases are smaller, the others are not
+MAX_FILE_BYTES = 1000  # lease files are smaller, other files are larger
 
 
 class OutputStore(Protocol):
-    """Folders for jobs, and their outages. `environment` leads a process there; `outages`: the ways to fail."""
+    """Output folders of jobs. environment: variables that a process needs to use it; outages: its kinds of outages."""
 
     environment: dict[str, str]
     outages: tuple[str, ...]
 
     def output(self, job: str) -> str:
-        """The URI of a job's output."""
+        """The URI of a job's output folder."""
 
     def path(self, job: str) -> str:
-        """The same, as `filesystem` has it."""
+        """The path of a job's output folder in `filesystem`."""
 
     def filesystem(self) -> fs.FileSystem:
-        """A way to it that is not ours."""
+        """A pyarrow filesystem for it, independent of labelflow."""
 
     def fail(self, job: str, outage: str, runs: list[int]) -> None:
-        """From now on the job's output cannot be used by runs, of which the process ids are given."""
+        """Start an outage of the job's output folder. runs: process ids of the runs."""
 
     def recover(self, job: str, runs: list[int]) -> None:
-        """As before."""
+        """End the outage."""
 
 
 class DiskStore:
-    """Folders on disk, behind symbolic links. While one is away, its link leads to something else."""
+    """Folders on disk, behind symbolic links. During the outage `disk away` the link points to a file."""
 
     def __init__(self, folder: Path) -> None:
         self.environment: dict[str, str] = {}
@@ -89,13 +89,13 @@ class DiskStore:
 
 
 def _limit_file_size(process: int, size: int) -> None:
-    """What is written beyond the limit fails, with the file's beginning on disk: as when the disk is full."""
+    """Limit the size of files that a process writes: larger writes fail after the first bytes, as on a full disk."""
     with suppress(ProcessLookupError):
         resource.prlimit(process, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 class S3Store:
-    """A bucket. While it fails, the gate before it cuts all connections, or answers for it."""
+    """A bucket behind a proxy. During an outage the proxy closes all connections, or responds with 503."""
 
     def __init__(self, proxy: FaultyProxy) -> None:
         self.outages: tuple[str, ...] = tuple(S3_OUTAGES)
@@ -131,20 +131,20 @@ class S3Store:
 
 
 class FaultyProxy:
-    """Forwards TCP connections to a port, until it is closed for a while."""
+    """Forwards TCP connections to a port, except during an outage."""
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._canned_response: bytes | None = None  # given to all while it is closed
+        self._canned_response: bytes | None = None  # sent to all clients during an outage; empty: close the connection
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def fail_with(self, answer: bytes = b"") -> None:
+    def fail_with(self, response: bytes = b"") -> None:
         with self._lock:
-            self._canned_response = answer
+            self._canned_response = response
             for end in self._connections:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
@@ -167,20 +167,20 @@ class FaultyProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), closing(client):
-            answer = self._canned_response
-            if answer is not None:
-                if answer:
+            response = self._canned_response
+            if response is not None:
+                if response:
                     client.recv(1 << 16)
-                    client.sendall(answer)
+                    client.sendall(response)
                 return
             with closing(socket.create_connection(("127.0.0.1", self._target))) as server:
                 pair = {client, server}
                 with self._lock:
                     self._connections |= pair
-                back = threading.Thread(target=_pump, args=(server, client), daemon=True)
-                back.start()
+                return_thread = threading.Thread(target=_pump, args=(server, client), daemon=True)
+                return_thread.start()
                 _pump(client, server)
-                back.join()
+                return_thread.join()
                 with self._lock:
                     self._connections -= pair
 
@@ -196,22 +196,22 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def open_store(kind: str, folder: Path) -> Iterator[OutputStore]:
-    """A store of such a kind: "disk" or "s3"."""
+    """Open a store of a kind: "disk" or "s3"."""
     if kind == "disk":
         yield DiskStore(folder)
         shutil.rmtree(folder, ignore_errors=True)
         return
-    with _moto() as port, closing(FaultyProxy(port)) as gate:
-        store = S3Store(gate)
+    with _moto() as port, closing(FaultyProxy(port)) as proxy:
+        store = S3Store(proxy)
         _make_bucket(store)
         yield store
 
 
 @contextmanager
 def _moto() -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -229,11 +229,11 @@ def _moto() -> Iterator[int]:
 def _make_bucket(store: S3Store) -> None:
     import boto3
 
-    names = {"aws_access_key_id": "chaos", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    credentials = {"aws_access_key_id": "chaos", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
     endpoint = store.environment["AWS_ENDPOINT_URL"]
-    boto3.client("s3", endpoint_url=endpoint, **names).create_bucket(Bucket=BUCKET)  # type: ignore[call-overload]
+    boto3.client("s3", endpoint_url=endpoint, **credentials).create_bucket(Bucket=BUCKET)  # type: ignore[call-overload]
 
 
 def use(store: OutputStore) -> None:
-    """Lead this process there too: it reads what the runs have written."""
+    """Let this process use the store, too: it reads the output of the runs."""
     os.environ.update(store.environment)

@@ -1,4 +1,4 @@
-"""What was done to the runs of one combination, and what became of the rows."""
+"""Counts of a scenario: kills, faults, outages, and the outcomes of the rows."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ChaosReport:
-    """Counts of one combination of dialect and store."""
+    """Counts of one combination of API version and store."""
 
     api_version: str
     store: str
     seed: int
-    kills: Counter[str] = field(default_factory=Counter)  # by where it hit
+    kills: Counter[str] = field(default_factory=Counter)  # by crash point
     command_kills: int = 0
-    command_kills_at_work: int = 0  # of runs that had created a task
+    command_kills_at_work: int = 0  # after the run had created a task
     outages: Counter[str] = field(default_factory=Counter)
-    overlaps: int = 0  # two runs of a job at once
-    refused: int = 0  # of those, runs that were refused by the lease of the other
-    exited_early: int = 0  # runs that ended by themselves with status 1, for an outage or a fault
+    overlaps: int = 0  # two runs of a job at the same time
+    refused: int = 0  # of those, runs that were refused because of the other's lease
+    exited_early: int = 0  # runs that ended with status 1 because of an outage or a fault
     faults: Counter[str] = field(default_factory=Counter)
     jobs: int = 0
     rows: int = 0
-    capped: int = 0  # jobs that came to an end under a cap, before they went on without it
-    over_cap: int = 0  # tasks that they had more than their caps allowed
-    changed: int = 0  # of these, rows that became others while their task was in no ledger
-    created: int = 0  # tasks that the sandbox has
-    duplicates: int = 0  # rows that have more than one of them
-    lost: int = 0  # rows that are in none of the outcomes, or in several
+    capped: int = 0  # jobs that reached their cap, before it was removed
+    over_cap: int = 0  # tasks above the cap
+    changed: int = 0  # of these, rows that were changed while their task was not in the ledger
+    created: int = 0  # tasks in the sandbox
+    duplicates: int = 0  # tasks beyond the first one of a row
+    lost: int = 0  # rows with no outcome, or with several
     unreadable: int = 0
-    duplicate_reads: int = 0  # rows that a reader saw twice
-    reads: int = 0  # of readers
-    empty_reads: int = 0  # besides these, at a folder without files
-    leftovers: int = 0  # temporary files of killed runs, which no reader sees
+    duplicate_reads: int = 0  # rows that a reader read twice
+    reads: int = 0  # by readers
+    empty_reads: int = 0  # additional reads of a folder without files
+    leftovers: int = 0  # temporary files of killed runs, which readers ignore
     violations: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def is_clean(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether there is no violation."""
         return not (
             self.duplicates or self.over_cap or self.lost or self.unreadable or self.duplicate_reads or self.violations
         )
 
     def to_lines(self) -> list[str]:
-        """The counts, for people."""
+        """The counts as text."""
         listed = {
             "kills": f"{self.kills.total():,} ({format_counts(self.kills)})",
             "of the whole command": f"{self.command_kills:,}, {self.command_kills_at_work:,} after its first POST",
             "faults": f"{self.faults.total():,} ({format_counts(self.faults)})",
-            "outages of the store": f"{self.outages.total():,} ({format_counts(self.outages)})",
-            "two runs at once": f"{self.overlaps:,}, {self.refused:,} of them refused",
+            "store outages": f"{self.outages.total():,} ({format_counts(self.outages)})",
+            "concurrent runs": f"{self.overlaps:,}, {self.refused:,} of them refused",
             "runs that ended early": f"{self.exited_early:,}",
-            "jobs, rows": f"{self.jobs:,}, {self.rows:,}, {self.changed:,} of them changed behind our back",
+            "jobs, rows": f"{self.jobs:,}, {self.rows:,}, {self.changed:,} of them changed externally",
             "tasks created": f"{self.created:,}",
             "under a cap": f"{self.capped:,} jobs, {self.over_cap:,} tasks too many",
             "duplicates": f"{self.duplicates:,}",
