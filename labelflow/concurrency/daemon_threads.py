@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from labelflow.concurrency.stop_token import StopToken
+
+T = TypeVar("T")
 
 STOP_CHECK_INTERVAL = 0.5  # seconds between two looks at whether everything was stopped
 
@@ -17,16 +19,16 @@ class DaemonThreadPool:
     """Makes calls in so many threads, in the order in which they were asked for."""
 
     def __init__(self, number: int, name: str) -> None:
-        self._calls: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{index}", daemon=True) for index in range(number)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, call: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Have a call made."""
-        future: Future[None] = Future()
+    def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Call a function in one of the threads; the future gets its result or its exception."""
+        future: Future[T] = Future()
         self._calls.put((future, lambda: call(*arguments)))
         return future
 
@@ -48,8 +50,7 @@ class DaemonThreadPool:
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                make()
-                future.set_result(None)
+                future.set_result(make())
             except BaseException as error:
                 future.set_exception(error)
 

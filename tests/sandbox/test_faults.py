@@ -21,7 +21,7 @@ import pytest
 import requests
 
 from labelflow.sandbox.database.store import Store
-from labelflow.sandbox.faults.requests import REQUEST_FAULT_KINDS
+from labelflow.sandbox.faults.requests.kinds import REQUEST_FAULT_KINDS
 from labelflow.sandbox.server import make_server
 from labelflow.sandbox.settings.fault_spec import parse
 from labelflow.sandbox.settings.options import Options
