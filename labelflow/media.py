@@ -1,6 +1,6 @@
-"""What an attachment is, told from its first bytes: the kind of file, pixels, seconds.
+"""Kind, size and duration of media files, read from their headers.
 
-Both sides need it. The pipeline looks before money is spent; the sandbox draws boxes inside the picture.
+The attachment checks use it before tasks are created; the sandbox uses it to draw boxes inside the image.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import BinaryIO, Literal
 from PIL import Image, UnidentifiedImageError
 from tinytag import TinyTag, TinyTagException
 
-warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged files: they are told as such
-Image.MAX_IMAGE_PIXELS = None  # only headers are read here: a huge picture is to be measured, not feared
+warnings.filterwarnings("ignore", module=r"PIL\.")  # a corrupt file is reported by its kind
+Image.MAX_IMAGE_PIXELS = None  # only headers are read: a decompression bomb does no harm
 
 Kind = Literal["image", "audio", "video", "website", "pdf", "text", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a file is. Sides in pixels, length in seconds, None where they could not be told."""
+    """The kind of a file, its width and height in pixels, its duration in seconds; None if unknown."""
 
     kind: Kind
     width: int | None = None
@@ -51,17 +51,25 @@ _SIGNATURES: list[tuple[int, bytes, Kind]] = [
 ]
 
 
-def kind_of_bytes(head: bytes) -> Kind:
-    """The kind that a file's first bytes (32 are enough) give away."""
+def kind_of_bytes(prefix: bytes) -> Kind:
+    """Return the kind of a file from its first bytes; 32 are enough. `unknown` if no signature matches.
+
+    >>> kind_of_bytes(b"%PDF-1.7")
+    'pdf'
+    """
     for offset, signature, kind in _SIGNATURES:
-        if head[offset : offset + len(signature)] == signature:
+        if prefix[offset : offset + len(signature)] == signature:
             return kind
-    text_start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:32].lower()
+    text_start = prefix.lstrip(b"\xef\xbb\xbf \t\r\n")[:32].lower()
     return "website" if text_start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) else "unknown"
 
 
 def kind_of_content_type(content_type: str | None) -> Kind:
-    """The kind that a `Content-Type` header claims; `unmatched_count` for none, or one that says nothing."""
+    """Return the kind of a `Content-Type` header; `unknown` if it is missing or has no kind.
+
+    >>> kind_of_content_type("image/png")
+    'image'
+    """
     media_type = (content_type or "").split(";")[0].strip().lower()
     if media_type in ("text/html", "application/xhtml+xml"):
         return "website"
@@ -72,7 +80,10 @@ def kind_of_content_type(content_type: str | None) -> Kind:
 
 
 def probe_file(file: BinaryIO, content_type: str | None = None) -> Media:
-    """Tell what a seekable file is. Reads headers only; whatever cannot be told stays None."""
+    """Return the kind, size and duration of a seekable file. Reads its headers only.
+
+    content_type: used if the first bytes match no signature.
+    """
     file.seek(0)
     kind = kind_of_bytes(file.read(64))
     if kind == "unknown":

@@ -1,7 +1,7 @@
-"""What is wrong with a value, in words that a person can act on.
+"""Messages for invalid values.
 
-Every check of a task's parameters, of a job file and of a response ends here, so that one mistake reads the
-same in a 400 of the sandbox, in a rejects file and in the message about a config.
+Task parameters, job files and responses are validated by pydantic; all its errors become Problems here. An error has
+the same text in a 400 of the sandbox, in a rejects file and in the message about a job file.
 """
 
 from __future__ import annotations
@@ -15,41 +15,49 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: the field, what was wrong, what would be right."""
+    """One invalid value: its field ("" for a problem of several fields), the reason, and how to fix it.
+
+    >>> str(Problem("submit.concurrency", "got 0", "use at least 1"))
+    'submit.concurrency: got 0; use at least 1'
+    """
 
     field: str
     reason: str
     fix: str
 
     def __str__(self) -> str:
-        where = f"{one_line(self.field)}: " if self.field else ""  # a problem of several fields names them itself
-        return f"{where}{self.reason}; {self.fix}"
+        prefix = f"{one_line(self.field)}: " if self.field else ""  # a reason about several fields names them
+        return f"{prefix}{self.reason}; {self.fix}"
 
 
 def validation_error(reason: str, fix: str) -> PydanticCustomError:
-    """The error to raise in a validator: what was wrong, and what would be right."""
-    return PydanticCustomError("wrong", "{reason}", {"reason": reason, "fix": fix})
+    """Return the error to raise in a pydantic validator."""
+    return PydanticCustomError("validation_error", "{reason}", {"reason": reason, "fix": fix})
 
 
 def problems(error: ValidationError) -> list[Problem]:
-    """The problems behind a pydantic error, in the order in which they were found."""
+    """Return the problems in a pydantic error, in the order of validation."""
     return [_problem(detail) for detail in error.errors(include_url=False)]
 
 
 def abbreviate(value: Any, limit: int = 60) -> str:
-    """A value as a message shows it: short, on one line."""
+    """Return the repr of a value for a message: on one line, of limited length."""
     return one_line(repr(value), limit)
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """A text made by anyone as a message shows it: short, on one line, nothing that a terminal would act on."""
+    """Return an untrusted text for a message: on one line, of limited length, without terminal control characters.
+
+    >>> one_line("a\\x1b[1m\\nb")
+    'a\\\\x1b[1m b'
+    """
     text = " ".join(text[: limit * 8].split())
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 _EXPECTED = {
-    "string_type": "a text",
+    "string_type": "a string",
     "int_type": "a whole number",
     "int_parsing": "a whole number",
     "int_from_float": "a whole number",
@@ -74,27 +82,27 @@ _BOUNDS = {
 
 def _problem(detail: ErrorDetails) -> Problem:
     field = _path(detail["loc"])
-    kind, context, given = detail["type"], detail.get("ctx", {}), detail["input"]
-    if kind == "wrong":
+    kind, context, value = detail["type"], detail.get("ctx", {}), abbreviate(detail["input"])
+    if kind == "validation_error":
         return Problem(field, context["reason"], context["fix"])
     if kind == "missing":
         return Problem(field, "is required and was not given", f"give `{field}` a value")
     if kind == "extra_forbidden":
         return Problem(field, "is not a known key", "remove it, or correct its spelling")
     if kind in ("literal_error", "enum"):
-        return Problem(field, f"was {abbreviate(given)}", f"use one of {context['expected']}")
+        return Problem(field, f"got {value}", f"use one of {context['expected']}")
     if kind in _BOUNDS:
-        key, words = _BOUNDS[kind]
-        return Problem(field, f"was {abbreviate(given)}", f"use {words} {context[key]}")
+        key, comparison = _BOUNDS[kind]
+        return Problem(field, f"got {value}", f"use {comparison} {context[key]}")
     if kind in _EXPECTED:
-        return Problem(field, f"was {abbreviate(given)}", f"use {_EXPECTED[kind]}")
-    return Problem(field, f"was {abbreviate(given)}", _sentence(detail["msg"]))
+        return Problem(field, f"got {value}", f"use {_EXPECTED[kind]}")
+    return Problem(field, f"got {value}", _sentence(detail["msg"]))
 
 
 def _path(location: tuple[int | str, ...]) -> str:
     path = ""
-    for step in location:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
+    for key in location:
+        path += f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
     return one_line(path)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from labelflow.redaction import strip_signatures
-from labelflow.scale.client import parse_json
 from labelflow.scale.errors import InvalidResponse
+from labelflow.scale.lenient_json import parse_json
 from labelflow.scale.models import Task, TaskStatus
 
 OMITTED_FIELDS = ("params", "instruction")  # of a task: long, the same as what was sent, and full of signed URLs

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from labelflow.concurrency.stop_token import StopToken
+
+T = TypeVar("T")
 
 STOP_CHECK_INTERVAL = 0.5  # seconds between two checks of the stop token
 
@@ -26,16 +28,16 @@ class DaemonThreadPool:
     """
 
     def __init__(self, size: int, name: str) -> None:
-        self._calls: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{index}", daemon=True) for index in range(size)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, call: Callable[..., None], *arguments: Any) -> Future[None]:
-        """Queue a call; the future is done when it has returned or raised."""
-        future: Future[None] = Future()
+    def submit(self, call: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Queue a call; the future gets its result or its error."""
+        future: Future[T] = Future()
         self._calls.put((future, lambda: call(*arguments)))
         return future
 
@@ -57,8 +59,7 @@ class DaemonThreadPool:
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                call()
-                future.set_result(None)
+                future.set_result(call())
             except BaseException as error:
                 future.set_exception(error)
 

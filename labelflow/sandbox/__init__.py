@@ -1,4 +1,4 @@
-"""A local server that speaks the Scale API, so that everything here runs with no account.
+"""A local server with the Scale API, for development and tests without an account.
 
-Run it with `python -m labelflow.sandbox`, or within a test with `labelflow.sandbox.testing.running()`.
+Run it with `python -m labelflow.sandbox`, or in a test with `labelflow.sandbox.testing.running()`.
 """

@@ -17,19 +17,19 @@ from labelflow.sandbox.settings.options import DAY_SECONDS, Options, Turnaround
 
 HELP_WIDTH = 100
 DESCRIPTION = (
-    "A local server that speaks the Scale API. Any key that starts with test_ or live_ is good: "
-    "a test key completes a task at once, a live key after the turnaround."
+    "A local server with the Scale API. It accepts any key that starts with test_ or live_: "
+    "a test key's tasks complete at once, a live key's after the turnaround."
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the sandbox. Returns the exit status: 2 where it cannot start."""
+    """Run the sandbox. Returns the exit status: 0, or 2 if it cannot start."""
     args = _parser().parse_args(arguments)
     try:
         listener = socket.create_server((args.host, args.port))
     except OSError as error:
         return _report_failure(f"listen on {args.host}:{args.port}", error)
-    from labelflow.sandbox.server import serve  # here, so that --help is quick
+    from labelflow.sandbox.server import serve  # imported here so that --help is fast
 
     try:
         serve(listener, _options(args, listener.getsockname()[1]))
@@ -67,29 +67,29 @@ def _parser() -> argparse.ArgumentParser:
         type=_turnaround,
         default=Turnaround(60, 60),
         metavar="SECONDS",
-        help="how long a live task takes: 30, or 60-300 (default: 60)",
+        help="turnaround of a live task: 30, or 60-300 (default: 60)",
     )
     parser.add_argument(
         "--api",
         choices=list(API_VERSIONS),
         default="current",
-        help="the API as it is, or as it was in 2017: without unique_id (default: %(default)s)",
+        help="the version of the API; 2017 has no unique_id (default: %(default)s)",
     )
     parser.add_argument(
         "--default-callback",
         type=_callback_url,
         metavar="URL",
-        help="where answers go to that name no callback_url; none: it is required (default: a sink)",
+        help="callback URL of tasks without a callback_url; none: callback_url is required (default: a sink)",
     )
     parser.add_argument(
         "--callback-day",
         type=float,
         default=DAY_SECONDS,
         metavar="SECONDS",
-        help="how long the 24 hours of callback retries take (default: %(default)g)",
+        help="duration of the 24 hours of callback retries (default: %(default)g)",
     )
     parser.add_argument(
-        "--faults", type=_fault_spec, metavar="SPEC", help="what goes wrong on purpose: see below (default: nothing)"
+        "--faults", type=_fault_spec, metavar="SPEC", help="the faults to inject: see below (default: none)"
     )
     return parser
 
@@ -105,12 +105,12 @@ def _turnaround(text: str) -> Turnaround:
     try:
         return Turnaround.parse(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither SECONDS nor LOW-HIGH") from None
+        raise argparse.ArgumentTypeError(f"got {text!r}; use SECONDS or LOW-HIGH, such as 30 or 60-300") from None
 
 
 def _callback_url(text: str) -> str:
     if text != "none" and not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a full URL nor none")
+        raise argparse.ArgumentTypeError(f"got {text!r}; use a URL that starts with http:// or https://, or none")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The application: the endpoints, and the people and callbacks that work behind them."""
+"""The ASGI application: the endpoints and the background work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from labelflow.sandbox.workers.background_tasks import BackgroundTasks
 
 
 def create_app(store: Store, options: Options, components: Components) -> FastAPI:
-    """The sandbox as an application, made of such parts."""
+    """Return the application. Its lifespan runs the annotators and the callback sender."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -54,7 +54,7 @@ def _not_found(request: Request, _: Exception) -> Response:
 
 
 def _internal_error(_: Request, error: Exception) -> Response:
-    return _error_response(500, f"Trouble on the sandbox's side: {type(error).__name__}.")
+    return _error_response(500, f"Internal error of the sandbox: {type(error).__name__}.")
 
 
 def _error_response(status: int, message: str) -> Response:

@@ -1,4 +1,4 @@
-"""What the application is made of."""
+"""The replaceable components of the application."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from labelflow.sandbox.workers.callback_sender import CallbackSender
 
 
 class Components:
-    """Makes the parts of a sandbox; a subclass may make others, such as `sandbox.faults` does.
+    """Creates the components of a sandbox. `sandbox.faults` has a subclass whose components inject faults.
 
-    http: what uvicorn speaks HTTP with.
+    http: the HTTP protocol of uvicorn.
     """
 
     http: str | type[asyncio.Protocol] = "auto"
@@ -27,16 +27,16 @@ class Components:
         self._options = options
 
     def listing(self) -> Listing:
-        """What answers `GET /tasks`."""
+        """Return the component for `GET /tasks`."""
         return Listing(self._store, self._options.api_version)
 
     def annotators(self, attachment_fetcher: AttachmentFetcher) -> Annotators:
-        """Who answers."""
+        """Return the component that answers tasks."""
         return Annotators(self._store, attachment_fetcher, self._options.api_version)
 
     def callback_sender(self) -> CallbackSender:
-        """What tells of answers."""
+        """Return the component that sends callbacks."""
         return CallbackSender(self._store, self._options)
 
     def wrap(self, app: FastAPI) -> None:
-        """Put between the application and its clients what is to stand there: nothing."""
+        """Add middleware and endpoints to the application; none here."""

@@ -1,10 +1,10 @@
-"""The one error of the sandbox: a request that is answered with something else than 200."""
+"""Error responses of the sandbox."""
 
 from __future__ import annotations
 
 
 class ApiError(Exception):
-    """A request is refused, with an HTTP status and a sentence. Source: contract A "Errors"."""
+    """A request fails with an HTTP status and a message. Source: 2017 API, "Errors"."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Runs the application until it is told to stop."""
+"""The HTTP server of the sandbox."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from labelflow.sandbox.database.store import Store
 from labelflow.sandbox.faults.components import FaultyComponents
 from labelflow.sandbox.settings.options import Options
 
-SHUTDOWN_TIMEOUT = 2  # for requests that are under way
+SHUTDOWN_TIMEOUT = 2  # seconds for requests in progress
 
 
 class AnnouncingServer(uvicorn.Server):
-    """Says where it listens, once it does."""
+    """Prints its URL once it listens."""
 
     announcement: str
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, and say so on stdout."""
+        """Start to listen and print the announcement to stdout."""
         await super().startup(sockets)
         if self.started:
             print(self.announcement, flush=True)
 
 
 def serve(listener: socket.socket, options: Options) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises sqlite3.Error where the database cannot be used."""
+    """Serve until SIGTERM or Ctrl-C. Raises sqlite3.Error if the database cannot be used."""
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
     store = Store(options)
@@ -42,7 +42,7 @@ def serve(listener: socket.socket, options: Options) -> None:
 
 
 def make_server(store: Store, options: Options) -> AnnouncingServer:
-    """What serves a store. Without faults, no code of theirs stands between it and its clients."""
+    """Return a server for a store. Fault code is only part of it if there are faults."""
     components = FaultyComponents(store, options, options.faults) if options.faults else Components(store, options)
     config = uvicorn.Config(
         create_app(store, options, components),
@@ -59,5 +59,5 @@ def make_server(store: Store, options: Options) -> AnnouncingServer:
 
 
 def _exit(_: int, __: FrameType | None) -> None:
-    """uvicorn passes the signal on once it has shut down: there is nothing left to do then."""
+    """Exit with status 0: uvicorn raises the signal again after its shutdown."""
     sys.exit(0)

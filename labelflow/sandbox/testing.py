@@ -1,4 +1,4 @@
-"""Runs a sandbox beside a test or a demo, as a process of its own."""
+"""Runs a sandbox as a separate process, for tests and demos."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]  # where `python -m labelflow.sandbox` finds the package
-START_TIMEOUT = 60.0
-STOP_TIMEOUT = 10.0
+ROOT = Path(__file__).parents[2]  # the folder that contains the package
+START_TIMEOUT = 60.0  # seconds
+STOP_TIMEOUT = 10.0  # seconds
 
 
 @contextmanager
 def running(*, log: Path | None = None, **options: object) -> Iterator[str]:
-    """Run `python -m labelflow.sandbox`, and give the URL that it listens on, with `/v1`.
+    """Run `python -m labelflow.sandbox` in the background; yields its URL, with `/v1`.
 
-    options: those of the command line, with underscores (`default_callback="none"`); None leaves one out.
-    log: where its stderr goes to; None shares ours.
-    Raises RuntimeError where it does not start.
+    log: the file to append its stderr to; None shares the stderr of this process.
+    options: command-line options with underscores; an option that is None is omitted.
+    Raises RuntimeError if it does not start.
+
+        with running(api="2017", turnaround="0.5-2", faults="seed=5, error=5%") as url:
+            client = ScaleClient("live_key", url)
     """
     process = start(log=log, **options)
     try:
@@ -31,7 +34,7 @@ def running(*, log: Path | None = None, **options: object) -> Iterator[str]:
 
 
 def start(*, log: Path | None = None, **options: object) -> subprocess.Popen[str]:
-    """Start `python -m labelflow.sandbox`, for a caller that ends it itself; options as in `running`."""
+    """Start `python -m labelflow.sandbox`; end it with `stop`. Parameters as in `running`."""
     command = [sys.executable, "-m", "labelflow.sandbox"]
     for name, value in options.items():
         if value is not None:
@@ -47,19 +50,19 @@ def start(*, log: Path | None = None, **options: object) -> subprocess.Popen[str
 
 
 def listening_url(process: subprocess.Popen[str]) -> str:
-    """Wait until a sandbox listens, and read its URL. Raises RuntimeError where it ends before."""
+    """Wait until a sandbox listens; returns its URL, with `/v1`. Raises RuntimeError if it exits or hangs."""
     assert process.stdout is not None
-    deadline = threading.Timer(START_TIMEOUT, process.kill)
-    deadline.start()
+    watchdog = threading.Timer(START_TIMEOUT, process.kill)
+    watchdog.start()
     line = process.stdout.readline()
-    deadline.cancel()
+    watchdog.cancel()
     if not line:
         raise RuntimeError(f"the sandbox did not start: exit status {process.wait()}")
     return line.split()[-1]
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """End a sandbox, at once where it does not end by itself."""
+    """Terminate a sandbox; kill it if it does not exit in time."""
     process.terminate()
     try:
         process.wait(STOP_TIMEOUT)

@@ -1,5 +1,5 @@
-"""The Scale API and nothing of ours: its objects, its task types, a client.
+"""Objects, task types and a client of the Scale API. Independent of the other folders of this package.
 
-Where a docstring says "contract A" it means the API as published in August 2017; "contract B" means what
-the live service has added since and what Scale's own Python client (2.18) sends.
+Docstrings name their source: "2017 API" is the API as published in August 2017, "current API" is what the live
+service has added since then and what Scale's own Python client (2.18) sends.
 """

@@ -1,27 +1,30 @@
-"""What can go wrong between us and the Scale API.
+"""Errors of calls to the Scale API.
 
     ScaleError
-    ├── InvalidRequest          400  the request is wrong; sending it again gives the same answer
+    ├── InvalidRequest          400  the request is wrong; repeating it gives the same error
     ├── Unauthorized            401  the key is missing or unknown
-    ├── Forbidden           402/403  the account may not do this (a task type that is not enabled)
-    ├── NotFound                404  there is no such thing
-    ├── Duplicate               409  another task holds this unique_id
-    ├── TryAgain                     passing trouble; the same request may be answered later
+    ├── Forbidden           402/403  the account lacks a permission (such as a task type that is not enabled)
+    ├── NotFound                404  the object does not exist
+    ├── Duplicate               409  another task has this unique_id
+    ├── TransientError               a temporary failure; the same request may succeed later
     │   ├── RateLimited         429  too many requests
-    │   ├── ServerTrouble   408/5xx  trouble on the server's side: what was asked may have been done or not
-    │   ├── NotSent                  no connection could be made: nothing was asked
-    │   └── AnswerLost               the connection broke or timed out: it may have been done or not
-    └── UnexpectedAnswer             an answer that is not what the contract promises
+    │   ├── ServerError     408/5xx  the server failed: the request may have been executed or not
+    │   ├── ConnectError             no connection: the request was not sent
+    │   └── ResponseLost             the connection broke or timed out: the request may have been executed or not
+    └── InvalidResponse              a response that does not match the documented format
 
-`retriable` says whether trying again can help; `maybe_done` whether the server may have carried the request
-out although no answer says so. Source: contract A "Errors", contract B "Errors".
+`retryable` is true if a retry can succeed. `outcome_unknown` is true if the server may have executed the request.
+Source: 2017 API, "Errors"; current API, "Errors".
 """
 
 from __future__ import annotations
 
 
 class ScaleError(Exception):
-    """The Scale API did not do what was asked."""
+    """A call to the Scale API failed.
+
+    status: the HTTP status, None if there was no response. retry_after: seconds, None if the server named none.
+    """
 
     retryable = False
     outcome_unknown = False
@@ -30,11 +33,11 @@ class ScaleError(Exception):
         super().__init__(message)
         self.message = message
         self.status = status
-        self.retry_after = retry_after  # seconds, where the server named them
+        self.retry_after = retry_after
 
 
 class InvalidRequest(ScaleError):
-    """400: the request is wrong; sending it again gives the same answer."""
+    """400: the request is wrong; repeating it gives the same error."""
 
 
 class Unauthorized(ScaleError):
@@ -42,19 +45,19 @@ class Unauthorized(ScaleError):
 
 
 class Forbidden(ScaleError):
-    """402 or 403: the account may not do this."""
+    """402 or 403: the account lacks a permission."""
 
 
 class NotFound(ScaleError):
-    """404: there is no such thing."""
+    """404: the object does not exist."""
 
 
 class Duplicate(ScaleError):
-    """409: another task holds this unique_id."""
+    """409: another task has this unique_id."""
 
 
 class TransientError(ScaleError):
-    """Passing trouble: the same request may be answered later."""
+    """A temporary failure: the same request may succeed later."""
 
     retryable = True
 
@@ -64,23 +67,23 @@ class RateLimited(TransientError):
 
 
 class ServerError(TransientError):
-    """408 or 5xx: what was asked may have been done or not."""
+    """408 or 5xx: the request may have been executed or not."""
 
     outcome_unknown = True
 
 
 class ConnectError(TransientError):
-    """No connection could be made: nothing was asked."""
+    """No connection: the request was not sent."""
 
 
 class ResponseLost(TransientError):
-    """The connection broke, or no answer came in time: what was asked may have been done or not."""
+    """The connection broke, or the response timed out: the request may have been executed or not."""
 
     outcome_unknown = True
 
 
 class InvalidResponse(ScaleError):
-    """An answer that is not what the contract promises."""
+    """A response that does not match the documented format."""
 
     outcome_unknown = True
 
@@ -98,8 +101,12 @@ _BY_STATUS: dict[int, type[ScaleError]] = {
 
 
 def error_for_status(status: int, message: str, retry_after: float | None = None) -> ScaleError:
-    """The error that an HTTP status other than 200 stands for."""
+    """Return the error for an HTTP status other than 200.
+
+    >>> error_for_status(429, "Too many requests.", retry_after=2.0)
+    RateLimited('Too many requests.')
+    """
     if 300 <= status < 400:
-        return ScaleError(f"the URL leads elsewhere (HTTP {status})", status)
+        return ScaleError(f"unexpected redirect (HTTP {status})", status)
     default_class = ServerError if status >= 500 else InvalidRequest if status >= 400 else InvalidResponse
     return _BY_STATUS.get(status, default_class)(message, status, retry_after)

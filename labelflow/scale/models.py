@@ -1,4 +1,4 @@
-"""The words of the Scale API: statuses, urgencies, modes, and the task object. Source: contract A."""
+"""Objects of the Scale API: the task, its statuses and urgencies, the modes of a key. Source: 2017 API."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, NamedTuple
 from labelflow.scale.errors import InvalidResponse
 
 LIVE_URL = "https://api.scale.com/v1"
-PAGE_LIMIT = 100  # tasks in one page of GET /tasks, at most
-MAX_AUDIO_SECONDS = 30 * 60.0  # a longer recording comes back as an error
-MAX_IMAGE_SIDE = 10_000  # pixels; contract B
+PAGE_LIMIT = 100  # maximum of tasks in one page of GET /tasks
+MAX_AUDIO_SECONDS = 30 * 60.0  # a longer recording ends the task with an error
+MAX_IMAGE_SIDE = 10_000  # pixels; current API
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands. Source: contract A "The task object"; `error` is contract B."""
+    """The status of a task. Source: 2017 API, "The task object"; `error`: current API."""
 
-    PENDING = "pending"  # waiting for a person, or recalled from one
-    COMPLETED = "completed"  # answered; in contract A also where `response.error` says why it was not
-    CANCELED = "canceled"  # taken back before anyone answered
-    ERROR = "error"  # could not be done: the attachment was gone, the recording too long
+    PENDING = "pending"  # not answered yet, or recalled after an answer
+    COMPLETED = "completed"  # answered; in the 2017 API also failed, then `response.error` is the reason
+    CANCELED = "canceled"  # canceled before an annotator answered
+    ERROR = "error"  # failed, such as for an unavailable attachment or a recording that is too long
 
 
 class Urgency(StrEnum):
-    """How soon people answer. Source: contract A "The task object"."""
+    """How soon a task is answered. Source: 2017 API, "The task object"."""
 
     IMMEDIATE = "immediate"  # within the hour
     DAY = "day"  # within a day, the default
@@ -32,14 +32,18 @@ class Urgency(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a key stands for. Source: contract A "Authentication and modes"; the suffix is contract B."""
+    """The mode of a key. Source: 2017 API, "Authentication and modes"; the suffix: current API."""
 
-    TEST = "test"  # no person sees the task; it completes at once with a made-up response
-    LIVE = "live"  # people do the task, and it costs money
+    TEST = "test"  # a task completes at once with a fake response, and is free
+    LIVE = "live"  # annotators do the task, and it costs money
 
     @classmethod
     def from_key(cls, key: str) -> Mode | None:
-        """The mode that a key is for, None where the key does not say."""
+        """Return the mode of a key, None if the key does not show it.
+
+        >>> Mode.from_key("test_5d3c1f")
+        <Mode.TEST: 'test'>
+        """
         if key.startswith("test_") or key.endswith("|test"):
             return cls.TEST
         if key.startswith("live_") or key.endswith("|live"):
@@ -48,9 +52,13 @@ class Mode(StrEnum):
 
 
 class Task(NamedTuple):
-    """A task as the API tells it. Times are UTC; `raw` is the whole object, nothing left out.
+    """A task. Times are in UTC.
 
-    updated_at: when the service last changed it; contract B.
+    status: a TaskStatus, or a status that this client does not know.
+    updated_at: the time of the last change, None in the 2017 API.
+    unique_id: None if the task has none, and in the 2017 API.
+    metadata: {} if it is missing or not an object. response: None if it is missing or not an object.
+    raw: the whole JSON object.
     """
 
     task_id: str
@@ -66,10 +74,14 @@ class Task(NamedTuple):
 
     @classmethod
     def parse(cls, doc: Any) -> Task:
-        """Read a task object. Raises UnexpectedAnswer where it has no id or no status."""
+        """Parse the JSON object of a task. Raises InvalidResponse if it has no `task_id` or no `status`.
+
+        >>> Task.parse({"task_id": "5985d9", "type": "annotation", "status": "pending"}).status
+        'pending'
+        """
         task_id = doc.get("task_id") if isinstance(doc, dict) else None
         if not isinstance(task_id, str) or not task_id:
-            raise InvalidResponse("the answer holds no task: `task_id` is missing")
+            raise InvalidResponse("the response is not a task: `task_id` is missing")
         status, metadata, response = doc.get("status"), doc.get("metadata"), doc.get("response")
         if not isinstance(status, str):
             raise InvalidResponse(f"task {task_id} has no `status`")
@@ -89,9 +101,12 @@ class Task(NamedTuple):
 
 
 def parse_time(text: object) -> datetime | None:
-    """An ISO 8601 time as UTC, None where it is none. A time without a zone is UTC (contract B).
+    """Parse an ISO 8601 time into UTC; None if it is not one. A time without a zone is UTC (current API).
 
-    The first and the last year that there can be are none: a few minutes from there no time can be told.
+    The years 1 and 9999 give None: a conversion to another zone could overflow there.
+
+    >>> parse_time("2017-08-06T21:31:08-05:00")
+    datetime.datetime(2017, 8, 7, 2, 31, 8, tzinfo=datetime.timezone.utc)
     """
     if not isinstance(text, str):
         return None
@@ -108,5 +123,9 @@ def _to_utc(moment: datetime) -> datetime:
 
 
 def format_time(moment: datetime) -> str:
-    """A time as the API writes it: ISO 8601, UTC, milliseconds, `Z`."""
+    """Format a time as the API does: ISO 8601, UTC, milliseconds, `Z`.
+
+    >>> format_time(datetime(2017, 8, 6, 21, 31, 8, tzinfo=UTC))
+    '2017-08-06T21:31:08.000Z'
+    """
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""How fast to send: a rate for many threads, halved when the server says 429, and raised again slowly."""
+"""Rate limit for requests of many threads: halved at a 429, then raised again gradually."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import threading
 import time
 from collections.abc import Callable
 
-RECOVERY_SECONDS = 10.0  # from half the rate back to all of it
-MIN_RATE = 0.5  # requests a second, however often the server says 429
-ASSUMED_RATE = 100.0  # requests a second taken as the rate at the first 429, where none was set
+RECOVERY_SECONDS = 10.0  # to raise the rate from half to full
+MIN_RATE = 0.5  # requests per second, however many 429s there are
+ASSUMED_RATE = 100.0  # requests per second assumed at the first 429 if no rate is set
 
 
 class RateLimiter:
-    """Spaces the requests of all threads that share it.
+    """Spaces the requests of all threads that share it. Thread-safe.
 
-    rate: requests a second; None sends as fast as connections allow, until a 429 says otherwise.
+    rate: requests per second; None does not limit them until the first 429.
+    sleep: waits; may raise to abort the wait.
+
+        limiter = RateLimiter(50)
+        limiter.wait()  # before each request
+        limiter.back_off(retry_after=2.0)  # after a 429
     """
 
     def __init__(self, rate: float | None, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -27,7 +32,7 @@ class RateLimiter:
         self._raised_at = 0.0
 
     def wait(self) -> None:
-        """Return when the next request may leave."""
+        """Return when the next request may be sent."""
         with self._lock:
             now = time.monotonic()
             self._recover(now)
@@ -37,17 +42,17 @@ class RateLimiter:
             self._sleep(start - now)
 
     def set_rate(self, rate: float | None) -> None:
-        """From now on so many requests a second at most."""
+        """Set the maximum rate in requests per second; None removes the limit."""
         with self._lock:
             if rate != self._max_rate:
                 self._max_rate = self._rate = rate
 
     def back_off(self, retry_after: float | None) -> None:
-        """The server said 429: hold everything for as long as it asked, then go on at half the rate."""
+        """React to a 429: pause all requests for `retry_after` seconds, then continue at half the rate."""
         with self._lock:
             now = time.monotonic()
             self._next_at = max(self._next_at, now + (retry_after or 0.0))
-            if now - self._backed_off_at < 1.0:  # many threads hear of the same overload
+            if now - self._backed_off_at < 1.0:  # one overload causes 429s in many threads
                 return
             self._recover(now)
             self._backed_off_at = self._raised_at = now
@@ -58,7 +63,7 @@ class RateLimiter:
         return self._max_rate or ASSUMED_RATE
 
     def _recover(self, now: float) -> None:
-        """Raise the rate by as much each second: a 429 now and then must not bring it to a standstill."""
+        """Raise the rate linearly, so that occasional 429s do not stop the requests."""
         if self._rate is None or self._rate == self._max_rate:
             return
         raised = self._rate + (now - self._raised_at) * self._full_rate / 2 / RECOVERY_SECONDS

@@ -1,4 +1,4 @@
-"""The one retry loop: every call to the API goes through it, over http and https alike."""
+"""Retries of calls to the API, with exponential backoff."""
 
 from __future__ import annotations
 
@@ -17,15 +17,22 @@ Sleep = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often to try, and how long to wait in between, in seconds. Pauses double, with jitter."""
+    """How often to attempt a call, and the delays between the attempts in seconds.
+
+    A delay is twice the one before, up to `max_delay`, times a random factor from 0.5 to 1 (jitter).
+    attempts: the maximum number of calls, the first one included.
+    max_retry_after: limits the delay that a server requests with `Retry-After`.
+
+        RetryPolicy(attempts=3, initial_delay=1.0)  # up to 3 calls, with delays of 0.5-1 s and 1-2 s
+    """
 
     attempts: int = 8
     initial_delay: float = 0.25
     max_delay: float = 20.0
-    max_retry_after: float = 300.0  # of what a server may ask for in `Retry-After`
+    max_retry_after: float = 300.0
 
     def delay_after(self, failures: int, error: ScaleError) -> float:
-        """Seconds to wait after so many failures; at least what the server asked for in `Retry-After`."""
+        """Return the seconds to wait after a number of failures, not less than `Retry-After`."""
         backoff = min(self.max_delay, self.initial_delay * 2.0 ** (failures - 1))
         jittered = backoff * random.uniform(0.5, 1.0)
         return max(jittered, min(error.retry_after or 0.0, self.max_retry_after))
@@ -37,10 +44,11 @@ def call_with_retries(
     sleep: Sleep,
     recover: Callable[[], T | None] | None = None,
 ) -> T:
-    """Call until it succeeds, fails for good, or the attempts are used up; then raise the last error.
+    """Call a function until it succeeds or fails with an error that is not a TransientError.
 
-    settle: asked before a call is repeated whose outcome is unknown (see `ScaleError.maybe_done`): what it
-    returns stands for the answer that was lost, None means that the call was not carried out.
+    recover: called before a call is repeated whose outcome is unknown (see `ScaleError.outcome_unknown`). Its
+    result replaces the lost response; None means that the call was not executed.
+    Raises the last error once the attempts are used up.
     """
     failures = 0
     while True:
@@ -57,7 +65,11 @@ def call_with_retries(
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """The seconds that a `Retry-After` header asks for: a number, or a date. None where it says neither."""
+    """Parse a `Retry-After` header, a number of seconds or a date, into seconds; None if it is neither.
+
+    >>> retry_after_seconds("17")
+    17.0
+    """
     if not header:
         return None
     if header.strip().isdecimal():

@@ -56,7 +56,7 @@ def test_run_labels_rows_and_prints_the_counts(tmp_path: Path, api: str, home: P
     outcome = run_command(config, home=home)
     assert outcome.returncode == 0, outcome.stderr
     assert "1,499 tasks created; 749.50 for the job so far" in outcome.stdout
-    assert "rejected: row 2 (r1): attachment: is empty; give it a text" in outcome.stdout
+    assert "rejected: row 2 (r1): attachment: is empty; use a non-empty string" in outcome.stdout
     assert outcome.stderr == ""
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 1499
 

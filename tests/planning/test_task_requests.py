@@ -59,7 +59,7 @@ INVALID_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"id": "1"}, {}, "text", "is missing"),
     ({"id": "1", "text": "ftp://x/y", "labels": ["a"]}, {"task": BOX_TASK}, "attachment", "ftp://"),
     ({"id": "1", "text": "https://x/y", "labels": list("abcdefg")}, {"task": BOX_TASK}, "objects_to_annotate", "has 7"),
-    ({"id": "1", "text": "https://x/y", "labels": "car"}, {"task": BOX_TASK}, "objects_to_annotate", "was 'car'"),
+    ({"id": "1", "text": "https://x/y", "labels": "car"}, {"task": BOX_TASK}, "objects_to_annotate", "got 'car'"),
     (
         {"id": "1", "text": "https://x/y", "n": 2**70, "labels": ["a"]},
         {"task": {**BOX_TASK, "extra": "{n}"}},

@@ -1,4 +1,4 @@
-"""Sandboxes as real processes, real attachments for them, and a receiver of their callbacks."""
+"""Sandboxes as processes, a server of attachments, and a receiver of callbacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = b"<!doctype html><title>A company</title>"
 
 @pytest.fixture(scope="session")
 def media() -> Iterator[MediaServer]:
-    """Every attachment of the contract's examples, and some that are trouble."""
+    """A server of all attachments of the API examples, and of some that fail."""
     server = MediaServer()
     jpeg = picture(640, 480, "JPEG")
     for path in (
@@ -50,7 +50,7 @@ def media() -> Iterator[MediaServer]:
 
 @pytest.fixture(scope="session")
 def receiver() -> Iterator[CallbackRecorder]:
-    """Takes callbacks."""
+    """A receiver of callbacks."""
     server = CallbackRecorder()
     yield server
     server.close()
@@ -58,7 +58,7 @@ def receiver() -> Iterator[CallbackRecorder]:
 
 @pytest.fixture(scope="session")
 def local_example(media: MediaServer, receiver: CallbackRecorder) -> Callable[[str], dict[str, Any]]:
-    """An example of the contract whose URLs lead to this machine."""
+    """Return an API example with local URLs."""
 
     def example(name: str) -> dict[str, Any]:
         text = json.dumps(examples()[name])
@@ -72,25 +72,25 @@ def local_example(media: MediaServer, receiver: CallbackRecorder) -> Callable[[s
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A sandbox of today, in which live tasks stay pending."""
+    """A sandbox with the current API, in which live tasks stay pending."""
     with running(log=tmp_path_factory.mktemp("sandbox") / "log", turnaround=3600) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def url_2017(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A sandbox of 2017, in which live tasks stay pending."""
+    """A sandbox with the 2017 API, in which live tasks stay pending."""
     with running(log=tmp_path_factory.mktemp("sandbox") / "log", turnaround=3600, api="2017") as url:
         yield url
 
 
 @pytest.fixture
 def test_mode(url: str) -> ApiClient:
-    """A caller with a test key."""
+    """An API client with a test key."""
     return ApiClient(url, "test")
 
 
 @pytest.fixture
 def live(url: str) -> ApiClient:
-    """A caller with a live key."""
+    """An API client with a live key."""
     return ApiClient(url, "live")

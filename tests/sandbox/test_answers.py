@@ -1,4 +1,4 @@
-"""What the people of the sandbox answer. Source: contract A "Responses", "Attachments"."""
+"""Responses of the sandbox. Source: 2017 API, "Responses" and "Attachments"."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.support.sandbox_client import ApiClient, wait_until
 Example = Callable[[str], dict[str, Any]]
 
 
-def box_request(caller: ApiClient, attachment: str, **more: Any) -> dict[str, Any]:
-    request = {"attachment": attachment, "objects_to_annotate": ["car", "truck"], "with_labels": True, **more}
-    return caller.wait_until_done(caller.create("annotation", request))
+def complete_box_task(client: ApiClient, attachment: str, **params: Any) -> dict[str, Any]:
+    request = {"attachment": attachment, "objects_to_annotate": ["car", "truck"], "with_labels": True, **params}
+    return client.wait_until_done(client.create("annotation", request))
 
 
-def transcription_request(caller: ApiClient, attachment: str) -> dict[str, Any]:
-    return caller.wait_until_done(caller.create("audiotranscription", {"attachment": attachment}))
+def complete_transcription(client: ApiClient, attachment: str) -> dict[str, Any]:
+    return client.wait_until_done(client.create("audiotranscription", {"attachment": attachment}))
 
 
 @pytest.fixture(scope="module")
 def other_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiClient]:
-    """A caller of a sandbox that is run a second time."""
+    """A client of a second sandbox."""
     with running(log=tmp_path_factory.mktemp("another") / "log") as url:
         yield ApiClient(url)
 
@@ -48,26 +48,28 @@ def test_same_task_gets_the_same_answer_in_every_run(
 
 
 def test_answers_differ_by_task_but_not_by_url_signature(test_mode: ApiClient, media: MediaServer) -> None:
-    one = box_request(test_mode, f"{media.url}/street/000017.jpg")["response"]
-    assert box_request(test_mode, f"{media.url}/street/000018.jpg")["response"] != one
-    assert box_request(test_mode, f"{media.url}/street/000017.jpg", min_width=40)["response"] != one
+    response = complete_box_task(test_mode, f"{media.url}/street/000017.jpg")["response"]
+    assert complete_box_task(test_mode, f"{media.url}/street/000018.jpg")["response"] != response
+    assert complete_box_task(test_mode, f"{media.url}/street/000017.jpg", min_width=40)["response"] != response
     signed = f"{media.url}/street/000017.jpg?X-Amz-Signature=0123"
-    assert box_request(test_mode, signed, metadata={"row": "1"})["response"] == one
+    assert complete_box_task(test_mode, signed, metadata={"row": "1"})["response"] == response
 
 
-@pytest.mark.parametrize(("width", "height", "least"), [(31, 17, 5), (1, 1, 0), (3000, 20, 15), (50, 50, 400)])
-def test_boxes_lie_inside_the_image(
-    width: int, height: int, least: int, test_mode: ApiClient, media: MediaServer
+@pytest.mark.parametrize(("width", "height", "min_side"), [(31, 17, 5), (1, 1, 0), (3000, 20, 15), (50, 50, 400)])
+def test_boxes_are_inside_the_image(
+    width: int, height: int, min_side: int, test_mode: ApiClient, media: MediaServer
 ) -> None:
     url = media.serve(f"/{width}x{height}.png", file_response(picture(width, height), "image/png"))
     for i in range(20):
-        response = box_request(test_mode, url, min_width=least, min_height=least, instruction=f"Draw {i}.")["response"]
+        response = complete_box_task(test_mode, url, min_width=min_side, min_height=min_side, instruction=f"Draw {i}.")[
+            "response"
+        ]
         for box in response["annotations"]:
             assert box["label"] in ("car", "truck")
             assert box["left"] >= 0
             assert box["top"] >= 0
-            assert min(least, width) <= box["width"] <= width - box["left"]
-            assert min(least, height) <= box["height"] <= height - box["top"]
+            assert min(min_side, width) <= box["width"] <= width - box["left"]
+            assert min(min_side, height) <= box["height"] <= height - box["top"]
 
 
 def test_large_image_is_measured_by_its_prefix(test_mode: ApiClient, media: MediaServer) -> None:
@@ -76,13 +78,13 @@ def test_large_image_is_measured_by_its_prefix(test_mode: ApiClient, media: Medi
     response = test_mode.wait_until_done(
         test_mode.create("lineannotation", {"attachment": url, "objects_to_annotate": ["lane"]})
     )["response"]
-    furthest = max(vertex["x"] for shape in response["annotations"] for vertex in shape["vertices"])
-    assert 640 < furthest < 5000
+    max_x = max(vertex["x"] for shape in response["annotations"] for vertex in shape["vertices"])
+    assert 640 < max_x < 5000
 
 
 @pytest.mark.parametrize("seconds", [0.4, 12.5, 29 * 60])
 def test_the_alignment_spans_the_recording(seconds: float, test_mode: ApiClient, media: MediaServer) -> None:
-    response = transcription_request(
+    response = complete_transcription(
         test_mode, media.serve(f"/{seconds}.wav", file_response(wav(seconds), "audio/wav"))
     )["response"]
     alignment = response["alignment"]
@@ -90,18 +92,18 @@ def test_the_alignment_spans_the_recording(seconds: float, test_mode: ApiClient,
     assert alignment[0]["start"] == 0
     assert alignment[-1]["end"] == response["duration"]
     assert all(word["start"] < word["end"] for word in alignment)
-    assert all(one["end"] <= two["start"] + 0.002 for one, two in pairwise(alignment))
+    assert all(word["end"] <= following["start"] + 0.002 for word, following in pairwise(alignment))
     assert {word["confidence"] for word in alignment} <= {0.9, 0.3}
     assert len(response["transcript"].split()) == len(alignment)
 
 
 def test_large_recording_is_measured_by_its_prefix(test_mode: ApiClient, media: MediaServer) -> None:
     url = media.serve("/hifi.wav", file_response(wav(120, rate=96_000), "audio/wav"))
-    assert transcription_request(test_mode, url)["response"]["duration"] == 120
+    assert complete_transcription(test_mode, url)["response"]["duration"] == 120
 
 
 def test_a_recording_of_31_minutes_is_an_error(test_mode: ApiClient, media: MediaServer) -> None:
-    task = transcription_request(test_mode, f"{media.url}/calls/31-minutes.wav")
+    task = complete_transcription(test_mode, f"{media.url}/calls/31-minutes.wav")
     assert task["status"] == "error"
     assert "longer than 30 minutes" in task["response"]["error"]
     assert task["completed_at"]
@@ -110,7 +112,7 @@ def test_a_recording_of_31_minutes_is_an_error(test_mode: ApiClient, media: Medi
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("/gone.png", 404),
+        ("/missing.png", 404),
         ("/forbidden.png", 403),
         ("/down.png", 500),
         ("/round.png", 0),
@@ -120,7 +122,7 @@ def test_a_recording_of_31_minutes_is_an_error(test_mode: ApiClient, media: Medi
 )
 def test_missing_attachment(path: str, code: int, test_mode: ApiClient, media: MediaServer) -> None:
     url = f"{media.url}{path}?X-Amz-Signature=0"
-    task = box_request(test_mode, url)
+    task = complete_box_task(test_mode, url)
     assert task["status"] == "error"
     assert task["response"] == {
         "error": "One or more attachments could not be downloaded.",
@@ -130,31 +132,31 @@ def test_missing_attachment(path: str, code: int, test_mode: ApiClient, media: M
 
 def test_only_bad_attachments_are_named(test_mode: ApiClient, media: MediaServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        nobody = f"http://127.0.0.1:{server.getsockname()[1]}/a.png"
+        unreachable = f"http://127.0.0.1:{server.getsockname()[1]}/a.png"
     request = {
         "instruction": "Same?",
         "attachment_type": "image",
-        "attachments": [f"{media.url}/small.png", f"{media.url}/gone.png", nobody],
+        "attachments": [f"{media.url}/small.png", f"{media.url}/missing.png", unreachable],
         "choices": ["yes", "no"],
     }
     response = test_mode.wait_until_done(test_mode.create("comparison", request))["response"]
     assert response["attachments"] == [
-        {"statusCode": 404, "url": f"{media.url}/gone.png"},
-        {"statusCode": 0, "url": nobody},
+        {"statusCode": 404, "url": f"{media.url}/missing.png"},
+        {"statusCode": 0, "url": unreachable},
     ]
 
 
 def test_a_redirect_is_followed(test_mode: ApiClient, media: MediaServer) -> None:
     for path in ("/moved.png", "/hop-5.png"):
-        for box in box_request(test_mode, media.url + path)["response"]["annotations"]:
+        for box in complete_box_task(test_mode, media.url + path)["response"]["annotations"]:
             assert box["left"] + box["width"] <= 31
 
 
 def test_attachment_that_recovers_is_fetched_again(test_mode: ApiClient, media: MediaServer) -> None:
-    url = f"{media.url}/mended.png"
-    assert box_request(test_mode, url)["status"] == "error"
-    media.serve("/mended.png", file_response(picture(9, 9), "image/png"))
-    assert box_request(test_mode, url)["status"] == "completed"
+    url = f"{media.url}/recovered.png"
+    assert complete_box_task(test_mode, url)["status"] == "error"
+    media.serve("/recovered.png", file_response(picture(9, 9), "image/png"))
+    assert complete_box_task(test_mode, url)["status"] == "completed"
 
 
 def test_tasks_that_share_an_attachment_fetch_it_once(test_mode: ApiClient, media: MediaServer) -> None:
@@ -174,9 +176,9 @@ def test_live_tasks_have_individual_turnarounds(tmp_path: Path) -> None:
     with running(log=tmp_path / "log", turnaround="0.2-0.6") as url:
         live = ApiClient(url, "live")
         tasks = [live.wait_until_done(task) for task in [live.create_text_task(str(i)) for i in range(8)]]
-        took = [_turnaround(task) for task in tasks]
-        assert all(0.19 <= seconds < 2 for seconds in took)
-        assert max(took) - min(took) > 0.05
+        turnarounds = [_turnaround(task) for task in tasks]
+        assert all(0.19 <= seconds < 2 for seconds in turnarounds)
+        assert max(turnarounds) - min(turnarounds) > 0.05
         assert not any("is_test" in task for task in tasks)
 
 

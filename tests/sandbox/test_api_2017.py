@@ -1,4 +1,4 @@
-"""The contract as it was in 2017: contract A alone."""
+"""Differences of the 2017 API from the current API."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_unsupported_parameters_are_ignored(live: ApiClient) -> None:
 
 
 def test_pages_by_offset_only(live: ApiClient) -> None:
-    made = [live.create_text_task(str(i))["task_id"] for i in range(5)]
+    created = [live.create_text_task(str(i))["task_id"] for i in range(5)]
     page = live.ok("GET", "/tasks", params={"limit": 2})
     assert set(page) == {"docs", "total", "limit", "offset", "has_more"}
     assert page["has_more"]
-    assert live.list_task_ids(limit=2, next_token="0000000000000001") == made[:2:-1]
-    assert live.list_task_ids(limit=2, offset=2) == made[2:0:-1]
-    assert live.list_task_ids(limit=2, offset=4) == made[:1]
-    assert live.list_task_ids(completed_after="nonsense", colour="red") == made[::-1]
+    assert live.list_task_ids(limit=2, next_token="0000000000000001") == created[:2:-1]
+    assert live.list_task_ids(limit=2, offset=2) == created[2:0:-1]
+    assert live.list_task_ids(limit=2, offset=4) == created[:1]
+    assert live.list_task_ids(completed_after="nonsense", colour="red") == created[::-1]
 
 
 def test_canceling_a_completed_task_is_a_500(live: ApiClient, test_mode: ApiClient) -> None:
@@ -59,7 +59,7 @@ def test_canceling_a_completed_task_is_a_500(live: ApiClient, test_mode: ApiClie
 
 
 def test_there_is_no_status_error(test_mode: ApiClient, media: MediaServer) -> None:
-    request = {"attachment": f"{media.url}/gone.jpg", "objects_to_annotate": ["car"]}
+    request = {"attachment": f"{media.url}/missing.jpg", "objects_to_annotate": ["car"]}
     failed = test_mode.wait_until_done(test_mode.create("annotation", request))
     assert failed["status"] == "completed"
     assert failed["response"]["error"] == "One or more attachments could not be downloaded."

@@ -1,4 +1,4 @@
-"""Callbacks: the key, the body, the retries. Source: contract A "Callbacks"."""
+"""Callbacks: the key, the body, the retries. Source: 2017 API, "Callbacks"."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from labelflow.sandbox.workers.callback_sender import MAX_RETRIES, retry_delay
 from tests.support.media_server import MediaServer
 from tests.support.sandbox_client import ApiClient, CallbackRecorder, wait_until
 
-CALLBACK_DAY = 1.0  # seconds that the 24 hours of retries take here
+CALLBACK_DAY = 1.0  # duration of the 24 hours of retries in seconds
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +27,20 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def path(receiver: CallbackRecorder) -> str:
-    """A path of the receiver that nobody else uses."""
+    """A path of the receiver that no other test uses."""
     receiver.status = lambda path, count: 200
     return f"/{uuid4().hex}"
 
 
-def wait_for_callback_result(caller: ApiClient, task: dict[str, Any]) -> dict[str, Any]:
-    """The task once its callback has succeeded, or failed for good."""
+def wait_for_callback_result(client: ApiClient, task: dict[str, Any]) -> dict[str, Any]:
+    """Wait until the callback of a task has succeeded or failed for good; returns the task."""
 
-    def done() -> dict[str, Any] | None:
-        now = caller.get(task["task_id"])
-        return now if "callback_succeeded" in now else None
+    def get_if_called_back() -> dict[str, Any] | None:
+        current = client.get(task["task_id"])
+        return current if "callback_succeeded" in current else None
 
-    found: dict[str, Any] = wait_until(done)
-    return found
+    called_back: dict[str, Any] = wait_until(get_if_called_back)
+    return called_back
 
 
 def test_callback_has_the_key_the_response_and_the_task(
@@ -54,10 +54,10 @@ def test_callback_has_the_key_the_response_and_the_task(
     assert body["task_id"] == task["task_id"]
     assert body["response"] == task["response"]
     assert body["task"] == {name: value for name, value in task.items() if name != "callback_succeeded"}
-    headers = next(headers for seen, headers, _, _ in receiver.received if seen == path)
-    sent = {name.lower(): value for name, value in headers.items()}
-    assert sent["scale-callback-auth"] == "sandbox-callback-key"
-    assert sent["content-type"] == "application/json"
+    sent_headers = next(headers for sent_path, headers, _, _ in receiver.received if sent_path == path)
+    headers = {name.lower(): value for name, value in sent_headers.items()}
+    assert headers["scale-callback-auth"] == "sandbox-callback-key"
+    assert headers["content-type"] == "application/json"
 
 
 def test_any_2xx_is_a_success(test_mode: ApiClient, receiver: CallbackRecorder, path: str) -> None:
@@ -83,7 +83,7 @@ def test_callback_fails_after_20_retries(test_mode: ApiClient, receiver: Callbac
     task = wait_for_callback_result(test_mode, test_mode.create_text_task(callback_url=receiver.url + path))
     assert task["callback_succeeded"] is False
     assert len(receiver.bodies(path)) == 1 + MAX_RETRIES
-    times = [time for seen, _, _, time in receiver.received if seen == path]
+    times = [time for sent_path, _, _, time in receiver.received if sent_path == path]
     assert times[-1] - times[0] == pytest.approx(CALLBACK_DAY, abs=0.7)
     assert times[-1] - times[-2] > times[-3] - times[-4]
 
@@ -94,11 +94,11 @@ def test_unreachable_callback_url(test_mode: ApiClient) -> None:
 
 
 def test_retry_intervals_grow_and_sum_to_a_day() -> None:
-    pauses = [retry_delay(retry, 86_400) for retry in range(1, MAX_RETRIES + 1)]
-    assert len(pauses) == 20
-    assert sum(pauses) == pytest.approx(86_400)
-    assert all(one < two for one, two in pairwise(pauses))
-    assert pauses[0] > 5
+    delays = [retry_delay(retry, 86_400) for retry in range(1, MAX_RETRIES + 1)]
+    assert len(delays) == 20
+    assert sum(delays) == pytest.approx(86_400)
+    assert all(delay < following for delay, following in pairwise(delays))
+    assert delays[0] > 5
 
 
 def test_no_callback_is_sent_to_an_email_address(test_mode: ApiClient) -> None:
@@ -120,14 +120,14 @@ def test_bad_attachment_callback_has_its_own_format(
     test_mode: ApiClient, receiver: CallbackRecorder, path: str, media: MediaServer
 ) -> None:
     request = {
-        "attachment": f"{media.url}/gone.png",
+        "attachment": f"{media.url}/missing.png",
         "objects_to_annotate": ["car"],
         "callback_url": receiver.url + path,
     }
     task = wait_for_callback_result(test_mode, test_mode.create("annotation", request))
     (body,) = receiver.bodies(path)
     assert body["error"] == "One or more attachments could not be downloaded."
-    assert body["attachments"] == [{"statusCode": 404, "url": f"{media.url}/gone.png"}]
+    assert body["attachments"] == [{"statusCode": 404, "url": f"{media.url}/missing.png"}]
     assert body["task_id"] == body["task"]["task_id"] == task["task_id"]
     assert body["response"] == task["response"] == {name: body[name] for name in ("error", "attachments")}
 
@@ -140,25 +140,25 @@ def test_bad_attachment_callback_has_no_task_in_2017(
         good = wait_for_callback_result(test_mode, test_mode.create_text_task())
         bad = wait_for_callback_result(
             test_mode,
-            test_mode.create("annotation", {"attachment": f"{media.url}/gone.png", "objects_to_annotate": ["car"]}),
+            test_mode.create("annotation", {"attachment": f"{media.url}/missing.png", "objects_to_annotate": ["car"]}),
         )
         assert good["callback_url"] == bad["callback_url"] == receiver.url + path
-    usual, short = receiver.bodies(path)
-    assert set(usual) == {"task_id", "response", "task"}
-    assert short == {
+    good_body, bad_body = receiver.bodies(path)
+    assert set(good_body) == {"task_id", "response", "task"}
+    assert bad_body == {
         "task_id": bad["task_id"],
         "error": "One or more attachments could not be downloaded.",
-        "attachments": [{"statusCode": 404, "url": f"{media.url}/gone.png"}],
+        "attachments": [{"statusCode": 404, "url": f"{media.url}/missing.png"}],
     }
 
 
 def test_callback_key_comes_from_the_environment(
     receiver: CallbackRecorder, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", "a-key-of-our-own")
+    monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", "another-callback-key")
     with running(log=tmp_path / "log") as url:
         test_mode = ApiClient(url)
         wait_for_callback_result(test_mode, test_mode.create_text_task(callback_url=receiver.url + path))
-    headers = next(headers for seen, headers, _, _ in receiver.received if seen == path)
-    assert "a-key-of-our-own" in headers.values()
-    assert "a-key-of-our-own" not in (tmp_path / "log").read_text()
+    headers = next(headers for sent_path, headers, _, _ in receiver.received if sent_path == path)
+    assert "another-callback-key" in headers.values()
+    assert "another-callback-key" not in (tmp_path / "log").read_text()

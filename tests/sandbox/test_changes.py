@@ -1,4 +1,4 @@
-"""`unique_id`, cancelling, metadata and tags. Source: contract A "Task endpoints", contract B."""
+"""`unique_id`, canceling, metadata and tags. Source: 2017 API, "Task endpoints"; current API."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def test_unique_id_is_used_once(live: ApiClient) -> None:
 
 
 def test_concurrent_creations_with_one_unique_id_create_one_task(url: str) -> None:
-    callers = [ApiClient(url, key="live_many_at_once") for _ in range(8)]
+    clients = [ApiClient(url, key="live_concurrent_clients") for _ in range(8)]
 
-    def create(caller: ApiClient) -> list[int]:
+    def create(client: ApiClient) -> list[int]:
         requests = [{**text_request(), "unique_id": f"row/{i}"} for i in range(25)]
-        return [caller.request("POST", "/task/categorization", json=one).status_code for one in requests]
+        return [client.request("POST", "/task/categorization", json=request).status_code for request in requests]
 
-    with ThreadPoolExecutor(len(callers)) as pool:
-        statuses = [status for column in pool.map(create, callers) for status in column]
+    with ThreadPoolExecutor(len(clients)) as pool:
+        statuses = [status for client_statuses in pool.map(create, clients) for status in client_statuses]
     assert (statuses.count(200), statuses.count(409)) == (25, 7 * 25)
-    assert callers[0].ok("GET", "/tasks")["total"] == 25
+    assert clients[0].ok("GET", "/tasks")["total"] == 25
 
 
 def test_changing_a_unique_id(live: ApiClient) -> None:
-    one, two = live.create_text_task(unique_id="one")["task_id"], live.create_text_task()["task_id"]
-    path = f"/task/{two}/unique_id"
-    assert live.expect_error(409, "POST", path, json={"unique_id": "one"}) == unique_id_taken_error("one", one)
+    first, second = live.create_text_task(unique_id="one")["task_id"], live.create_text_task()["task_id"]
+    path = f"/task/{second}/unique_id"
+    assert live.expect_error(409, "POST", path, json={"unique_id": "one"}) == unique_id_taken_error("one", first)
     assert live.ok("POST", path, json={"unique_id": "two"})["unique_id"] == "two"
     assert live.ok("POST", path, json={"unique_id": "two"})["unique_id"] == "two"
-    assert "unique_id" not in live.ok("DELETE", f"/task/{one}/unique_id")
+    assert "unique_id" not in live.ok("DELETE", f"/task/{first}/unique_id")
     assert live.ok("POST", path, json={"unique_id": "one"})["unique_id"] == "one"
     assert live.list_task_ids(unique_id="two") == []
     bodies: list[Any] = [{}, {"unique_id": ""}, {"unique_id": 7}, []]
@@ -71,7 +71,7 @@ def test_canceling_can_free_the_unique_id(live: ApiClient) -> None:
 def test_only_a_pending_task_can_be_canceled(test_mode: ApiClient, media: MediaServer) -> None:
     done = test_mode.wait_until_done(test_mode.create_text_task())
     failed = test_mode.wait_until_done(
-        test_mode.create("annotation", {"attachment": f"{media.url}/gone.jpg", "objects_to_annotate": ["car"]})
+        test_mode.create("annotation", {"attachment": f"{media.url}/missing.jpg", "objects_to_annotate": ["car"]})
     )
     assert (done["status"], failed["status"]) == ("completed", "error")
     for task in (done, failed):
@@ -83,7 +83,7 @@ def test_only_a_pending_task_can_be_canceled(test_mode: ApiClient, media: MediaS
 @pytest.mark.parametrize("frees", [True, False])
 def test_an_error_can_free_the_unique_id(frees: bool, test_mode: ApiClient, media: MediaServer) -> None:
     request = {
-        "attachment": f"{media.url}/gone.jpg",
+        "attachment": f"{media.url}/missing.jpg",
         "objects_to_annotate": ["car"],
         "unique_id": "one",
         "clear_unique_id_on_error": frees,

@@ -1,4 +1,4 @@
-"""`POST /v1/task/{type}`: the contract's examples as JSON and as forms, and every 400. Source: contract A."""
+"""`POST /v1/task/{type}`: the API examples as JSON and as forms, and every 400. Source: 2017 API."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ Example = Callable[[str], dict[str, Any]]
 
 
 def form_encoded(request: dict[str, Any]) -> list[tuple[str, str]]:
-    """A request as curl -d would send it."""
+    """Return a request as `curl -d` sends it."""
     pairs: list[tuple[str, str]] = []
     for name, value in request.items():
         if isinstance(value, dict):
-            pairs += [(f"{name}[{key}]", str(one)) for key, one in value.items()]
+            pairs += [(f"{name}[{key}]", str(item)) for key, item in value.items()]
         elif isinstance(value, list):
-            pairs += [(name, str(one)) for one in value]
+            pairs += [(name, str(item)) for item in value]
         else:
             pairs.append((name, str(value).lower() if isinstance(value, bool) else str(value)))
     return pairs
 
 
 def check_created_task(task: dict[str, Any], example: dict[str, Any]) -> None:
-    """The task is the example's, but for what the server gives."""
+    """Check that a task is the one of the example, except for the id and time that the server sets."""
     assert re.fullmatch(r"[0-9a-f]{24}", task["task_id"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", task["created_at"])
-    given = {"task_id": task["task_id"], "created_at": task["created_at"]}
-    assert task == {**example["task_pending"], **given}
+    set_by_server = {"task_id": task["task_id"], "created_at": task["created_at"]}
+    assert task == {**example["task_pending"], **set_by_server}
 
 
 @pytest.mark.parametrize("name", examples())
@@ -137,7 +137,7 @@ COMPARE = {
 
 
 @pytest.mark.parametrize(
-    ("name", "request_body", "change", "named"),
+    ("name", "request_body", "change", "parameter"),
     [
         ("categorization", text_request(), {"instruction": None}, "instruction"),
         ("categorization", text_request(), {"attachment_type": None}, "attachment_type"),
@@ -176,11 +176,11 @@ COMPARE = {
     ],
 )
 def test_a_400_names_the_parameter(
-    name: str, request_body: dict[str, Any], change: dict[str, Any], named: str, live: ApiClient
+    name: str, request_body: dict[str, Any], change: dict[str, Any], parameter: str, live: ApiClient
 ) -> None:
     live.create(name, request_body)
     error = live.expect_error(400, "POST", f"/task/{name}", json={**request_body, **change})
-    assert re.search(rf"\b{re.escape(named)}\b", error), error
+    assert re.search(rf"\b{re.escape(parameter)}\b", error), error
     assert live.ok("GET", "/tasks")["total"] == 1
 
 
@@ -190,9 +190,9 @@ def test_body_that_is_not_an_object(body: bytes, live: ApiClient) -> None:
     assert "JSON" in live.expect_error(400, "POST", "/task/categorization", data=body, headers=headers)
 
 
-@pytest.mark.parametrize("least", ["9" * 30, 10**30])
-def test_number_too_large(least: object, live: ApiClient) -> None:
-    live.expect_error(400, "POST", "/task/annotation", json={**BOXES, "min_width": least})
+@pytest.mark.parametrize("min_width", ["9" * 30, 10**30])
+def test_number_too_large(min_width: object, live: ApiClient) -> None:
+    live.expect_error(400, "POST", "/task/annotation", json={**BOXES, "min_width": min_width})
 
 
 def test_unknown_task_type_is_accepted_unchecked(live: ApiClient) -> None:
@@ -202,13 +202,13 @@ def test_unknown_task_type_is_accepted_unchecked(live: ApiClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "auth", [None, ("", ""), ("nobody", ""), ("testy_key", ""), ("test_key", "password"), ("live", "")]
+    "auth", [None, ("", ""), ("unknown", ""), ("testy_key", ""), ("test_key", "password"), ("live", "")]
 )
 @pytest.mark.parametrize(("method", "path"), [("GET", "/tasks"), ("POST", "/task/annotation"), ("GET", "/task/x")])
 def test_api_key_is_required(method: str, path: str, auth: tuple[str, str] | None, url: str) -> None:
-    answer = requests.request(method, url + path, auth=auth, json={}, timeout=10)
-    assert answer.status_code == 401
-    assert answer.json()["status_code"] == 401
+    response = requests.request(method, url + path, auth=auth, json={}, timeout=10)
+    assert response.status_code == 401
+    assert response.json()["status_code"] == 401
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic !!", "Basic dGVzdF8", "Bearer test_key", "Basic /////w=="])
@@ -218,11 +218,11 @@ def test_invalid_authorization_header(header: str, url: str) -> None:
 
 def test_keys_are_isolated(url: str, live: ApiClient, test_mode: ApiClient) -> None:
     task = live.create_text_task(unique_id="the same")
-    for stranger in (test_mode, ApiClient(url, "live")):
-        stranger.expect_error(404, "GET", f"/task/{task['task_id']}")
-        stranger.expect_error(404, "POST", f"/task/{task['task_id']}/cancel")
-        assert stranger.list_task_ids() == []
-        stranger.create_text_task(unique_id="the same")
+    for other in (test_mode, ApiClient(url, "live")):
+        other.expect_error(404, "GET", f"/task/{task['task_id']}")
+        other.expect_error(404, "POST", f"/task/{task['task_id']}/cancel")
+        assert other.list_task_ids() == []
+        other.create_text_task(unique_id="the same")
     assert live.list_task_ids() == [task["task_id"]]
 
 
@@ -255,9 +255,9 @@ def test_ids_and_times_increase(live: ApiClient) -> None:
     assert live.list_task_ids() == [task["task_id"] for task in reversed(tasks)]
 
 
-def test_a_callback_url_is_required_where_there_is_no_default(tmp_path: Path, live: ApiClient) -> None:
+def test_a_callback_url_is_required_without_a_default(tmp_path: Path, live: ApiClient) -> None:
     assert live.create_text_task()["callback_url"].endswith("/callback-sink")
     with running(log=tmp_path / "log", default_callback="none") as url:
-        caller = ApiClient(url)
-        assert "callback_url" in caller.expect_error(400, "POST", "/task/categorization", json=text_request())
-        assert caller.create_text_task(callback_url="ada@example.com")["callback_url"] == "ada@example.com"
+        client = ApiClient(url)
+        assert "callback_url" in client.expect_error(400, "POST", "/task/categorization", json=text_request())
+        assert client.create_text_task(callback_url="ada@example.com")["callback_url"] == "ada@example.com"

@@ -1,4 +1,4 @@
-"""`GET /v1/tasks`: pages and filters. Source: contract A "Task endpoints", contract B."""
+"""`GET /v1/tasks`: pages and filters. Source: 2017 API, "Task endpoints"; current API."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from tests.support.sandbox_client import ApiClient
 
 
-def list_all(caller: ApiClient, by: str, **query: Any) -> tuple[list[str], int]:
-    """All ids, page after page, and how many pages there were."""
+def list_all(client: ApiClient, by: str, **query: Any) -> tuple[list[str], int]:
+    """Return the ids of all pages, and the number of pages."""
     ids: list[str] = []
     pages = 0
     while True:
-        page = caller.ok("GET", "/tasks", params=query)
+        page = client.ok("GET", "/tasks", params=query)
         pages += 1
         ids += [task["task_id"] for task in page["docs"]]
         if not page["has_more"]:
@@ -27,18 +27,18 @@ def list_all(caller: ApiClient, by: str, **query: Any) -> tuple[list[str], int]:
 @pytest.mark.parametrize("by", ["next_token", "offset"])
 @pytest.mark.parametrize(("count", "pages"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (200, 2), (201, 3)])
 def test_pages(count: int, pages: int, by: str, live: ApiClient) -> None:
-    made = [live.create_text_task(str(i))["task_id"] for i in range(count)]
+    created_ids = [live.create_text_task(str(i))["task_id"] for i in range(count)]
     page = live.ok("GET", "/tasks")
     assert (page["total"], page["limit"], page["offset"], page["has_more"]) == (count, 100, 0, count > 100)
-    assert list_all(live, by) == (made[::-1], pages)
+    assert list_all(live, by) == (created_ids[::-1], pages)
 
 
 def test_page_token_is_stable_when_tasks_are_added(live: ApiClient) -> None:
-    made = [live.create_text_task(str(i))["task_id"] for i in range(7)]
+    created_ids = [live.create_text_task(str(i))["task_id"] for i in range(7)]
     first = live.ok("GET", "/tasks", params={"limit": 3})
     live.create_text_task("newer")
     second = live.ok("GET", "/tasks", params={"limit": 3, "next_token": first["next_token"]})
-    assert [task["task_id"] for task in second["docs"]] == made[3:0:-1]
+    assert [task["task_id"] for task in second["docs"]] == created_ids[3:0:-1]
     assert second["total"] == 8
 
 
@@ -79,7 +79,7 @@ def test_time_filters_are_inclusive(test_mode: ApiClient) -> None:
     assert test_mode.list_task_ids(completed_after=completed) == [ids[2], ids[1]]
     assert test_mode.list_task_ids(completed_before=completed) == [ids[1], ids[0]]
     assert test_mode.list_task_ids(updated_after=completed, updated_before=completed) == [ids[1]]
-    naive = created.replace("T", " ").removesuffix("Z") + "001"  # UTC; a microsecond later
+    naive = created.replace("T", " ").removesuffix("Z") + "001"  # in UTC, a microsecond later
     assert test_mode.list_task_ids(start_time=naive) == [ids[2]]
     assert test_mode.list_task_ids(end_time=naive) == [ids[1], ids[0]]
     assert test_mode.list_task_ids(start_time="2100-01-01") == test_mode.list_task_ids(end_time="2000-01-01") == []
@@ -100,8 +100,8 @@ def test_updated_task_is_listed_again(live: ApiClient) -> None:
 def test_limited_response(live: ApiClient) -> None:
     task = live.create_text_task(project="street", metadata={"row_id": "7"})
     page = live.ok("GET", "/tasks", params={"limited_response": "true"})
-    left = {"task_id": task["task_id"], "status": "pending", "metadata": {"row_id": "7"}, "project": "street"}
-    assert page["docs"] == [left]
+    limited = {"task_id": task["task_id"], "status": "pending", "metadata": {"row_id": "7"}, "project": "street"}
+    assert page["docs"] == [limited]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Scale's own Python client works against the sandbox unchanged. Source: contract B."""
+"""Scale's own Python client works with the sandbox unchanged. Source: current API."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_create_get_list_and_cancel(name: str, official_client: ScaleClient, loc
     task = official_client.create_task(SimpleNamespace(value=name), **local_example(name)["request"])
     assert task.status == "pending"
     assert official_client.get_task(task.id).as_dict() == task.as_dict()
-    assert [one.id for one in official_client.tasks(type=name, status="pending")] == [task.id]
+    assert [listed.id for listed in official_client.tasks(type=name, status="pending")] == [task.id]
     task.cancel()
     task.refresh()
     assert task.status == "canceled"
@@ -45,18 +45,18 @@ def test_test_key_gets_an_answer(name: str, test_mode: ApiClient, local_example:
     official_client = ScaleClient(test_mode.key, api_instance_url=test_mode.url)
     task = official_client.create_task(SimpleNamespace(value=name), **local_example(name)["request"])
 
-    def answered() -> bool:
+    def is_completed() -> bool:
         task.refresh()
         return bool(task.status == "completed")
 
-    wait_until(answered)
+    wait_until(is_completed)
     assert task.response.keys() == local_example(name)["task_completed"]["response"].keys()
 
 
 def test_paging_with_the_client_generator(official_client: ScaleClient) -> None:
     request = {**text_request(), "project": "street"}
-    made = [official_client.create_task(TaskType.Categorization, **request, tags=["a"]).id for _ in range(23)]
-    found = official_client.get_tasks(
+    created_ids = [official_client.create_task(TaskType.Categorization, **request, tags=["a"]).id for _ in range(23)]
+    listed = official_client.get_tasks(
         project_name="street",
         task_type=TaskType.Categorization,
         status=TaskStatus.Pending,
@@ -64,7 +64,7 @@ def test_paging_with_the_client_generator(official_client: ScaleClient) -> None:
         created_after="2017-08-06 21:31:08.250000",
         limit=10,
     )
-    assert [task.id for task in found] == made[::-1]
+    assert [task.id for task in listed] == created_ids[::-1]
     assert official_client.get_tasks_count(project_name="street") == 23
 
 
@@ -93,4 +93,4 @@ def test_official_client_errors(official_client: ScaleClient, url: str) -> None:
     with pytest.raises(ScaleResourceNotFound):
         official_client.get_task("0" * 24)
     with pytest.raises(ScaleUnauthorized):
-        ScaleClient("nobody", api_instance_url=url).tasks()
+        ScaleClient("unknown", api_instance_url=url).tasks()

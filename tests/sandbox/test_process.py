@@ -1,4 +1,4 @@
-"""The process: its command line, its end, and what outlives a kill -9."""
+"""The process: command line, shutdown, and restart after kill -9."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def test_tasks_survive_kill_9(tmp_path: Path) -> None:
     process.kill()
     stop(process)
     with running(log=tmp_path / "log", db=db, turnaround=3600) as url:
-        again = ApiClient(url, key=live.key)
+        restarted = ApiClient(url, key=live.key)
         sink = {"callback_url": url.replace("/v1", "/callback-sink")}
         for task in tasks:
-            assert again.get(task["task_id"]) == {**task, **sink}
-        assert again.ok("GET", "/tasks")["total"] == 150
-        newer = again.create_text_task("newer")
+            assert restarted.get(task["task_id"]) == {**task, **sink}
+        assert restarted.ok("GET", "/tasks")["total"] == 150
+        newer = restarted.create_text_task("newer")
         assert newer["task_id"] > tasks[-1]["task_id"]
         assert newer["created_at"] >= tasks[-1]["created_at"]
-        taken = {**newer["params"], "instruction": "?", "unique_id": "row/7"}
-        again.expect_error(409, "POST", "/task/categorization", json=taken)
+        duplicate = {**newer["params"], "instruction": "?", "unique_id": "row/7"}
+        restarted.expect_error(409, "POST", "/task/categorization", json=duplicate)
 
 
 def test_due_times_survive_kill_9(tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_undelivered_callbacks_survive_kill_9(tmp_path: Path, receiver: Callback
     stop(process)
     receiver.status = lambda path, count: 200
     with running(log=tmp_path / "log", db=db, callback_day=600) as url:
-        again = ApiClient(url, key=test_mode.key)
-        assert wait_until(lambda: again.get(task["task_id"]).get("callback_succeeded")) is True
+        restarted = ApiClient(url, key=test_mode.key)
+        assert wait_until(lambda: restarted.get(task["task_id"]).get("callback_succeeded")) is True
 
 
 def test_one_database_serves_one_sandbox(tmp_path: Path) -> None:
@@ -84,10 +84,10 @@ def test_signal_ends_the_sandbox_quickly_and_quietly(number: signal.Signals, tmp
     assert line.endswith("/v1\n")
     live = ApiClient(line.split()[-1], "live")
     live.create_text_task()
-    began = time.monotonic()
+    start_time = time.monotonic()
     process.send_signal(number)
     assert process.wait(10) == 0
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - start_time < 3
     assert process.stdout.read() == ""
     assert (tmp_path / "log").read_text() == ""
     stop(process)
@@ -96,16 +96,16 @@ def test_signal_ends_the_sandbox_quickly_and_quietly(number: signal.Signals, tmp
 def test_work_in_progress_at_shutdown_is_done_after_restart(
     tmp_path: Path, media: MediaServer, receiver: CallbackRecorder
 ) -> None:
-    """A fetch or a callback that is broken off is no failure of the task."""
+    """An interrupted download or callback does not fail the task."""
     db = tmp_path / "sandbox.db"
-    answered = threading.Event()
+    released = threading.Event()
 
     def slow(handler: Handler) -> None:
-        answered.wait(10)
+        released.wait(10)
         handler.answer(200, picture())
 
     def status(path: str, count: int) -> int:
-        answered.wait(10 if count == 1 else 0)
+        released.wait(10 if count == 1 else 0)
         return 200
 
     media.serve("/slow.png", slow)
@@ -113,14 +113,14 @@ def test_work_in_progress_at_shutdown_is_done_after_restart(
     with running(log=tmp_path / "log", db=db) as url:
         test_mode = ApiClient(url)
         boxes = {"attachment": f"{media.url}/slow.png", "objects_to_annotate": ["car"]}
-        looked_at = test_mode.create("annotation", boxes)
-        called_back = test_mode.create_text_task(callback_url=f"{receiver.url}/slow")
+        fetching = test_mode.create("annotation", boxes)
+        calling_back = test_mode.create_text_task(callback_url=f"{receiver.url}/slow")
         wait_until(lambda: media.count("/slow.png") and receiver.bodies("/slow"))
-    answered.set()
+    released.set()
     with running(log=tmp_path / "log", db=db) as url:
-        again = ApiClient(url, key=test_mode.key)
-        assert again.wait_until_done(looked_at)["status"] == "completed"
-        assert wait_until(lambda: again.get(called_back["task_id"]).get("callback_succeeded")) is True
+        restarted = ApiClient(url, key=test_mode.key)
+        assert restarted.wait_until_done(fetching)["status"] == "completed"
+        assert wait_until(lambda: restarted.get(calling_back["task_id"]).get("callback_succeeded")) is True
     assert (tmp_path / "log").read_text() == ""
 
 

@@ -1,4 +1,4 @@
-"""The client over real sockets: what it sends, what it retries, what it makes of answers."""
+"""The client over real sockets: requests, retries, parsing of responses, paging."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ KEY = "test_5d3c1f"
 FAST_RETRY = RetryPolicy(attempts=4, initial_delay=0.001, max_delay=0.002)
 
 
-def task(number: int, **more: Any) -> dict[str, Any]:
-    return {"task_id": f"{number:024x}", "type": "annotation", "status": "pending", **more}
+def task(number: int, **fields: Any) -> dict[str, Any]:
+    return {"task_id": f"{number:024x}", "type": "annotation", "status": "pending", **fields}
 
 
 @pytest.fixture
@@ -81,37 +81,37 @@ def test_client_gives_up_after_max_attempts(
 
 
 def test_retry_after_is_honored(stub_server: StubServer) -> None:
-    pauses: list[float] = []
-    client = ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, sleep=pauses.append)
+    delays: list[float] = []
+    client = ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, sleep=delays.append)
     stub_server.respond = lambda *_: (
         (429, {}, {"Retry-After": "17"}) if len(stub_server.requests) == 1 else (200, task(1), {})
     )
     client.get_task("a")
-    assert pauses == [17.0]
+    assert delays == [17.0]
 
 
 def test_broken_connection_is_retried_after_recovery(stub_server: StubServer, client: ScaleClient) -> None:
     stub_server.respond = lambda *_: None if len(stub_server.requests) == 1 else (200, task(2), {})
-    asked: list[int] = []
-    assert client.create_task("annotation", {}, lambda: asked.append(1)).task_id == f"{2:024x}"
-    assert asked == [1]
+    recoveries: list[int] = []
+    assert client.create_task("annotation", {}, lambda: recoveries.append(1)).task_id == f"{2:024x}"
+    assert recoveries == [1]
 
 
 def test_recovered_task_replaces_the_lost_response(stub_server: StubServer, client: ScaleClient) -> None:
     from labelflow.scale.models import Task
 
     stub_server.respond = lambda *_: (500, {}, {})
-    found = Task.parse(task(9))
-    assert client.create_task("annotation", {}, lambda: found) is found
+    recovered = Task.parse(task(9))
+    assert client.create_task("annotation", {}, lambda: recovered) is recovered
     assert len(stub_server.requests) == 1
 
 
-def test_recovery_is_not_attempted_when_nothing_was_sent(client: ScaleClient) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    lost = ScaleClient(KEY, f"http://127.0.0.1:{port}", retry=FAST_RETRY)
+def test_recovery_is_not_attempted_when_nothing_was_sent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    client = ScaleClient(KEY, f"http://127.0.0.1:{port}", retry=FAST_RETRY)
     with pytest.raises(ConnectError, match=f"127.0.0.1:{port}") as caught:
-        lost.create_task("annotation", {}, lambda: pytest.fail("nothing was sent"))
+        client.create_task("annotation", {}, lambda: pytest.fail("nothing was sent"))
     assert KEY not in str(caught.value)
 
 
@@ -143,7 +143,7 @@ def test_paging_by_token_and_by_offset(stub_server: StubServer, client: ScaleCli
         return 200, {"docs": [task(page * 10), task(page * 10 + 1)], "total": 6, "has_more": page < 3, **token}, {}
 
     stub_server.respond = answer
-    assert len({found.task_id for found in client.list_tasks(status="completed")}) == 6
+    assert len({listed.task_id for listed in client.list_tasks(status="completed")}) == 6
     paths = [path for _, path, _, _ in stub_server.requests]
     assert all("status=completed" in path and "limit=100" in path for path in paths)
     assert ("next_token=t2" if by_token else "offset=4") in paths[2]
@@ -160,10 +160,10 @@ def test_server_ignoring_the_offset_does_not_cause_endless_paging(stub_server: S
         list(client.list_tasks())
 
 
-@pytest.mark.parametrize(("status", "words"), [(302, "leads elsewhere"), (413, "HTTP 413")])
-def test_other_client_errors_are_final(stub_server: StubServer, client: ScaleClient, status: int, words: str) -> None:
+@pytest.mark.parametrize(("status", "message"), [(302, "unexpected redirect"), (413, "HTTP 413")])
+def test_other_client_errors_are_final(stub_server: StubServer, client: ScaleClient, status: int, message: str) -> None:
     stub_server.respond = lambda *_: (status, b"", {})
-    with pytest.raises(ScaleError, match=words) as caught:
+    with pytest.raises(ScaleError, match=message) as caught:
         client.get_task("a")
     assert not caught.value.retryable
     assert not caught.value.outcome_unknown
@@ -171,21 +171,21 @@ def test_other_client_errors_are_final(stub_server: StubServer, client: ScaleCli
 
 def test_empty_page_with_has_more_ends_the_listing(stub_server: StubServer, client: ScaleClient) -> None:
     stub_server.respond = lambda *_: (200, {"docs": [], "has_more": True}, {})
-    with pytest.raises(InvalidResponse):
+    with pytest.raises(InvalidResponse, match="`has_more` is true but the page is empty"):
         list(client.list_tasks())
 
 
 def test_server_ignoring_unique_id_gives_no_match(stub_server: StubServer, client: ScaleClient) -> None:
     docs = [task(1, unique_id="other"), task(2, unique_id="mine"), task(3)]
     stub_server.respond = lambda *_: (200, {"docs": docs, "has_more": False}, {})
-    assert [found.task_id for found in client.find_by_unique_id(["mine"])] == [f"{2:024x}"]
+    assert [match.task_id for match in client.find_by_unique_id(["mine"])] == [f"{2:024x}"]
 
 
 def test_connections_are_shared_by_threads(stub_server: StubServer) -> None:
     connections: set[str] = set()
 
     def answer(method: str, path: str, body: bytes) -> Any:
-        connections.add(threading.current_thread().name)  # the server has one thread for each
+        connections.add(threading.current_thread().name)  # the server has one thread for each connection
         return 200, task(1), {}
 
     stub_server.respond = answer
@@ -221,7 +221,7 @@ def test_repeated_page_is_an_error(stub_server: StubServer, client: ScaleClient)
         return 200, {"docs": [task(number)], "total": 3, "has_more": True, "next_token": str(number)}, {}
 
     stub_server.respond = answer
-    with pytest.raises(InvalidResponse, match="again and again"):
+    with pytest.raises(InvalidResponse, match="same page was returned twice"):
         list(client.list_tasks())
     assert len(stub_server.requests) == 4
 

@@ -1,4 +1,4 @@
-"""What the client, its retries and its times must not get wrong: each of these fails for one small mistake."""
+"""Details of the client, its retries and its times; each test fails for one small mistake."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ KEY = "test_5d3c1f"
 FAST_RETRY = RetryPolicy(attempts=4, initial_delay=0.001, max_delay=0.002)
 
 
-def task(number: int, **more: Any) -> dict[str, Any]:
-    return {"task_id": f"{number:024x}", "type": "annotation", "status": "pending", **more}
+def task(number: int, **fields: Any) -> dict[str, Any]:
+    return {"task_id": f"{number:024x}", "type": "annotation", "status": "pending", **fields}
 
 
 class RecordingRateLimiter(RateLimiter):
-    """Takes down what the client asks of it."""
+    """Records the calls of the client."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -36,18 +36,18 @@ class RecordingRateLimiter(RateLimiter):
         self.calls.append(("wait", None))
 
     def back_off(self, retry_after: float | None) -> None:
-        self.calls.append(("slow down", retry_after))
+        self.calls.append(("back_off", retry_after))
 
 
 def test_creations_wait_for_the_rate_limiter_and_429_makes_it_back_off(stub_server: StubServer) -> None:
-    told = {"Retry-After": "0"}
-    stub_server.respond = lambda *_: (429, {}, told) if len(stub_server.requests) < 3 else (200, task(1), {})
-    paced = RecordingRateLimiter()
-    with ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, rate_limiter=paced) as client:
+    headers = {"Retry-After": "0"}
+    stub_server.respond = lambda *_: (429, {}, headers) if len(stub_server.requests) < 3 else (200, task(1), {})
+    rate_limiter = RecordingRateLimiter()
+    with ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, rate_limiter=rate_limiter) as client:
         client.create_task("annotation", {})
         client.get_task("a")
-    wait, slow = ("wait", None), ("slow down", 0.0)
-    assert paced.calls == [wait, slow, wait, slow, wait]
+    wait, back_off = ("wait", None), ("back_off", 0.0)
+    assert rate_limiter.calls == [wait, back_off, wait, back_off, wait]
 
 
 def test_timed_out_creation_is_recovered_before_it_is_repeated(stub_server: StubServer) -> None:
@@ -60,11 +60,11 @@ def test_timed_out_creation_is_recovered_before_it_is_repeated(stub_server: Stub
         return None
 
     stub_server.respond = answer
-    asked: list[int] = []
+    recoveries: list[int] = []
     client = ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, timeout=(1.0, 0.2))
-    assert client.create_task("annotation", {}, lambda: asked.append(1)).task_id == f"{2:024x}"
+    assert client.create_task("annotation", {}, lambda: recoveries.append(1)).task_id == f"{2:024x}"
     hang.set()
-    assert asked == [1]
+    assert recoveries == [1]
 
 
 def test_undecodable_response_body_counts_as_lost(stub_server: StubServer) -> None:
@@ -93,29 +93,30 @@ def test_canceling_frees_the_unique_id_only_on_request(stub_server: StubServer) 
     assert [path for _, path, _, _ in stub_server.requests] == ["/task/a/cancel", "/task/a/cancel?clear_unique_id=true"]
 
 
-def test_retry_pauses_double_up_to_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_delays_double_up_to_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "uniform", lambda low, high: high)
     policy = RetryPolicy(attempts=9, initial_delay=0.25, max_delay=5.0)
     error = ServerError("oops")
     assert [policy.delay_after(failures, error) for failures in range(1, 8)] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
 
 
-def test_retry_after_may_be_shorter_than_the_pause() -> None:
+def test_retry_after_may_be_shorter_than_the_delay() -> None:
     policy = RetryPolicy(initial_delay=10.0)
     assert policy.delay_after(1, ServerError("oops", 503, retry_after=0.001)) >= 5.0
 
 
-def test_recovery_runs_after_the_pause_because_listings_lag() -> None:
-    done: list[str] = []
+def test_recovery_runs_after_the_delay_because_listings_lag() -> None:
+    steps: list[str] = []
 
     def call() -> str:
-        done.append("call")
-        if len(done) == 1:
-            raise ResponseLost("gone")
-        return "made"
+        steps.append("call")
+        if len(steps) == 1:
+            raise ResponseLost("lost")
+        return "result"
 
-    assert call_with_retries(call, FAST_RETRY, lambda _: done.append("pause"), lambda: done.append("settle")) == "made"
-    assert done == ["call", "pause", "settle", "call"]
+    result = call_with_retries(call, FAST_RETRY, lambda _: steps.append("sleep"), lambda: steps.append("recover"))
+    assert result == "result"
+    assert steps == ["call", "sleep", "recover", "call"]
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5))])

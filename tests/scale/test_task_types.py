@@ -1,4 +1,4 @@
-"""Each type against the contract: its examples round-trip, its limits hold, its made-up answers are plausible."""
+"""Each task type against the API: examples, limits, and fake responses."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_example_request_is_accepted_with_its_params(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTED_TYPES)
 def test_response_fills_exactly_the_columns(name: str) -> None:
-    kind, example = task_type(name), EXAMPLES[name]
-    columns = kind.columns(example["request"])
-    answer = kind.response.model_validate(example["task_completed"]["response"]).model_dump(
+    tested, example = task_type(name), EXAMPLES[name]
+    columns = tested.columns(example["request"])
+    response = tested.response.model_validate(example["task_completed"]["response"]).model_dump(
         include={column.name for column in columns}
     )
-    table = pa.Table.from_pylist([answer], schema=pa.schema(columns))
+    table = pa.Table.from_pylist([response], schema=pa.schema(columns))
     for key, value in example["task_completed"]["response"].items():
         assert table[key].to_pylist() == [value]
 
@@ -47,9 +47,9 @@ INVALID_REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("annotation", {"objects_to_annotate": []}, "objects_to_annotate", "is empty"),
     ("annotation", {"attachment": "ftp://media.example.com/a.jpg"}, "attachment", "ftp://"),
     ("annotation", {"attachment": "http://media.example.com/a b.jpg"}, "attachment", "white space"),
-    ("annotation", {"attachment": None}, "attachment", "was None"),
-    ("annotation", {"min_width": -1}, "min_width", "was -1"),
-    ("annotation", {"attachment_type": "video"}, "attachment_type", "was 'video'"),
+    ("annotation", {"attachment": None}, "attachment", "got None"),
+    ("annotation", {"min_width": -1}, "min_width", "got -1"),
+    ("annotation", {"attachment_type": "video"}, "attachment_type", "got 'video'"),
     ("lineannotation", {"objects_to_annotate": list("abcd")}, "objects_to_annotate", "has 4 objects"),
     ("polygonannotation", {"objects_to_annotate": list("abcdefg")}, "objects_to_annotate", "has 7 objects"),
     ("categorization", {"category_ids": {"c1": "cow"}}, "", "'cow'"),
@@ -59,10 +59,10 @@ INVALID_REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("comparison", {"attachments": ["https://media.example.com/a.jpg"]}, "attachments", "has 1"),
     ("comparison", {"choices": None, "fields": None}, "", "none of `choices` or `fields`"),
     ("transcription", {"fields": None, "repeatable_fields": None}, "", "none of `fields` or `repeatable_fields`"),
-    ("transcription", {"attachment_type": "audio"}, "attachment_type", "was 'audio'"),
+    ("transcription", {"attachment_type": "audio"}, "attachment_type", "got 'audio'"),
     ("datacollection", {"fields": {}}, "fields", "is empty"),
-    ("datacollection", {"attachment_type": "pdf"}, "attachment_type", "was 'pdf'"),
-    ("audiotranscription", {"verbatim": "perhaps"}, "verbatim", "was 'perhaps'"),
+    ("datacollection", {"attachment_type": "pdf"}, "attachment_type", "got 'pdf'"),
+    ("audiotranscription", {"verbatim": "perhaps"}, "verbatim", "got 'perhaps'"),
 ]
 
 
@@ -86,16 +86,16 @@ def test_limit_is_inclusive() -> None:
 @pytest.mark.parametrize("name", DOCUMENTED_TYPES)
 @pytest.mark.parametrize("seed", range(20))
 def test_fake_response_is_valid_and_deterministic(name: str, seed: int) -> None:
-    kind = task_type(name)
-    params = kind.params.model_validate(own_params(EXAMPLES[name]["request"])).model_dump(exclude_none=True)
+    tested = task_type(name)
+    params = tested.params.model_validate(own_params(EXAMPLES[name]["request"])).model_dump(exclude_none=True)
     media = [Media("image", width=123, height=77, seconds=7.5)]
-    answer = kind.fake_response(params, media, random.Random(seed))
-    kind.response.model_validate(answer)
-    assert answer == kind.fake_response(params, media, random.Random(seed))
+    response = tested.fake_response(params, media, random.Random(seed))
+    tested.response.model_validate(response)
+    assert response == tested.fake_response(params, media, random.Random(seed))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (19, 300), (640, 480)])
-def test_shapes_lie_inside_the_image(width: int, height: int) -> None:
+def test_shapes_are_inside_the_image(width: int, height: int) -> None:
     media = [Media("image", width=width, height=height)]
     for name in ("annotation", "lineannotation", "polygonannotation"):
         params = task_type(name).params.model_validate(own_params(EXAMPLES[name]["request"])).model_dump()
@@ -114,16 +114,16 @@ def test_shapes_lie_inside_the_image(width: int, height: int) -> None:
 
 def test_an_alignment_spans_the_recording() -> None:
     params = task_type("audiotranscription").params.model_validate({"attachment": "https://x.example/a.wav"})
-    answer = task_type("audiotranscription").fake_response(
+    response = task_type("audiotranscription").fake_response(
         params.model_dump(), [Media("audio", seconds=12.5)], random.Random(3)
     )
-    assert answer["alignment"][0]["start"] == 0
-    assert answer["alignment"][-1]["end"] == answer["duration"] == 12.5
-    assert {word["confidence"] for word in answer["alignment"]} <= {0.9, 0.3}
-    assert " ".join(word["word"] for word in answer["alignment"]) == answer["transcript"].lower().rstrip(".")
+    assert response["alignment"][0]["start"] == 0
+    assert response["alignment"][-1]["end"] == response["duration"] == 12.5
+    assert {word["confidence"] for word in response["alignment"]} <= {0.9, 0.3}
+    assert " ".join(word["word"] for word in response["alignment"]) == response["transcript"].lower().rstrip(".")
 
 
 def test_unknown_type_is_passed_through() -> None:
-    kind = task_type("lidarannotation")
-    assert kind.params.model_validate({"frames": [1, {"a": 2}]}).model_dump() == {"frames": [1, {"a": 2}]}
-    assert kind.columns({}) == []
+    generic = task_type("lidarannotation")
+    assert generic.params.model_validate({"frames": [1, {"a": 2}]}).model_dump() == {"frames": [1, {"a": 2}]}
+    assert generic.columns({}) == []

@@ -1,4 +1,4 @@
-"""Who asks: the key of a request. Source: contract A "Authentication and modes"."""
+"""Authentication by API key. Source: 2017 API, "Authentication and modes"."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from labelflow.scale.models import Mode
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A key, known by its digest only, so that no file ever holds it."""
+    """The account of a key. owner: a digest of the key, so that no file contains the key."""
 
     owner: int
     is_test: bool
 
 
 def authenticate(authorization: str | None) -> Account:
-    """The account behind an `Authorization` header. Raises Refused (401) for none, or for an unknown key."""
+    """Return the account of an `Authorization` header. Raises ApiError (401) if it is missing or invalid."""
     account = _parse_authorization(authorization or "")
     if account is None:
-        raise ApiError(401, "No valid API key was given: use it as the user name, with an empty password.")
+        raise ApiError(401, "The API key is missing or invalid: use it as the user name, with an empty password.")
     return account
 
 

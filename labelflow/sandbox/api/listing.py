@@ -1,4 +1,4 @@
-"""`GET /tasks`: filters and pages, newest first. Source: contract A "Task endpoints", contract B."""
+"""`GET /tasks`: filters and pages, newest first. Source: 2017 API, "Task endpoints"; current API."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from labelflow.sandbox.errors import ApiError
 from labelflow.sandbox.settings.api_version import ApiVersion
 from labelflow.scale.models import PAGE_LIMIT, TaskStatus, parse_time
 
-MAX_SORTED_MATCHES = (
-    2_000  # so many matches are found through an index on times, and sorted; more are walked through in order
-)
+MAX_SORTED_MATCHES = 2_000  # up to this, an index on times is used and its matches sorted; above, a scan in order
 MAX_CACHED_TOTALS = 256
-LIMITED_FIELDS = ("task_id", "status", "metadata", "project")  # what `limited_response` leaves of a task
+LIMITED_FIELDS = ("task_id", "status", "metadata", "project")  # the fields of a task with `limited_response`
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A piece of a WHERE clause; is_time: its column has an index of its own, in another order than ours."""
+    """A term of a WHERE clause. is_time: whether its column has an index in another order than `seq`."""
 
     sql: str
     values: tuple[Any, ...]
@@ -35,7 +33,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ListingPage:
-    """One page of tasks, and how many match in all."""
+    """One page of tasks, and the total of matching tasks."""
 
     rows: list[TaskRow]
     total: int
@@ -45,11 +43,14 @@ class ListingPage:
 
     @property
     def next_token(self) -> str | None:
-        """Where the next page starts, None where there is none."""
+        """The token of the next page, None on the last page."""
         return f"{self.rows[-1].seq:016x}" if self.has_more else None
 
     def to_body(self, sink_url: str, limited: bool, with_token: bool) -> dict[str, Any]:
-        """The answer's body. Source: contract A "Task endpoints", contract B for `next_token`."""
+        """Return the response body. Source: 2017 API, "Task endpoints"; `next_token`: current API.
+
+        limited: only LIMITED_FIELDS of each task. with_token: whether the API version has `next_token`.
+        """
         docs = [row.to_doc(sink_url) for row in self.rows]
         if limited:
             docs = [{name: doc[name] for name in LIMITED_FIELDS if name in doc} for doc in docs]
@@ -64,16 +65,16 @@ class ListingPage:
 
 
 class Listing:
-    """Answers `GET /tasks` from a store. Totals are counted anew only where something has changed."""
+    """Lists the tasks of a store. Totals are cached until the store changes."""
 
     def __init__(self, store: Store, api_version: ApiVersion) -> None:
         self._store = store
         self._api_version = api_version
         self._totals: dict[tuple[str, tuple[Any, ...]], int] = {}
-        self._counted_at_change = -1  # the store's changes
+        self._counted_at_change = -1  # the store's `change_count`
 
     def page(self, owner: int, query: QueryParams) -> ListingPage:
-        """One page. Raises Refused (400) for a parameter that is unknown or has a wrong value."""
+        """Return one page. Raises ApiError (400) for an unknown parameter or an invalid value."""
         params = self._known_params(query)
         limit = _parse_int("limit", params, default=PAGE_LIMIT, minimum=1, maximum=PAGE_LIMIT)
         offset = _parse_int("offset", params, default=0, minimum=0, maximum=2**62)
@@ -89,13 +90,13 @@ class Listing:
         return ListingPage(rows[:limit], total, limit, offset, has_more=len(rows) > limit)
 
     def _visible_conditions(self, conditions: list[Condition]) -> list[Condition]:
-        """The conditions that a task must meet to be listed: those given, and no more."""
+        """Return the conditions for a task to be listed. For subclasses; unchanged here."""
         return conditions
 
     def _known_params(self, query: QueryParams) -> dict[str, list[str]]:
         unknown = sorted(set(query) - self._api_version.filters)
         if unknown and self._api_version.strict_filters:
-            raise ApiError(400, f"{unknown[0]}: is not a known parameter; remove it, or correct its spelling")
+            raise ApiError(400, f"{unknown[0]}: is not a known parameter; remove it or correct its spelling")
         return {name: query.getlist(name) for name in query if name in self._api_version.filters}
 
     def _total(self, conditions: Sequence[Condition]) -> int:
@@ -110,9 +111,9 @@ class Listing:
 
 
 def _where(conditions: Sequence[Condition], in_order: bool = False) -> tuple[str, tuple[Any, ...]]:
-    """A WHERE clause and its values; in_order: without the indexes on times (the plus sign forbids them)."""
-    clause = " AND ".join(f"+{one.sql}" if in_order and one.is_time else one.sql for one in conditions)
-    return clause, tuple(value for one in conditions for value in one.values)
+    """Return a WHERE clause and its values. in_order: without the indexes on times (the plus sign disables them)."""
+    terms = [f"+{condition.sql}" if in_order and condition.is_time else condition.sql for condition in conditions]
+    return " AND ".join(terms), tuple(value for condition in conditions for value in condition.values)
 
 
 def _conditions(params: dict[str, list[str]]) -> list[Condition]:
@@ -126,18 +127,18 @@ def _is_one_of(name: str, values: list[str]) -> Condition:
 def _has_status(name: str, values: list[str]) -> Condition:
     for value in values:
         if value not in list(TaskStatus):
-            raise ApiError(400, f"{name}: was {value!r}; use one of {', '.join(TaskStatus)}")
+            raise ApiError(400, f"{name}: got {value!r}; use one of {', '.join(TaskStatus)}")
     return _is_one_of(name, values)
 
 
 def _has_any_tag(name: str, values: list[str]) -> Condition:
-    """Tasks with any of the tags."""
+    """Match tasks with any of the tags."""
     has_tag = f"EXISTS (SELECT 1 FROM json_each({name}) WHERE value IN ({_placeholders(values)}))"
     return Condition(f"{name} IS NOT NULL AND {has_tag}", tuple(values))
 
 
 def _created_from(name: str, values: list[str]) -> Condition:
-    """Tasks are numbered in the order of `created_at`: a time is a place in that order."""
+    """Match by `seq`: it has the same order as `created_at`."""
     first = "SELECT seq FROM tasks WHERE created_at >= ? ORDER BY created_at, seq LIMIT 1"
     return Condition(f"seq >= ({first})", (_ceil_milliseconds(name, values),))
 
@@ -147,7 +148,7 @@ def _created_until(name: str, values: list[str]) -> Condition:
 
 
 def created_until(time: int) -> Condition:
-    """Tasks that were created by then, in milliseconds since 1970."""
+    """Match tasks created up to a time, in milliseconds since 1970."""
     last = "SELECT seq FROM tasks WHERE created_at <= ? ORDER BY created_at DESC, seq DESC LIMIT 1"
     return Condition(f"seq <= ({last})", (time,))
 
@@ -185,14 +186,14 @@ def _token_condition(params: dict[str, list[str]]) -> list[Condition]:
     try:
         return [Condition("seq < ?", (int(token, 16) % 2**63,))]
     except ValueError:
-        raise ApiError(400, f"next_token: was {token!r}; use the one that the page before gave") from None
+        raise ApiError(400, f"next_token: got {token!r}; use the one of the previous page") from None
 
 
 def _parse_int(name: str, params: dict[str, list[str]], default: int, minimum: int, maximum: int) -> int:
     text = params.get(name, [str(default)])[-1]
     value = int(text) if text.isascii() and text.isdigit() else -1
     if not minimum <= value <= maximum:
-        raise ApiError(400, f"{name}: was {text!r}; use a whole number from {minimum} to {maximum}")
+        raise ApiError(400, f"{name}: got {text!r}; use a whole number from {minimum} to {maximum}")
     return value
 
 
@@ -207,7 +208,7 @@ def _floor_milliseconds(name: str, values: list[str]) -> int:
 def _parse_milliseconds(name: str, values: list[str]) -> float:
     moment = parse_time(values[-1])
     if moment is None:
-        raise ApiError(400, f"{name}: was {values[-1]!r}; use an ISO 8601 time, such as 2017-08-06T21:31:08.250Z")
+        raise ApiError(400, f"{name}: got {values[-1]!r}; use an ISO 8601 time, such as 2017-08-06T21:31:08.250Z")
     return (moment - EPOCH) / timedelta(milliseconds=1)
 
 

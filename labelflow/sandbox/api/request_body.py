@@ -1,4 +1,4 @@
-"""Bodies: JSON, or form-encoded as curl -d sends it. Source: contract A "Creating"."""
+"""Request bodies: JSON, or form-encoded as by `curl -d`. Source: 2017 API, "Creating"."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 
 
 async def read_params(request: Request, *models: type[BaseModel]) -> dict[str, Any]:
-    """The parameters in a body, `null` being none; the models say which ones of a form are lists.
+    """Return the parameters in a body, without those that are `null`.
 
-    Raises Refused (400) where the body is no object.
+    models: determine which parameters of a form are lists.
+    Raises ApiError (400) if the body is not an object.
     """
     if request.headers.get("content-type", "").lower().startswith(FORM_CONTENT_TYPE):
         return coerce_lists(decode_form(await request.body()), *models)
@@ -31,7 +32,7 @@ async def read_params(request: Request, *models: type[BaseModel]) -> dict[str, A
 
 
 async def read_json(request: Request) -> Any:
-    """The JSON in a body. Raises Refused (400) where it is none."""
+    """Return the JSON in a body. Raises ApiError (400) if it is invalid."""
     try:
         return orjson.loads(await request.body())
     except orjson.JSONDecodeError:
@@ -39,9 +40,12 @@ async def read_json(request: Request) -> Any:
 
 
 def decode_form(body: bytes) -> dict[str, Any]:
-    """A form as nested objects: `a[b]=c` is an object, `a=1&a=2` and `a[]=1` are lists.
+    """Decode a form into nested objects: `a[b]=c` is an object, `a=1&a=2` and `a[]=1` are lists.
 
-    Raises Refused (400) where one name is given both a value and keys.
+    Raises ApiError (400) if a name has both a value and keys.
+
+    >>> decode_form(b"a[b]=c&d=1&d=2")
+    {'a': {'b': 'c'}, 'd': ['1', '2']}
     """
     form: dict[str, Any] = {}
     pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, errors="replace")
@@ -51,15 +55,15 @@ def decode_form(body: bytes) -> dict[str, Any]:
 
 
 def _insert(form: dict[str, Any], name: str, value: str) -> None:
-    *path, last = _split_key(name)
+    *parents, last = _split_key(name)
     node = form
-    for step in path:
-        node = node.setdefault(step, {})
+    for key in parents:
+        node = node.setdefault(key, {})
         if not isinstance(node, dict):
-            raise ApiError(400, f"{name}: was given both a value and keys; give it one or the other")
+            raise ApiError(400, f"{name}: has both a value and keys; use only one of them")
     existing = node.get(last)
     if isinstance(existing, dict):
-        raise ApiError(400, f"{name}: was given both a value and keys; give it one or the other")
+        raise ApiError(400, f"{name}: has both a value and keys; use only one of them")
     if existing is not None:
         node[last] = [*(existing if isinstance(existing, list) else [existing]), value]
     else:
@@ -67,14 +71,14 @@ def _insert(form: dict[str, Any], name: str, value: str) -> None:
 
 
 def _split_key(name: str) -> list[str]:
-    """`a[b][c][]` as a, b, c; a name whose brackets do not pair is taken as it stands."""
+    """Split `a[b][c][]` into a, b, c. A name with unpaired brackets stays whole."""
     name = name.removesuffix("[]")
     match = re.fullmatch(r"([^\[\]]+)((?:\[[^\[\]]+\])*)", name)
     return [match[1], *re.findall(r"\[([^\[\]]+)\]", match[2])] if match else [name]
 
 
 def coerce_lists(form: Mapping[str, Any], *models: type[BaseModel]) -> dict[str, Any]:
-    """A form in which whatever a model wants as a list is one: `a=1` alone, or `a[0]=1&a[1]=2`."""
+    """Return a form whose list parameters are lists, also if given as `a=1` alone or as `a[0]=1&a[1]=2`."""
     lists = {name for model in models for name, field in model.model_fields.items() if _is_list(field.annotation)}
     return {name: _as_list(value) if name in lists else value for name, value in form.items()}
 
@@ -90,5 +94,5 @@ def _as_list(value: Any) -> Any:
 def _is_list(annotation: Any) -> bool:
     origin = get_origin(annotation)
     if origin in (Union, UnionType, Annotated):
-        return any(_is_list(choice) for choice in get_args(annotation))
+        return any(_is_list(argument) for argument in get_args(annotation))
     return annotation is list or origin is list

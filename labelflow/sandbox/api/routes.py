@@ -1,4 +1,4 @@
-"""The endpoints. Source: contract A "Creating" and "Task endpoints"; contract B for those marked so."""
+"""The endpoints. Source: 2017 API, "Creating" and "Task endpoints"; current API for those marked so."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from labelflow.scale.task_types import CommonParams, task_type
 
 
 class Api:
-    """Answers requests from a store."""
+    """Request handlers over a store."""
 
     def __init__(self, store: Store, options: Options, listing: Listing) -> None:
         self._store = store
@@ -30,7 +30,7 @@ class Api:
         self._listing = listing
 
     def routes(self) -> list[Route]:
-        """The endpoints of the dialect."""
+        """Return the endpoints of the API version."""
         routes = [
             Route("/v1/task/{type}", self.create, methods=["POST"]),
             Route("/v1/task/{task_id}", self.get, methods=["GET"]),
@@ -65,7 +65,7 @@ class Api:
         return json_response(page.to_body(self._options.sink_url, limited, self._options.api_version.has_additions))
 
     async def cancel(self, request: Request) -> Response:
-        """`POST /task/{task_id}/cancel`; `clear_unique_id` is contract B."""
+        """`POST /task/{task_id}/cancel`; `clear_unique_id`: current API."""
         row = self._row(request)
         if not row.is_pending:
             message = f"Task {row.task_id} is {row.status}: only a pending task can be canceled."
@@ -74,41 +74,41 @@ class Api:
         return self._task_response(self._store.update(row, status=TaskStatus.CANCELED, **cleared))
 
     async def set_unique_id(self, request: Request) -> Response:
-        """`POST /task/{task_id}/unique_id` (contract B)"""
+        """`POST /task/{task_id}/unique_id` (current API)"""
         row = self._row(request)
         body = await read_json(request)
         unique_id = body.get("unique_id") if isinstance(body, dict) else None
         if not isinstance(unique_id, str) or not unique_id:
-            raise ApiError(400, "unique_id: is required and was not given; give `unique_id` a text")
+            raise ApiError(400, "unique_id: is required; use a non-empty string")
         return self._task_response(self._store.update(row, unique_id=unique_id))
 
     async def clear_unique_id(self, request: Request) -> Response:
-        """`DELETE /task/{task_id}/unique_id` (contract B)"""
+        """`DELETE /task/{task_id}/unique_id` (current API)"""
         return self._task_response(self._store.update(self._row(request), unique_id=None))
 
     async def set_metadata(self, request: Request) -> Response:
-        """`POST /task/{task_id}/setMetadata` (contract B)"""
+        """`POST /task/{task_id}/setMetadata` (current API)"""
         row = self._row(request)
         metadata = await read_json(request)
         if not isinstance(metadata, dict):
-            raise ApiError(400, "metadata: the body must be the whole new metadata, a JSON object")
+            raise ApiError(400, "metadata: the body must be a JSON object, which replaces the metadata")
         return self._task_response(self._store.update(row, metadata=to_json(metadata)))
 
     async def change_tags(self, request: Request) -> Response:
-        """`POST`, `PUT` and `DELETE /task/{task_id}/tags`: set, add, remove (contract B)"""
+        """`POST`, `PUT` and `DELETE /task/{task_id}/tags`: set, add, remove (current API)"""
         row = self._row(request)
         requested = await read_json(request)
         if not isinstance(requested, list) or not all(isinstance(tag, str) for tag in requested):
-            raise ApiError(400, "tags: the body must be a JSON list of texts")
+            raise ApiError(400, "tags: the body must be a JSON list of strings")
         tags = _apply_tags(request.method, orjson.loads(row.tags or "[]"), requested)
         return self._task_response(self._store.update(row, tags=to_json(tags)))
 
     async def sink(self, request: Request) -> Response:
-        """Takes a callback, and forgets it."""
+        """`POST /callback-sink`: accept a callback and discard it."""
         return Response(status_code=204)
 
     def _row(self, request: Request) -> TaskRow:
-        """The task that the path names. Raises Refused (401, 404)."""
+        """Return the task in the path. Raises ApiError (401, 404)."""
         account = authenticate(request.headers.get("authorization"))
         return self._store.get(account.owner, request.path_params["task_id"])
 
@@ -117,7 +117,7 @@ class Api:
 
 
 def json_response(content: Any, status: int = 200) -> Response:
-    """An answer in JSON."""
+    """Return a JSON response."""
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 

@@ -1,4 +1,4 @@
-"""From a request's parameters to a task that can be kept. Source: contract A "Creating", contract B."""
+"""Validation of `POST /task/{type}`. Source: 2017 API, "Creating"; current API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A checked request for a task; `params`, `metadata` and `tags` are JSON.
+    """A validated request for a task; `params`, `metadata` and `tags` are JSON.
 
     callback_url: None for the sandbox's own sink. frees_unique_id: whether an error frees `unique_id`.
     """
@@ -38,7 +38,10 @@ class NewTask:
 
 
 def parse_new_task(name: str, request_params: Mapping[str, Any], options: Options) -> NewTask:
-    """Check a creation. Raises Refused (400) that names each wrong parameter."""
+    """Validate the parameters of a new task. Raises ApiError (400) that names each invalid parameter.
+
+    name: the task type.
+    """
     api_version = options.api_version
     common = {key: value for key, value in request_params.items() if key in api_version.common_params}
     type_params = {
@@ -46,10 +49,10 @@ def parse_new_task(name: str, request_params: Mapping[str, Any], options: Option
         for key, value in request_params.items()
         if key not in common and key not in api_version.ignored_params
     }
-    checked = _validate(CommonParams, common)
-    callback_url = checked.callback_url or options.default_callback
+    validated = _validate(CommonParams, common)
+    callback_url = validated.callback_url or options.default_callback
     if callback_url is None:
-        raise ApiError(400, "callback_url: is required and was not given; give `callback_url` a value")
+        raise ApiError(400, "callback_url: is required; use a URL that starts with http:// or https://")
     params = {
         key: value
         for key, value in _validate(task_type(name).params, type_params).model_dump().items()
@@ -58,28 +61,28 @@ def parse_new_task(name: str, request_params: Mapping[str, Any], options: Option
     return NewTask(
         type=name,
         instruction=params.pop("instruction", None),
-        urgency=checked.urgency,
+        urgency=validated.urgency,
         callback_url=None if callback_url == options.sink_url else callback_url,
         params=to_json(params),
-        metadata=to_json(checked.metadata),
-        unique_id=checked.unique_id,
-        project=checked.project,
-        batch=checked.batch,
-        tags=to_json(checked.tags) if checked.tags is not None else None,
-        frees_unique_id=checked.clear_unique_id_on_error,
+        metadata=to_json(validated.metadata),
+        unique_id=validated.unique_id,
+        project=validated.project,
+        batch=validated.batch,
+        tags=to_json(validated.tags) if validated.tags is not None else None,
+        frees_unique_id=validated.clear_unique_id_on_error,
     )
 
 
 def to_json(value: Any) -> str:
-    """A value as JSON text. Raises Refused (400) where it is beyond what JSON is read back from everywhere."""
+    """Serialize a value. Raises ApiError (400) if JSON cannot represent it, such as a number over 64 bits."""
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
-        raise ApiError(400, f"The parameters cannot be kept: {error}.") from None
+        raise ApiError(400, f"The parameters cannot be stored as JSON: {error}.") from None
 
 
 def _validate(model: type[Model], params: Mapping[str, Any]) -> Model:
     try:
         return model.model_validate(params)
     except ValidationError as error:
-        raise ApiError(400, " · ".join(str(one) for one in problems(error))) from None
+        raise ApiError(400, " · ".join(str(problem) for problem in problems(error))) from None

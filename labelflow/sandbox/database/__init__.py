@@ -1,1 +1,1 @@
-"""The tasks, in SQLite, and what is due."""
+"""The SQLite database of tasks and callbacks, and the queues of what is due."""

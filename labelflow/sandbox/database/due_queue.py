@@ -1,4 +1,4 @@
-"""What is to be done, and when."""
+"""A queue ordered by due time."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import time
 
 
 def now_ms() -> int:
-    """The time of day, in milliseconds since 1970."""
+    """Return the current time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 class DueQueue:
-    """Numbers that fall due at a time (milliseconds since 1970). What they stand for is kept elsewhere."""
+    """Sequence numbers of tasks with their due times in milliseconds since 1970. For one event loop."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int]] = []
         self._changed = asyncio.Event()
 
     def add(self, due_at: int, seq: int) -> None:
-        """Note a number for a time; one that has passed is due at once."""
+        """Add a number; one with a time in the past is due at once."""
         heapq.heappush(self._heap, (due_at, seq))
         self._changed.set()
 
     async def pop_due(self, limit: int) -> list[int]:
-        """Wait until a number is due, and take all that are, up to the limit."""
+        """Wait until a number is due; remove and return the due numbers, earliest first, up to the limit."""
         while not (popped := self._pop_now(limit)):
             self._changed.clear()
             try:

@@ -1,4 +1,4 @@
-"""A task as the sandbox keeps it, and as it tells it."""
+"""Tasks as database rows and as JSON objects."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import orjson
 
 from labelflow.scale.models import TaskStatus, format_time
 
-RawJson = orjson.Fragment  # JSON that goes out as it was kept, without being read again
+RawJson = orjson.Fragment  # JSON that is sent as it is stored, without parsing it
 
 
 class TaskRow(NamedTuple):
-    """One row of `tasks`. Times in milliseconds since 1970; `params`, `metadata`, `tags`, `response` are JSON.
+    """A row of `tasks`. Times are in milliseconds since 1970; `params`, `metadata`, `tags`, `response` are JSON.
 
-    seq: grows with each task. callback_url: None for the sandbox's own sink.
-    frees_unique_id: whether an error frees `unique_id`. due_at: when people will have done it.
+    seq: increases with each task. owner: the account. callback_url: None for the sandbox's own sink.
+    callback_succeeded: None until the callback has succeeded or failed for good.
+    frees_unique_id: whether an error frees `unique_id`. due_at: when the task is answered.
     """
 
     seq: int
@@ -44,11 +45,11 @@ class TaskRow(NamedTuple):
 
     @property
     def is_pending(self) -> bool:
-        """Whether people may still answer it."""
+        """Whether the task is not finished or canceled."""
         return self.status == TaskStatus.PENDING
 
     def to_doc(self, sink_url: str) -> dict[str, Any]:
-        """The task object, to be written by orjson. Source: contract A "The task object"."""
+        """Return the task object, for orjson. Source: 2017 API, "The task object"."""
         doc: dict[str, Any] = {
             "task_id": self.task_id,
             "type": self.type,
@@ -79,5 +80,5 @@ COLUMNS = ", ".join(TaskRow._fields)
 
 
 def format_milliseconds(milliseconds: int) -> str:
-    """A time as the API writes it."""
+    """Format a time in milliseconds since 1970 as the API does."""
     return format_time(datetime.fromtimestamp(milliseconds / 1000, UTC))

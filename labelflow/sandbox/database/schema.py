@@ -7,7 +7,7 @@ from pathlib import Path
 
 SCHEMA_VERSION = 1
 
-# A filter that leaves a large part of an account's tasks is counted within one index, the table untouched.
+# The indexes cover the filters: the matches of a common filter are counted without reading the table.
 SCHEMA = """
 CREATE TABLE tasks (
     seq INTEGER PRIMARY KEY,
@@ -51,17 +51,17 @@ CREATE TABLE deliveries (
 
 
 def open_database(path: Path | None) -> sqlite3.Connection:
-    """Open or make a database; None is one in memory.
+    """Open or create a database; None creates one in memory.
 
-    Raises sqlite3.Error where the file is no database, of another version, or in use by another sandbox.
+    Raises sqlite3.Error if the file is not a database, has another version, or another sandbox uses it.
     """
     connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=0.5, cached_statements=512)
-    # Written through to the system at each commit: kill -9 loses nothing, and no commit waits for the disk.
+    # Each commit is passed to the operating system, without fsync: kill -9 loses nothing, a power failure may.
     for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = OFF", "cache_size = -65536"):
         connection.execute(f"PRAGMA {pragma}")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version not in (0, SCHEMA_VERSION):
-        raise sqlite3.DatabaseError(f"it is of version {version}, and this sandbox reads version {SCHEMA_VERSION}")
+        raise sqlite3.DatabaseError(f"its version is {version}, this sandbox needs version {SCHEMA_VERSION}")
     if version == 0:
         connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     return connection

@@ -1,4 +1,4 @@
-"""The tasks, in SQLite. What was answered to a client has been committed before."""
+"""The tasks in SQLite. Each change is committed before a client gets its response."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ INSERT = f"INSERT INTO tasks ({COLUMNS}) VALUES ({', '.join('?' * len(TaskRow._f
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """How a task ended; `response` is JSON.
+    """The result of a task; `response` is JSON.
 
-    failed: whether it could not be done, which not every dialect has a status for.
-    to_deliver: whether a callback is to be sent.
+    failed: whether the task failed; the 2017 API has no status for it.
+    needs_callback: whether a callback must be sent.
     """
 
     seq: int
@@ -38,7 +38,7 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
-    """What came of sending a callback; retry_at (milliseconds since 1970) is None where that was the last."""
+    """An attempt to deliver a callback. retry_at: milliseconds since 1970, None after the last attempt."""
 
     seq: int
     succeeded: bool
@@ -46,10 +46,11 @@ class DeliveryAttempt:
 
 
 class Store:
-    """All tasks of all accounts, and what is to be done about them.
+    """The tasks of all accounts, and the queues of due work.
 
-    work: pending tasks, by when people will have done them. mail: callbacks, by when to send them.
-    changes: grows with each transaction. All methods are for the event loop's thread.
+    task_queue: pending tasks by the time of their answer. callback_queue: callbacks by the time of the next attempt.
+    change_count: increases with each transaction.
+    Use it in the thread of the event loop only. Raises sqlite3.Error if the database cannot be used.
     """
 
     def __init__(self, options: Options) -> None:
@@ -64,11 +65,11 @@ class Store:
         self._restore()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database."""
         self.db.close()
 
     def _restore(self) -> None:
-        """Note what an earlier sandbox left undone."""
+        """Queue the unfinished work of an earlier process."""
         pending = self.db.execute("SELECT due_at, seq FROM tasks WHERE status = ?", (TaskStatus.PENDING,))
         for due_at, seq in pending:
             self.task_queue.add(due_at, seq)
@@ -77,7 +78,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[int]:
-        """A transaction, and the time that it takes place at: never before that of an earlier one."""
+        """Run a transaction; yields its time in milliseconds since 1970, which never decreases."""
         self.change_count += 1
         self._last_time = max(self._last_time, now_ms())
         self.db.execute("BEGIN")
@@ -88,10 +89,10 @@ class Store:
             self.db.execute("ROLLBACK")
             raise
 
-    # Creation: requests that arrive together share one transaction.
+    # Creation: concurrent requests share one transaction.
 
     async def create(self, account: Account, new: NewTask) -> TaskRow:
-        """Keep a new task, committed on return. Raises Refused (409) where its `unique_id` is taken."""
+        """Store a new task, committed on return. Raises ApiError (409) if another task has its `unique_id`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[TaskRow] = loop.create_future()
         if not self._pending_creates:
@@ -155,22 +156,22 @@ class Store:
         )
 
     def _unique_id_conflict(self, owner: int, unique_id: str | None) -> ApiError:
-        """The 409 that names the task that holds an id. Source: contract B."""
+        """Return a 409 with the id of the task that has the unique_id. Source: current API."""
         query = "SELECT task_id FROM tasks WHERE owner = ? AND unique_id = ?"
-        (holder_id,) = self.db.execute(query, (owner, unique_id)).fetchone()
-        return ApiError(409, f'The unique_id ("{unique_id}") is already used for a different task ({holder_id}).')
+        (task_id,) = self.db.execute(query, (owner, unique_id)).fetchone()
+        return ApiError(409, f'The unique_id ("{unique_id}") is already used for a different task ({task_id}).')
 
     # Reading
 
     def get(self, owner: int, task_id: str) -> TaskRow:
-        """A task of an account. Raises Refused (404) where it has none of that id."""
+        """Return a task of an account. Raises ApiError (404) if the account has no task with this id."""
         for row in self.rows([_parse_seq(task_id)]):
             if row.task_id == task_id and row.owner == owner:
                 return row
         raise ApiError(404, f"There is no task {task_id!r}.")
 
     def rows(self, seqs: Sequence[int]) -> list[TaskRow]:
-        """The tasks of those numbers, oldest first."""
+        """Return the tasks with these sequence numbers, oldest first."""
         placeholders = ", ".join("?" * len(seqs))
         cursor = self.db.execute(f"SELECT {COLUMNS} FROM tasks WHERE seq IN ({placeholders}) ORDER BY seq", seqs)
         return [TaskRow._make(row) for row in cursor]
@@ -178,7 +179,7 @@ class Store:
     # Changes
 
     def update(self, row: TaskRow, **columns: Any) -> TaskRow:
-        """Set columns of a task. Raises Refused (409) where a `unique_id` is taken."""
+        """Set columns of a task. Raises ApiError (409) if another task has the `unique_id`."""
         assignments = ", ".join(f"{name} = ?" for name in columns)
         try:
             with self._transaction() as now:
@@ -189,7 +190,7 @@ class Store:
         return row._replace(updated_at=now, **columns)
 
     def finish(self, results: Iterable[TaskResult]) -> None:
-        """End tasks, in one transaction; one that was canceled meanwhile stays so."""
+        """Store the results of tasks in one transaction; a task that was canceled meanwhile stays canceled."""
         delivery_seqs = []
         with self._transaction() as now:
             for result in results:
@@ -212,12 +213,12 @@ class Store:
     # Callbacks
 
     def count_attempts(self, seq: int) -> int:
-        """How often a callback has been sent in vain."""
+        """Return the number of failed attempts to deliver a callback."""
         query = "SELECT attempts FROM deliveries WHERE seq = ?"
         return int(self.db.execute(query, (seq,)).fetchone()[0])
 
     def record_attempts(self, attempts: Iterable[DeliveryAttempt]) -> None:
-        """Note what came of sending callbacks, in one transaction."""
+        """Store delivery attempts in one transaction, and queue the retries."""
         retries = []
         with self._transaction() as now:
             for attempt in attempts:
@@ -237,7 +238,7 @@ class Store:
 
 
 def _parse_seq(task_id: str) -> int:
-    """The row that an id speaks of: its last 16 digits; 0, which is none, where it is no id of ours."""
+    """Return the sequence number in a task id, its last 16 digits; 0, which no task has, for another format."""
     try:
         return int(task_id[8:], 16) % 2**63 if len(task_id) == 24 else 0
     except ValueError:

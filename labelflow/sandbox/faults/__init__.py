@@ -1,5 +1,6 @@
-"""A sandbox that goes wrong on purpose: `python -m labelflow.sandbox --faults SPEC`.
+"""Injected faults: `python -m labelflow.sandbox --faults SPEC`.
 
-`spec` reads what is wanted, `kinds` and `requests` say what there is, `parts` puts it into a sandbox.
-A new fault is an entry in one of those two lists, and a function beside the others of its target.
+`settings.fault_spec` parses the specification, `settings.fault_kinds` and `requests.kinds` list the faults,
+`components` builds a sandbox with faults. A new fault is an entry in one of the two lists, and a function next to the
+others of its target.
 """

@@ -1,4 +1,4 @@
-"""People who fail: tasks that end with an error, lose an attachment, or are recalled."""
+"""Faults of tasks: errors, unavailable attachments, recalls."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher, Fetc
 ResponseData = dict[str, Any]
 
 FAILED_MESSAGE = "The task could not be done."
-MAX_VARIANTS = 100  # to make up an answer that differs
+MAX_VARIANTS = 100  # attempts to find a different response
 
 
 @dataclass(frozen=True, slots=True)
 class FaultCase:
-    """A task that meets a fault: its attachments, the answer that it would have got, and the fault's seconds."""
+    """A task with a fault: its attachments, its response without the fault, and the time of the fault."""
 
     row: TaskRow
     params: dict[str, Any]
@@ -37,7 +37,7 @@ class FaultCase:
 
 
 class FaultyAnnotators(Annotators):
-    """Answers tasks, but for those that meet a fault: the same content and metadata meet the same one."""
+    """Annotators with faults. Tasks with the same content and metadata have the same fault."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class FaultyAnnotators(Annotators):
         }
 
     async def run(self) -> None:
-        """Answer what falls due, and recall some of it, until told to stop."""
+        """Answer due tasks and recall some of them, until canceled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(super().run())
             group.create_task(self._recalls.run())
@@ -98,6 +98,6 @@ def _content_key(row: TaskRow, params: dict[str, Any]) -> bytes:
 def _different_response(
     row: TaskRow, params: dict[str, Any], fetch_results: Sequence[FetchResult], first: ResponseData
 ) -> ResponseData:
-    """An answer that differs from the first, where the task leaves room for one."""
+    """Return a response that differs from the first; the same one if the task allows no other."""
     responses = (make_response(row.type, params, fetch_results, variant) for variant in range(1, MAX_VARIANTS))
     return next((response for response in responses if response != first), first)

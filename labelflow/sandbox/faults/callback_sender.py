@@ -1,4 +1,4 @@
-"""Callbacks that come twice, late, or in another order."""
+"""Faults of callbacks: duplicates, delays, another order."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from labelflow.sandbox.workers.callback_sender import CallbackSender
 
 
 class FaultyCallbackSender(CallbackSender):
-    """Sends callbacks; each sending, a retry too, may meet a fault."""
+    """Callback sender with faults. Each attempt, also a retry, may have a fault."""
 
     def __init__(self, store: Store, options: Options, sampler: FaultSampler, counts: Counter[str]) -> None:
         super().__init__(store, options)
         self._sampler = sampler
         self._counts = counts
-        self._held_back: list[asyncio.Event] = []  # of callbacks that wait until another has overtaken them
-        self._overtaken: dict[int, list[asyncio.Event]] = {}  # the same, by the one that overtakes them
+        self._held_back: list[asyncio.Event] = []  # of callbacks that wait for the next one
+        self._overtaken: dict[int, list[asyncio.Event]] = {}  # the same, by the callback that overtakes them
         self._injectors = {
             DUPLICATE_CALLBACK.name: self._send_twice,
             LATE_CALLBACK.name: self._send_late,
@@ -49,7 +49,7 @@ class FaultyCallbackSender(CallbackSender):
 
     async def _send_twice(self, seq: int, seconds: float) -> None:
         (row,) = self._store.rows([seq])
-        body = self._body(row)  # as it is now: by then the task may have been recalled
+        body = self._body(row)  # before the delay, in which the task may be recalled
         await self._dispatch_now(seq)
         await asyncio.sleep(seconds)
         await self._deliver(row, body)

@@ -1,4 +1,4 @@
-"""The parts of a sandbox, made worse as a specification says."""
+"""The components of a sandbox with faults."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from labelflow.sandbox.components import Components
 from labelflow.sandbox.database.store import Store
 from labelflow.sandbox.faults.annotators import FaultyAnnotators
 from labelflow.sandbox.faults.callback_sender import FaultyCallbackSender
-from labelflow.sandbox.faults.connections import BreakableProtocol
 from labelflow.sandbox.faults.listing import LaggingListing
-from labelflow.sandbox.faults.middleware import RequestFaults
+from labelflow.sandbox.faults.requests.connections import BreakableProtocol
+from labelflow.sandbox.faults.requests.middleware import RequestFaults
 from labelflow.sandbox.faults.sampler import FaultSampler
 from labelflow.sandbox.settings.fault_kinds import FaultTarget
 from labelflow.sandbox.settings.fault_spec import FaultSpec
@@ -25,7 +25,7 @@ from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher
 
 
 class FaultyComponents(Components):
-    """Parts with faults, and one count of all that happened, which `GET /sandbox/faults` tells."""
+    """Components that inject the faults of a specification. `GET /sandbox/faults` returns their counts."""
 
     http = BreakableProtocol
 
@@ -35,23 +35,23 @@ class FaultyComponents(Components):
         self._counts = Counter({setting.kind.name: 0 for setting in spec.settings})
 
     def listing(self) -> LaggingListing:
-        """`GET /tasks`, behind by as much as is wanted."""
+        """Return the component for `GET /tasks`."""
         seconds = sum(setting.seconds for setting in self._spec.for_target(FaultTarget.LISTING))
         return LaggingListing(self._store, self._options.api_version, seconds, self._counts)
 
     def annotators(self, attachment_fetcher: AttachmentFetcher) -> FaultyAnnotators:
-        """Who answers."""
+        """Return the component that answers tasks."""
         sampler = FaultSampler(self._spec, FaultTarget.TASK)
         return FaultyAnnotators(self._store, attachment_fetcher, self._options.api_version, sampler, self._counts)
 
     def callback_sender(self) -> FaultyCallbackSender:
-        """What tells of answers."""
+        """Return the component that sends callbacks."""
         return FaultyCallbackSender(
             self._store, self._options, FaultSampler(self._spec, FaultTarget.CALLBACK), self._counts
         )
 
     def wrap(self, app: FastAPI) -> None:
-        """Put the request faults before the API, and the count beside it."""
+        """Add the middleware for request faults and the endpoint for the counts."""
         app.add_middleware(RequestFaults, sampler=FaultSampler(self._spec, FaultTarget.REQUEST), counts=self._counts)
         app.router.routes.append(Route("/sandbox/faults", self._counts_response, methods=["GET"]))
 

@@ -1,4 +1,4 @@
-"""A list of tasks that lags behind."""
+"""Faults of listings: a lag."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labelflow.sandbox.settings.fault_kinds import LAG
 
 
 class LaggingListing(Listing):
-    """Leaves out the tasks of the last seconds. Counts the pages from which one was missing."""
+    """Omits the tasks of the last seconds. Counts the pages with omitted tasks."""
 
     def __init__(self, store: Store, api_version: ApiVersion, lag_seconds: float, counts: Counter[str]) -> None:
         super().__init__(store, api_version)

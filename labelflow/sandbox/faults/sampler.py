@@ -1,4 +1,4 @@
-"""Which fault, if any, something meets."""
+"""Random selection of faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labelflow.sandbox.settings.fault_spec import FaultSetting, FaultSpec
 
 
 class FaultSampler:
-    """The faults for one target: each comes at its rate, at most one at a time."""
+    """Selects faults of one target, each at its rate. The same seed gives the same faults."""
 
     def __init__(self, spec: FaultSpec, target: FaultTarget) -> None:
         self._settings = spec.for_target(target)
@@ -21,11 +21,11 @@ class FaultSampler:
         self._random = random.Random(self._seed)
 
     def sample(self) -> FaultSetting | None:
-        """The fate of the next one to come."""
+        """Return the fault of the next request or callback, None for no fault."""
         return self._pick(self._random.random())
 
     def sample_for(self, content: bytes) -> FaultSetting | None:
-        """The fate of one with that content: the same whenever it is asked for."""
+        """Return the fault of a task, None for no fault; always the same for one content."""
         digest = hashlib.sha256(self._seed.encode() + b"\0" + content).digest()
         return self._pick(int.from_bytes(digest[:6], "big") / 2**48)
 

@@ -1,1 +1,1 @@
-"""What the command line sets: options, API version, faults."""
+"""Settings of a sandbox: command-line options, API version, faults."""

@@ -1,4 +1,4 @@
-"""All that differs between the contract of 2017 (contract A) and today's service (contract B)."""
+"""The differences between the 2017 API and the current API."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ FILTERS_ADDED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ApiVersion:
-    """One generation of the API.
+    """A version of the API.
 
-    common: parameters of a creation that belong to no type; dropped: those that are not known, and ignored.
-    filters: query parameters of `GET /tasks`; strict_filters: whether another one is a 400.
-    additions: whether contract B's endpoints and `next_token` are there.
-    failed: the status of a task that could not be done.
-    cancel_refused: the HTTP status for cancelling a task that is not pending.
-    bad_attachment_callback: makes the callback's body, from the usual one and the response.
+    name: as in `--api`.
+    common_params: parameters of a new task that every type accepts; ignored_params: parameters to drop silently.
+    filters: query parameters of `GET /tasks`; strict_filters: whether an unknown one is a 400.
+    has_additions: whether there are the endpoints of the current API and `next_token`.
+    failed_status: the status of a task that failed.
+    cancel_rejected_status: the HTTP status when a task to cancel is not pending.
+    bad_attachment_callback: builds the callback body for unavailable attachments, from the usual body and the response.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a fault is, and those that do not meet requests (which are in `requests`)."""
+"""The kinds of faults, except those of requests, which are in `faults.requests.kinds`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class FaultTarget(StrEnum):
-    """What a fault meets. One request, task or callback meets at most one fault."""
+    """What a fault affects. One request, task or callback has at most one fault."""
 
     REQUEST = "requests"
     TASK = "tasks"
@@ -19,8 +19,9 @@ class FaultTarget(StrEnum):
 class FaultKind:
     """A kind of fault.
 
-    seconds: how long it takes where the specification does not say; None where it takes no time.
-    has_rate: False for one that is always there, for so many seconds.
+    description: for `--help` and the documentation, where SECONDS is the time of the fault.
+    seconds: the default of its time, None if it has no time.
+    has_rate: whether it affects a share of the targets; False if it affects all of them.
     """
 
     name: str
@@ -31,7 +32,7 @@ class FaultKind:
 
     @property
     def example(self) -> str:
-        """How it is asked for."""
+        """How it is written in a specification."""
         if not self.has_rate:
             return f"{self.name}={self.seconds:g}s"
         return f"{self.name}=1%" if self.seconds is None else f"{self.name}=1%:{self.seconds:g}s"
@@ -40,35 +41,35 @@ class FaultKind:
 LAG = FaultKind(
     name="lag",
     target=FaultTarget.LISTING,
-    description="GET /tasks leaves out tasks created so few seconds ago; GET /task/{id} shows them",
+    description="GET /tasks omits tasks created less than SECONDS ago; GET /task/{id} returns them",
     seconds=3,
     has_rate=False,
 )
-ERROR = FaultKind(name="error", target=FaultTarget.TASK, description="the task ends with an error")
+ERROR = FaultKind(name="error", target=FaultTarget.TASK, description="the task fails")
 DEAD_ATTACHMENT = FaultKind(
     name="dead-attachment",
     target=FaultTarget.TASK,
-    description="an attachment is gone when people look: the task ends with the bad-attachment error",
+    description="the task fails with the bad-attachment error: an attachment has become unavailable",
 )
 RECALL = FaultKind(
     name="recall",
     target=FaultTarget.TASK,
-    description="so long after its completion the task is pending again, for as long, and then has another answer",
+    description="SECONDS after its completion the task is pending again; after SECONDS more it has another answer",
     seconds=1,
 )
 DUPLICATE_CALLBACK = FaultKind(
     name="duplicate-callback",
     target=FaultTarget.CALLBACK,
-    description="it is sent a second time, so much later",
+    description="the callback is sent again after SECONDS",
     seconds=0,
 )
 LATE_CALLBACK = FaultKind(
-    name="late-callback", target=FaultTarget.CALLBACK, description="it is sent so much later", seconds=2
+    name="late-callback", target=FaultTarget.CALLBACK, description="the callback is sent SECONDS late", seconds=2
 )
 OUT_OF_ORDER_CALLBACK = FaultKind(
     name="order",
     target=FaultTarget.CALLBACK,
-    description="it is sent after the next one, or so much later where no other comes",
+    description="the callback is sent after the next one, or after SECONDS if there is no other",
     seconds=5,
 )
 

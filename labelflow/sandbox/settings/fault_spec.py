@@ -1,4 +1,4 @@
-"""Which faults are wanted: `seed=7, reset=2%, slow=5%:0.5s, lag=3s`."""
+"""The grammar of `--faults`: `seed=7, reset=2%, slow=5%:0.5s, lag=3s`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from labelflow.sandbox.faults.requests import REQUEST_FAULT_KINDS
+from labelflow.sandbox.faults.requests.kinds import REQUEST_FAULT_KINDS
 from labelflow.sandbox.settings.fault_kinds import FAULT_KINDS, FaultKind, FaultTarget
 
 KINDS_BY_NAME: dict[str, FaultKind] = {kind.name: kind for kind in (*REQUEST_FAULT_KINDS, *FAULT_KINDS)}
@@ -21,7 +21,7 @@ MAX_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class FaultSetting:
-    """A fault that is wanted; rate: from 0 to 1; seconds: 0 where it takes no time."""
+    """A fault to inject. rate: from 0 to 1. seconds: its time, 0 if it has none."""
 
     kind: FaultKind
     rate: float
@@ -30,34 +30,38 @@ class FaultSetting:
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """The faults that are wanted; with the same seed they come the same way."""
+    """The faults to inject. The same seed gives the same faults."""
 
     settings: tuple[FaultSetting, ...]
     seed: int = 0
 
     def for_target(self, target: FaultTarget) -> tuple[FaultSetting, ...]:
-        """The faults that meet such things."""
+        """Return the faults that affect a target."""
         return tuple(setting for setting in self.settings if setting.kind.target is target)
 
 
 def parse(text: str) -> FaultSpec:
-    """Read a specification. Raises ValueError that names the part that is wrong, and what would be right."""
-    parts = _split(text)
-    seed = _parse_seed(parts.pop(SEED, f"{SEED}=0"))
-    if not parts:
-        raise ValueError(f"no fault is named; write such as {EXAMPLE!r}")
-    spec = FaultSpec(tuple(_parse_setting(name, part) for name, part in parts.items()), seed)
+    """Parse a specification. Raises ValueError that names the invalid entry and the correct form.
+
+    >>> parse("seed=7, slow=5%:0.5s").settings[0].rate
+    0.05
+    """
+    entries = _split(text)
+    seed = _parse_seed(entries.pop(SEED, f"{SEED}=0"))
+    if not entries:
+        raise ValueError(f"there is no fault; use a list like {EXAMPLE!r}")
+    spec = FaultSpec(tuple(_parse_setting(name, entry) for name, entry in entries.items()), seed)
     for target in FaultTarget:
         _check_total_rate(spec, target)
     return spec
 
 
 def help_text() -> str:
-    """The grammar and all faults, for people."""
+    """Return the grammar and the list of faults for `--help`."""
     lines = [
-        f'SPEC is a list such as "{EXAMPLE}": a rate in percent, and for some faults a time',
-        "in seconds. The seed (default: 0) decides which requests, tasks and callbacks are met. The faults, with the",
-        "time that each takes where none is given:",
+        f'SPEC is a list like "{EXAMPLE}": a rate in percent, and for some faults a time in',
+        "seconds. The seed (default: 0) selects the affected requests, tasks and callbacks. Faults, with their default",
+        "times (SECONDS):",
     ]
     for target in FaultTarget:
         lines.append(f"\n{target}:")
@@ -66,64 +70,64 @@ def help_text() -> str:
 
 
 def _split(text: str) -> dict[str, str]:
-    """The parts by name."""
-    parts: dict[str, str] = {}
-    for part in (part.strip() for part in text.split(",")):
-        name = part.partition("=")[0].strip()
-        if name in parts:
-            raise ValueError(f"{part!r}: {name} is given twice; give it once")
-        parts[name] = part
-    if parts.keys() == {""}:
-        parts.clear()
-    return parts
+    """Return the entries by name."""
+    entries: dict[str, str] = {}
+    for entry in (entry.strip() for entry in text.split(",")):
+        name = entry.partition("=")[0].strip()
+        if name in entries:
+            raise ValueError(f"{entry!r}: {name} is given twice; give it once")
+        entries[name] = entry
+    if entries.keys() == {""}:
+        entries.clear()
+    return entries
 
 
-def _value_of(part: str) -> str:
-    return part.partition("=")[2].strip()
+def _value_of(entry: str) -> str:
+    return entry.partition("=")[2].strip()
 
 
-def _parse_seed(part: str) -> int:
-    value = _value_of(part)
+def _parse_seed(entry: str) -> int:
+    value = _value_of(entry)
     if not (value.isascii() and value.isdecimal()):
-        raise ValueError(f"{part!r}: the seed is a whole number, such as seed=7")
+        raise ValueError(f"{entry!r}: the seed must be a whole number, like seed=7")
     return int(value)
 
 
-def _parse_setting(name: str, part: str) -> FaultSetting:
+def _parse_setting(name: str, entry: str) -> FaultSetting:
     kind = KINDS_BY_NAME.get(name)
     if kind is None:
-        raise ValueError(_unknown_fault_message(name, part))
-    setting = _parse_rated(kind, part) if kind.has_rate else _parse_constant(kind, part)
+        raise ValueError(_unknown_fault_message(name, entry))
+    setting = _parse_rated(kind, entry) if kind.has_rate else _parse_constant(kind, entry)
     if setting.seconds > MAX_SECONDS:
-        raise ValueError(f"{part!r}: a fault takes {MAX_SECONDS:.0f}s at most; write such as {kind.example}")
+        raise ValueError(f"{entry!r}: the maximum is {MAX_SECONDS:.0f}s; write it like {kind.example}")
     return setting
 
 
-def _parse_rated(kind: FaultKind, part: str) -> FaultSetting:
-    match = RATE.fullmatch(_value_of(part))
+def _parse_rated(kind: FaultKind, entry: str) -> FaultSetting:
+    match = RATE.fullmatch(_value_of(entry))
     if match is None:
-        raise ValueError(f"{part!r}: write such as {kind.example}")
+        raise ValueError(f"{entry!r}: write it like {kind.example}")
     percent, seconds = match.groups()
     if float(percent) > 100:
-        raise ValueError(f"{part!r}: a rate is 100% at most; write such as {kind.example}")
+        raise ValueError(f"{entry!r}: the maximum is 100%; write it like {kind.example}")
     if seconds and kind.seconds is None:
-        raise ValueError(f"{part!r}: {kind.name} takes no time; write {kind.name}={percent}%")
+        raise ValueError(f"{entry!r}: {kind.name} has no time; write {kind.name}={percent}%")
     return FaultSetting(kind, float(percent) / 100, float(seconds or kind.seconds or 0))
 
 
-def _parse_constant(kind: FaultKind, part: str) -> FaultSetting:
-    match = SECONDS.fullmatch(_value_of(part))
+def _parse_constant(kind: FaultKind, entry: str) -> FaultSetting:
+    match = SECONDS.fullmatch(_value_of(entry))
     if match is None:
-        raise ValueError(f"{part!r}: {kind.name} is a time without a rate; write such as {kind.example}")
+        raise ValueError(f"{entry!r}: {kind.name} has a time and no rate; write it like {kind.example}")
     return FaultSetting(kind, 0, float(match[1]))
 
 
-def _unknown_fault_message(name: str, part: str) -> str:
+def _unknown_fault_message(name: str, entry: str) -> str:
     if not name:
-        return f"{part!r}: a part has no name; write such as {EXAMPLE!r}"
+        return f"{entry!r}: the name of the fault is missing; use a list like {EXAMPLE!r}"
     close = difflib.get_close_matches(name, [SEED, *KINDS_BY_NAME], n=1)
-    guess = f"did you mean {close[0]}? " if close else ""
-    return f"{part!r}: there is no fault {name!r}; {guess}there are {', '.join(KINDS_BY_NAME)}"
+    suggestion = f"did you mean {close[0]}? " if close else ""
+    return f"{entry!r}: unknown fault {name!r}; {suggestion}the faults are {', '.join(KINDS_BY_NAME)}"
 
 
 def _check_total_rate(spec: FaultSpec, target: FaultTarget) -> None:
@@ -131,4 +135,4 @@ def _check_total_rate(spec: FaultSpec, target: FaultTarget) -> None:
     total_rate = math.fsum(setting.rate for setting in settings)
     if total_rate > 1 + 1e-9:
         names = ", ".join(setting.kind.name for setting in settings)
-        raise ValueError(f"{names}: the rates for {target} add up to {total_rate * 100:.6g}%; make it 100% at most")
+        raise ValueError(f"{names}: the rates for {target} add up to {total_rate * 100:.6g}%; the maximum is 100%")

@@ -1,4 +1,4 @@
-"""What the sandbox can be told at its start."""
+"""The options of a sandbox."""
 
 from __future__ import annotations
 
@@ -14,34 +14,38 @@ DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Turnaround:
-    """How long people take over a live task, in seconds: between `low` and `high`."""
+    """The time until a live task is answered: from `low` to `high` seconds."""
 
     low: float
     high: float
 
     @classmethod
     def parse(cls, text: str) -> Turnaround:
-        """Read `30` or `60-300`. Raises ValueError where it is neither."""
+        """Parse `30` or `60-300`. Raises ValueError for anything else.
+
+        >>> Turnaround.parse("60-300")
+        Turnaround(low=60.0, high=300.0)
+        """
         low, _, high = text.partition("-")
         turnaround = cls(float(low), float(high or low))
         if not 0 <= turnaround.low <= turnaround.high < float("inf"):
-            raise ValueError("the turnaround must not be negative, and its first number not above the second")
+            raise ValueError("the numbers must be finite, not negative, and in ascending order")
         return turnaround
 
     def seconds_for(self, task_id: str) -> float:
-        """The seconds that one task takes: the same whenever it is asked for."""
+        """Return the seconds for a task; always the same for one task id."""
         return random.Random(task_id).uniform(self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The settings of one sandbox.
+    """The options of one sandbox.
 
-    url: where it listens, without a path.
-    database: the SQLite file, None to keep everything in memory.
-    default_callback: where answers go to that name no `callback_url`; None makes `callback_url` required.
-    callback_day: seconds that the 24 hours of callback retries take.
-    faults: what goes wrong on purpose.
+    url: the URL that it listens on, without a path.
+    database: the SQLite file, None for a database in memory.
+    default_callback: the callback URL of tasks without a `callback_url`; None makes `callback_url` required.
+    callback_day: duration of the 24 hours of callback retries in seconds.
+    faults: the faults to inject, None for none.
     """
 
     url: str
@@ -54,5 +58,5 @@ class Options:
 
     @property
     def sink_url(self) -> str:
-        """The sandbox's own receiver of callbacks, which forgets what it is given."""
+        """The sandbox's own callback receiver, which discards the callbacks."""
         return f"{self.url}/callback-sink"

@@ -1,1 +1,1 @@
-"""What happens beside the requests: annotators, attachments, callbacks."""
+"""Background work: annotators, attachment downloads, callbacks."""

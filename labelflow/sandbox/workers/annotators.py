@@ -1,4 +1,4 @@
-"""Stands in for the people: answers each task when it is due. Source: contract A "Responses", "Attachments"."""
+"""Simulated annotators: answer tasks when they are due. Source: 2017 API, "Responses" and "Attachments"."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from labelflow.scale.task_types import task_type
 
 BATCH_SIZE = 100  # tasks in one transaction
 MAX_FETCHING_TASKS = 1_000  # tasks whose attachments are being fetched
-BATCH_INTERVAL = 0.005  # seconds in which tasks that fall due are gathered
+BATCH_INTERVAL = 0.005  # seconds to collect due tasks for one transaction
 NOT_DOWNLOADED = "One or more attachments could not be downloaded."
 TOO_LONG = f"The recording is longer than {MAX_AUDIO_SECONDS / 60:.0f} minutes."
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Annotators:
-    """Answers pending tasks. The same task always gets the same answer."""
+    """Answers pending tasks. Tasks with the same content get the same answer."""
 
     def __init__(self, store: Store, attachment_fetcher: AttachmentFetcher, api_version: ApiVersion) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class Annotators:
         self._fetch_slots = asyncio.Semaphore(MAX_FETCHING_TASKS)
 
     async def run(self) -> None:
-        """Answer what falls due, until told to stop; what is not answered by then stays pending."""
+        """Answer due tasks until canceled; unanswered tasks stay pending."""
         try:
             while True:
                 for row in self._store.rows(await self._store.task_queue.pop_due(BATCH_SIZE)):
@@ -53,7 +53,7 @@ class Annotators:
             await self._fetching.stop()
 
     async def _start(self, row: TaskRow) -> None:
-        """Answer a task at once, where its attachments are known; else once they were looked at."""
+        """Answer a task at once if its attachments are cached, else after fetching them."""
         params = orjson.loads(row.params)
         cached = [self._attachment_fetcher.cached(url) for url in _urls(row.type, params)]
         fetch_results = [result for result in cached if result]
@@ -68,8 +68,8 @@ class Annotators:
             fetch_results = await self._attachment_fetcher.fetch_all(_urls(row.type, params))
         finally:
             self._fetch_slots.release()
-        asyncio.get_running_loop().call_soon(self._flush)  # with all others that end in this round
         self._results.append(self._result(row, params, fetch_results))
+        asyncio.get_running_loop().call_soon(self._flush)  # all results of this loop iteration at once
 
     def _flush(self) -> None:
         if self._results:
@@ -84,7 +84,7 @@ class Annotators:
             status=self._api_version.failed_status if failed else TaskStatus.COMPLETED,
             failed=failed,
             response=to_json(response),
-            needs_callback=row.callback_url is not None and "://" in row.callback_url,  # no mail is sent
+            needs_callback=row.callback_url is not None and "://" in row.callback_url,  # not to an e-mail address
         )
 
     def _response(self, row: TaskRow, params: dict[str, Any], fetch_results: Sequence[FetchResult]) -> dict[str, Any]:
@@ -94,23 +94,26 @@ class Annotators:
 def make_response(
     name: str, params: dict[str, Any], fetch_results: Sequence[FetchResult], variant: int = 0
 ) -> dict[str, Any]:
-    """The response to a task's content; draw: another number makes up another answer."""
-    bad = [{"statusCode": result.status, "url": result.url} for result in fetch_results if result.media is None]
-    if bad:
-        return {"error": NOT_DOWNLOADED, "attachments": bad}
+    """Return the response to a task's content, or an object with `error` if the task fails.
+
+    name: the task type. variant: another number gives another response.
+    """
+    failed = [{"statusCode": result.status, "url": result.url} for result in fetch_results if result.media is None]
+    if failed:
+        return {"error": NOT_DOWNLOADED, "attachments": failed}
     media = [result.media for result in fetch_results if result.media]
-    if name == "audiotranscription" and any((one.seconds or 0) > MAX_AUDIO_SECONDS for one in media):
+    if name == "audiotranscription" and any((recording.seconds or 0) > MAX_AUDIO_SECONDS for recording in media):
         return {"error": TOO_LONG}
     rng = random.Random(content_hash(name, params) + variant)
     try:
         return task_type(name).fake_response(params, media, rng)
-    except Exception:  # one odd task must not end the work on all others
-        log.exception("a task of type %s could not be answered", name)
-        return {"error": "The sandbox could not make up a response."}
+    except Exception:  # must not stop the work on the other tasks
+        log.exception("the fake response to a task of type %s failed", name)
+        return {"error": "The sandbox could not create a response."}
 
 
 def _urls(name: str, params: dict[str, Any]) -> list[str]:
-    """The attachments that are to be fetched: none where `attachment_type` is `text`."""
+    """Return the attachments to fetch; none if `attachment_type` is `text`."""
     if params.get("attachment_type") == "text":
         return []
     values = task_type(name).params.model_construct(**params).attachment_values()
@@ -118,7 +121,7 @@ def _urls(name: str, params: dict[str, Any]) -> list[str]:
 
 
 def content_hash(name: str, params: dict[str, Any]) -> int:
-    """A number for a task's content, whatever signatures its URLs carry."""
+    """Return a 64-bit hash of a task's content, without the query strings of its URLs."""
     if params.get("attachment_type") != "text":
         params = {key: _strip_queries(value) for key, value in params.items()}
     content = orjson.dumps([name, params], option=orjson.OPT_SORT_KEYS)
@@ -127,5 +130,5 @@ def content_hash(name: str, params: dict[str, Any]) -> int:
 
 def _strip_queries(value: Any) -> Any:
     if isinstance(value, list):
-        return [_strip_queries(one) for one in value]
+        return [_strip_queries(item) for item in value]
     return without_query(value) if isinstance(value, str) and "://" in value else value

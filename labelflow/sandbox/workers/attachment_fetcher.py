@@ -1,4 +1,4 @@
-"""Fetches attachments, and tells what they are. Source: contract A "Attachments"."""
+"""Fetches attachments and determines their kind and size. Source: 2017 API, "Attachments"."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from urllib.parse import urlsplit, urlunsplit
 
 import urllib3
 
+from labelflow.concurrency.daemon_threads import DaemonThreadPool
 from labelflow.media import Media, kind_of_bytes, kind_of_content_type, probe_file
-from labelflow.sandbox.threads import AsyncThreadPool
 
 MAX_CONCURRENT_FETCHES = 16
-FETCH_TIMEOUT = 15.0  # for one attachment in all
+FETCH_TIMEOUT = 15.0  # seconds for one attachment
 MAX_REDIRECTS = 5
-MAX_HEADER_BYTES = 64 * 1024  # bytes in which an image tells its size
-MAX_BYTES = 4 * 1024 * 1024  # bytes that are read of any attachment
-MAX_CACHED_MEDIA = 50_000  # attachments whose facts are remembered
+MAX_HEADER_BYTES = 64 * 1024  # read of each attachment; enough for the size of most images
+MAX_BYTES = 4 * 1024 * 1024  # read of an attachment if its header is not enough
+MAX_CACHED_MEDIA = 50_000  # cached results
 FULL_READ_KINDS = ("audio", "video")
 
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What came of fetching an attachment: an HTTP status (0: no answer at all), and what it is if that is 200."""
+    """The result of a download. status: the HTTP status, 0 without a response. media: None unless it is 200."""
 
     url: str
     status: int
@@ -35,28 +35,28 @@ class FetchResult:
 
 
 def without_query(url: str) -> str:
-    """A URL without its query string, which may hold a signature."""
+    """Return a URL without its query string, which may contain a signature."""
     return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
 
 class AttachmentFetcher:
-    """Looks at attachments, so many at once; what was found is remembered by URL without the query string."""
+    """Fetches attachments concurrently. Caches results by URL without the query string."""
 
     def __init__(self) -> None:
-        self._threads = AsyncThreadPool(MAX_CONCURRENT_FETCHES)
-        # Once more where a kept-alive connection turns out to be closed.
+        self._threads = DaemonThreadPool(MAX_CONCURRENT_FETCHES, "fetch")
+        # One retry, for a kept-alive connection that the server has closed.
         retries = urllib3.Retry(total=None, connect=0, read=1, redirect=MAX_REDIRECTS, status=0, other=0)
         self._pool = urllib3.PoolManager(maxsize=MAX_CONCURRENT_FETCHES, timeout=FETCH_TIMEOUT, retries=retries)
         self._cache: OrderedDict[str, Media] = OrderedDict()
         self._in_flight: dict[str, asyncio.Task[FetchResult]] = {}
 
     def close(self) -> None:
-        """Close the connections."""
+        """End the threads and close the connections."""
         self._threads.close()
         self._pool.clear()
 
     def cached(self, url: str) -> FetchResult | None:
-        """What is remembered of an attachment."""
+        """Return the cached result of a URL, None if there is none."""
         media = self._cache.get(without_query(url))
         if media is None:
             return None
@@ -64,11 +64,11 @@ class AttachmentFetcher:
         return FetchResult(url, 200, media)
 
     async def fetch_all(self, urls: Iterable[str]) -> list[FetchResult]:
-        """Look at attachments, side by side."""
+        """Fetch attachments concurrently; returns the results in the order of the URLs."""
         return list(await asyncio.gather(*(self._fetch_shared(url) for url in urls)))
 
     async def _fetch_shared(self, url: str) -> FetchResult:
-        """Look once, however many tasks share the URL."""
+        """Fetch a URL once for all tasks that wait for it."""
         if url not in self._in_flight:
             task = self._in_flight[url] = asyncio.create_task(self._fetch_in_thread(url))
             task.add_done_callback(lambda _: self._in_flight.pop(url))
@@ -77,7 +77,7 @@ class AttachmentFetcher:
     async def _fetch_in_thread(self, url: str) -> FetchResult:
         if result := self.cached(url):
             return result
-        result = await self._threads.run(_fetch, self._pool, url)
+        result = await asyncio.wrap_future(self._threads.submit(_fetch, self._pool, url))
         if result.media:
             self._cache[without_query(url)] = result.media
             if len(self._cache) > MAX_CACHED_MEDIA:
@@ -96,7 +96,7 @@ def _fetch(pool: urllib3.PoolManager, url: str) -> FetchResult:
 
 
 def _probe_response(response: urllib3.BaseHTTPResponse) -> Media:
-    """Read as much of an answer as it takes to tell what it is. Raises TimeoutError where it takes too long."""
+    """Probe a response, and read only as much of it as necessary. Raises TimeoutError after FETCH_TIMEOUT."""
     content_type = response.headers.get("content-type")
     content = _read(response, MAX_HEADER_BYTES, bytearray())
     if len(content) < MAX_HEADER_BYTES:
@@ -109,7 +109,7 @@ def _probe_response(response: urllib3.BaseHTTPResponse) -> Media:
 
 
 def _read(response: urllib3.BaseHTTPResponse, size: int, content: bytearray) -> bytearray:
-    """Read on until so much is there, or the end."""
+    """Read until `content` has `size` bytes, or to the end of the response."""
     deadline = time.monotonic() + FETCH_TIMEOUT
     while len(content) < size and (chunk := response.read1(size - len(content))):
         content += chunk
@@ -121,7 +121,7 @@ def _read(response: urllib3.BaseHTTPResponse, size: int, content: bytearray) -> 
 
 
 def _probe_prefix(content: bytearray, content_type: str | None) -> Media | None:
-    """What the first bytes tell; None where more of them would tell more."""
+    """Probe the first bytes; None if more bytes are necessary."""
     kind = kind_of_bytes(bytes(content[:64]))
     if kind == "unknown":
         kind = kind_of_content_type(content_type)
@@ -132,9 +132,9 @@ def _probe_prefix(content: bytearray, content_type: str | None) -> Media | None:
 
 
 def _probe_truncated(content: bytearray, content_type: str | None, length: str | None) -> Media:
-    """Measure the start of a long file as one of its true size, as formats without a length in them need it."""
+    """Probe the start of a long file, padded to its full length: some formats derive the duration from it."""
     with tempfile.TemporaryFile() as file:
         file.write(content)
         if length and length.isdigit():
-            file.truncate(max(int(length), len(content)))  # a hole, which takes no room
+            file.truncate(max(int(length), len(content)))  # sparse: takes no disk space
         return probe_file(file, content_type)

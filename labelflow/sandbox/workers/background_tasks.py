@@ -1,4 +1,4 @@
-"""Work in the background of a server."""
+"""A group of asyncio tasks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Work that goes on side by side; where one piece breaks the log tells so, and the others go on."""
+    """Concurrent asyncio tasks. An exception in one is logged and does not stop the others."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Begin a piece of work."""
+        """Run a coroutine as a task."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
     async def stop(self) -> None:
-        """Break off all of it, and wait until it has ended."""
+        """Cancel all tasks and wait until they have ended."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -32,4 +32,4 @@ class BackgroundTasks:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("work in the background broke", exc_info=error)
+            log.error("a background task failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""Sends callbacks, and sends them again. Source: contract A "Callbacks"."""
+"""Sends callbacks, with retries. Source: 2017 API, "Callbacks"."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ import os
 import orjson
 import urllib3
 
+from labelflow.concurrency.daemon_threads import DaemonThreadPool
 from labelflow.sandbox.database.due_queue import now_ms
 from labelflow.sandbox.database.records import TaskRow
 from labelflow.sandbox.database.store import DeliveryAttempt, Store
 from labelflow.sandbox.settings.options import Options
-from labelflow.sandbox.threads import AsyncThreadPool
 from labelflow.sandbox.workers.annotators import NOT_DOWNLOADED
 from labelflow.sandbox.workers.background_tasks import BackgroundTasks
 
 AUTH_KEY_VARIABLE = "SCALE_CALLBACK_AUTH_KEY"
 DEFAULT_AUTH_KEY = "sandbox-callback-key"
 MAX_CONCURRENT_SENDS = 32
-REQUEST_TIMEOUT = 10.0  # for one answer
+REQUEST_TIMEOUT = 10.0  # seconds
 MAX_RETRIES = 20
-BACKOFF_FACTOR = 1.5  # each pause is so many times the one before
+BACKOFF_FACTOR = 1.5  # ratio of consecutive delays
 
 
 def retry_delay(retry: int, window: float) -> float:
-    """Seconds to wait before a retry (the first is 1); all of them together take a day."""
+    """Return the seconds before a retry; the delays of all retries add up to `window` seconds.
+
+    retry: from 1 to MAX_RETRIES.
+    """
     total = (BACKOFF_FACTOR**MAX_RETRIES - 1) / (BACKOFF_FACTOR - 1)
     return float(window * BACKOFF_FACTOR ** (retry - 1) / total)
 
 
 class CallbackSender:
-    """Delivers what the store says is due, so many at once."""
+    """Sends the due callbacks of a store concurrently."""
 
     def __init__(self, store: Store, options: Options) -> None:
         self._store = store
         self._options = options
-        self._threads = AsyncThreadPool(MAX_CONCURRENT_SENDS)
+        self._threads = DaemonThreadPool(MAX_CONCURRENT_SENDS, "callback")
         self._pool = urllib3.PoolManager(maxsize=MAX_CONCURRENT_SENDS, timeout=REQUEST_TIMEOUT, retries=False)
         self._send_slots = asyncio.Semaphore(MAX_CONCURRENT_SENDS)
         self._sending = BackgroundTasks()
         self._attempts: list[DeliveryAttempt] = []
 
     def close(self) -> None:
-        """Close the connections."""
+        """End the threads and close the connections."""
         self._threads.close()
         self._pool.clear()
 
     async def run(self) -> None:
-        """Send what falls due, until told to stop; what is under way by then is sent again another time."""
+        """Send due callbacks until canceled; a callback in flight is then sent again after a restart."""
         try:
             while True:
                 for seq in await self._store.callback_queue.pop_due(MAX_CONCURRENT_SENDS):
@@ -67,11 +70,11 @@ class CallbackSender:
         finally:
             self._send_slots.release()
         attempt = DeliveryAttempt(seq, succeeded, None if succeeded else self._retry_at(seq))
-        asyncio.get_running_loop().call_soon(self._record_attempts)  # with all others that end in this round
         self._attempts.append(attempt)
+        asyncio.get_running_loop().call_soon(self._record_attempts)  # all attempts of this loop iteration at once
 
     async def _deliver(self, row: TaskRow, body: bytes) -> bool:
-        return await self._threads.run(_post, self._pool, row.callback_url, body)
+        return await asyncio.wrap_future(self._threads.submit(_post, self._pool, row.callback_url, body))
 
     def _body(self, row: TaskRow) -> bytes:
         response = orjson.loads(row.response or "{}")
@@ -93,7 +96,7 @@ class CallbackSender:
 
 
 def _post(pool: urllib3.PoolManager, url: str, body: bytes) -> bool:
-    """Send a callback once: whether the answer was a 2xx."""
+    """Send a callback once; returns whether the response is a 2xx."""
     key = os.environ.get(AUTH_KEY_VARIABLE) or DEFAULT_AUTH_KEY
     headers = {"content-type": "application/json", "scale-callback-auth": key}
     try:

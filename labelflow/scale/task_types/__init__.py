@@ -1,4 +1,8 @@
-"""The task types. One file here is one type; a new file is all that a new type needs."""
+"""The task types, one module each. A module that defines `TYPE` adds a type; nothing else registers it.
+
+>>> task_type("annotation").name
+'annotation'
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,18 @@ from labelflow.scale.task_types.generic import generic_type
 
 __all__ = ["CommonParams", "TaskParams", "TaskResponse", "TaskType", "known_types", "task_type"]
 
-_NOT_TYPES = {"base", "drawing", "generic", "fake_text"}  # shared by the types, none itself
+_NOT_TYPES = {"base", "drawing", "generic", "fake_text"}  # modules that the types share
 
 
-def _load() -> dict[str, TaskType]:
-    names = [module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NOT_TYPES]
-    types = [importlib.import_module(f"{__name__}.{name}").TYPE for name in names]
-    return {kind.name: kind for kind in types}
+def _load_types() -> dict[str, TaskType]:
+    modules = [module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NOT_TYPES]
+    types: list[TaskType] = [importlib.import_module(f"{__name__}.{module}").TYPE for module in modules]
+    return {loaded.name: loaded for loaded in types}
 
 
-known_types: dict[str, TaskType] = _load()
+known_types: dict[str, TaskType] = _load_types()
 
 
 def task_type(name: str) -> TaskType:
-    """The type of that name; one without a file of its own flows through unchecked, its response as JSON."""
+    """Return the type of a name; for an unknown name a generic type, see `generic_type`."""
     return known_types.get(name) or generic_type(name)

@@ -1,4 +1,4 @@
-"""`annotation`: boxes around objects in an image. Source: contract A "Creating" and "Responses"."""
+"""`annotation`: bounding boxes of objects in an image. Source: 2017 API, "Creating" and "Responses"."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from labelflow.scale.task_types.base import (
 
 
 class AnnotationParams(AttachmentParams):
-    """At most 6 kinds of objects; least sizes in pixels."""
+    """At most 6 kinds of objects; minimum sizes in pixels."""
 
     instruction: str | None = None
     attachment_type: Literal["image"] = "image"
@@ -34,7 +34,7 @@ class AnnotationParams(AttachmentParams):
 
 
 class Box(BaseModel):
-    """A box in pixels from the image's top left; `label` only where the task asked for labels."""
+    """A box in pixels from the image's top left; `label` only with `with_labels`."""
 
     left: float
     top: float
@@ -44,7 +44,7 @@ class Box(BaseModel):
 
 
 class AnnotationResponse(TaskResponse):
-    """The boxes that people drew, none where there was nothing to draw."""
+    """The boxes; an empty list if the image shows no object."""
 
     annotations: list[Box]
 

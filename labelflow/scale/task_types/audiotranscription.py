@@ -1,4 +1,4 @@
-"""`audiotranscription`: what is said in a recording. Source: contract A "Creating" and "Responses"."""
+"""`audiotranscription`: the transcript of a recording. Source: 2017 API, "Creating" and "Responses"."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from labelflow.media import Media
 from labelflow.scale.task_types.base import AttachmentParams, Columns, Params, ResponseData, TaskResponse, TaskType
 from labelflow.scale.task_types.fake_text import fake_words
 
-HIGH_CONFIDENCE, LOW_CONFIDENCE = 0.9, 0.3  # the two confidences that the contract knows
+HIGH_CONFIDENCE, LOW_CONFIDENCE = 0.9, 0.3  # the only two values in the API
 WORDS_PER_SECOND = 2.5
-FALLBACK_SECONDS = 4.0  # where the sandbox could not measure the recording
+FALLBACK_SECONDS = 4.0  # length of a recording that the sandbox could not measure
 
 
 class AudioTranscriptionParams(AttachmentParams):
-    """English, 30 minutes at most; `phrases` are words that the recording is likely to hold."""
+    """English, up to 30 minutes; `phrases` are words that are likely to occur."""
 
     instruction: str = "Please transcribe the attached audio file."
     attachment_type: Literal["audio"] = "audio"
@@ -27,7 +27,7 @@ class AudioTranscriptionParams(AttachmentParams):
 
 
 class Word(BaseModel):
-    """A word of the transcript: seconds from the start; confidence 0.9 or 0.3."""
+    """A word of the transcript: start and end in seconds from the beginning; confidence 0.9 or 0.3."""
 
     word: str
     start: float
@@ -36,7 +36,7 @@ class Word(BaseModel):
 
 
 class AudioTranscriptionResponse(TaskResponse):
-    """The transcript, the recording's length in seconds, and where each word is in it."""
+    """The transcript, the length of the recording in seconds, and the time of each word."""
 
     transcript: str
     duration: float
@@ -54,8 +54,8 @@ def _columns(params: Params) -> Columns:
 
 def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
     seconds = (media[0].seconds if media else None) or FALLBACK_SECONDS
-    spoken = fake_words(max(1, round(seconds * WORDS_PER_SECOND)), params.get("phrases") or [], rng)
-    slot = seconds / len(spoken)
+    words = fake_words(max(1, round(seconds * WORDS_PER_SECOND)), params.get("phrases") or [], rng)
+    slot = seconds / len(words)
     alignment: list[dict[str, Any]] = [
         {
             "word": word,
@@ -63,10 +63,10 @@ def _fake_response(params: Params, media: list[Media], rng: random.Random) -> Re
             "end": round((i + rng.uniform(0.6, 1.0)) * slot, 3),
             "confidence": HIGH_CONFIDENCE if rng.random() < 0.85 else LOW_CONFIDENCE,
         }
-        for i, word in enumerate(spoken)
+        for i, word in enumerate(words)
     ]
     alignment[-1]["end"] = round(seconds, 3)
-    transcript = " ".join(spoken)
+    transcript = " ".join(words)
     return {
         "transcript": f"{transcript[:1].upper()}{transcript[1:]}.",
         "duration": round(seconds, 3),

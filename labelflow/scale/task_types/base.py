@@ -1,4 +1,4 @@
-"""What every task type has, and the pieces that several of them share."""
+"""The interface of a task type, and checks that several types share."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ Columns: TypeAlias = "list[pa.Field[Any]]"
 
 @dataclass(frozen=True, slots=True)
 class TaskType:
-    """One kind of task: all that the client, the pipeline and the sandbox know of it.
+    """A task type: its parameters, its response, its Arrow columns.
 
-    params: the type's own parameters, checked against the contract's limits.
-    response: the shape that the contract promises for a completed task.
-    columns: the Arrow fields that a response fills, for a task's parameters (templates not yet filled in).
-    imagine: makes up a plausible response, the same for the same random state.
+    name: as in the path `POST /task/{name}`.
+    params: the model of the type's own parameters; checks the limits of the API.
+    response: the model of a completed task's response.
+    columns: returns the Arrow fields of the response. Its argument is the `params` of a job: values may still be
+        templates.
+    fake_response: returns a plausible response, for checked parameters and the media of the attachments; the same
+        for the same random state.
+
+        TYPE = TaskType("annotation", AnnotationParams, AnnotationResponse, _columns, _fake_response)
     """
 
     name: str
@@ -39,12 +44,12 @@ class TaskType:
 
 
 class TaskParams(BaseModel):
-    """Parameters of a task. Keys that the contract does not know are kept: the server may know them."""
+    """Parameters of a task. Unknown keys are kept, because the server may support them."""
 
     model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True)
 
     def attachment_values(self) -> list[tuple[str, str]]:
-        """The attachments as (field, value): URLs, or the text itself where that is what is labeled."""
+        """Return the attachments as (field, value); a value is a URL, or the text with `attachment_type` `text`."""
         single, many = getattr(self, "attachment", None), getattr(self, "attachments", None)
         if single is not None:
             return [("attachment", single)]
@@ -52,13 +57,13 @@ class TaskParams(BaseModel):
 
 
 class TaskResponse(BaseModel):
-    """A response as promised. What it carries beyond the promise is kept in the whole response only."""
+    """A response in its documented format. Further keys are ignored here; the task's `raw` has them."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
 
 class CommonParams(BaseModel):
-    """What any task may be created with, whatever its type. Source: contract A "Creating", contract B."""
+    """Parameters that every type accepts. Source: 2017 API, "Creating"; current API."""
 
     model_config = ConfigDict(extra="ignore", use_enum_values=True)
 
@@ -74,16 +79,16 @@ class CommonParams(BaseModel):
 
 def _check_text(value: str) -> str:
     if not value.strip():
-        raise validation_error("is empty", "give it a text")
+        raise validation_error("is empty", "use a non-empty string")
     return value
 
 
-_SIMPLE_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[!-~]*")  # nearly all of them
+_SIMPLE_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[!-~]*")  # fast path for almost all URLs
 _SPACE = re.compile(r"\s")
 
 
 def check_url(value: str) -> str:
-    """A URL that the service can fetch itself: http or https, with a host, nothing to be escaped in it."""
+    """Return an http or https URL unchanged. Raises PydanticCustomError if it has no host or contains white space."""
     if _SIMPLE_URL.fullmatch(value):
         return value
     try:
@@ -92,10 +97,10 @@ def check_url(value: str) -> str:
     except ValueError:
         url, host = urlsplit(""), None
     if url.scheme.lower() not in ("http", "https") or not host:
-        found = f"has the scheme {url.scheme}://" if "://" in value else f"was {abbreviate(value)}, which is no URL"
-        raise validation_error(found, "use a URL that starts with http:// or https://")
+        reason = f"has the scheme {url.scheme}://" if "://" in value else f"got {abbreviate(value)}, not a valid URL"
+        raise validation_error(reason, "use a URL that starts with http:// or https://")
     if _SPACE.search(value):
-        raise validation_error("has white space in its URL", "percent-encode it (a space is %20)")
+        raise validation_error("contains white space", "percent-encode it (a space is %20)")
     return value
 
 
@@ -109,7 +114,7 @@ def _check_callback_url(value: str) -> str:
         return check_url(value)
     except ValueError:
         raise validation_error(
-            f"was {abbreviate(value)}", "use a full URL with its scheme (https://…), or an e-mail address"
+            f"got {abbreviate(value)}", "use a URL that starts with http:// or https://, or an e-mail address"
         ) from None
 
 
@@ -126,19 +131,22 @@ def _check_not_empty(value: Any, minimum: str) -> Any:
     return value
 
 
-def max_items(limit: int, what: str) -> AfterValidator:
-    """Refuses a longer list. The limits per type stand in contract A "Creating"."""
+def max_items(limit: int, noun: str) -> AfterValidator:
+    """Return a validator that rejects longer lists. Source of the limits: 2017 API, "Creating".
+
+    noun: what the items are, for the message.
+    """
 
     def check(values: list[str]) -> list[str]:
         if len(values) > limit:
-            raise validation_error(f"has {len(values)} {what}", f"give at most {limit}, or split the job in two")
+            raise validation_error(f"has {len(values)} {noun}", f"give at most {limit}, or split the job in two")
         return values
 
     return AfterValidator(check)
 
 
 class AttachmentParams(TaskParams):
-    """A type with one attachment: a URL, except where `attachment_type` is `text` (contract A)."""
+    """Parameters of a type with one attachment: a URL, or a text with `attachment_type` `text` (2017 API)."""
 
     attachment_type: str
     attachment: Text
@@ -150,21 +158,24 @@ class AttachmentParams(TaskParams):
 
 
 def check_attachment(value: str, info: ValidationInfo) -> str:
-    """A URL, unless `attachment_type` (a field declared before) says that it is the text itself."""
+    """Return an attachment unchanged; check it as a URL unless `attachment_type` is `text`.
+
+    `attachment_type` must be declared before the attachment: pydantic validates fields in order.
+    """
     return value if info.data.get("attachment_type", "text") == "text" else check_url(value)
 
 
 def require_one_of(model: BaseModel, *fields: str) -> None:
-    """Refuse a model none of whose fields was given."""
+    """Raise PydanticCustomError if all of the fields are None."""
     if all(getattr(model, field) is None for field in fields):
         names = " or ".join(f"`{field}`" for field in fields)
         raise validation_error(f"none of {names} was given", f"give at least one of {names}")
 
 
 def struct_type(fields: object) -> pa.DataType:
-    """The Arrow type of answers to `fields`: a struct of the job's own keys.
+    """Return the Arrow type of the response to `fields`: a struct of strings with the same keys.
 
-    Where the keys come from the manifest they differ row by row: then a map of text to text.
+    fields: the value in the job. If it is a template its keys differ by row: then a map of strings to strings.
     """
     if isinstance(fields, Mapping) and fields:
         return pa.struct([pa.field(str(key), pa.string()) for key in fields])

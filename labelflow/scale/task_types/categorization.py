@@ -1,4 +1,4 @@
-"""`categorization`: which of some categories fits. Source: contract A "Creating" and "Responses"."""
+"""`categorization`: one or more categories out of a list. Source: 2017 API, "Creating" and "Responses"."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from labelflow.scale.task_types.base import (
 
 
 class CategorizationParams(AttachmentParams):
-    """`category_ids` maps ids of the caller's own to categories."""
+    """`category_ids` maps the caller's ids to categories."""
 
     instruction: Text
     attachment_type: AnyAttachmentType
@@ -38,7 +38,7 @@ class CategorizationParams(AttachmentParams):
             if category not in self.categories:
                 raise validation_error(
                     f"`category_ids` maps {key!r} to {category!r}, which is not among `categories`",
-                    "use one of the categories, or add this one",
+                    "use one of the categories, or add it to `categories`",
                 )
         return self
 
@@ -51,7 +51,7 @@ OneOrMore = Annotated[list[str], BeforeValidator(_as_list)]
 
 
 class CategorizationResponse(TaskResponse):
-    """One category, or several with `allow_multiple`: here always a list."""
+    """The categories as a list; the API sends a single value without `allow_multiple`."""
 
     category: OneOrMore
     category_id: OneOrMore | None = None

@@ -1,4 +1,4 @@
-"""`comparison`: which of several attachments, or how they differ. Source: contract A."""
+"""`comparison`: a choice between several attachments, or their differences. Source: 2017 API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from labelflow.scale.task_types.fake_text import fake_fields
 
 
 class ComparisonParams(TaskParams):
-    """Two attachments or more; `choices` to pick from, `fields` to fill in, or both."""
+    """Two or more attachments; `choices` to pick from, `fields` to fill in, or both."""
 
     instruction: Text
     attachment_type: AnyAttachmentType
@@ -50,7 +50,7 @@ class ComparisonParams(TaskParams):
 
 
 class ComparisonResponse(TaskResponse):
-    """The choice, the filled-in fields, or both, as the task asked."""
+    """The choice, the filled-in fields, or both, as the task requests."""
 
     choice: str | None = None
     fields: dict[str, str | None] | None = None

@@ -1,4 +1,4 @@
-"""`datacollection`: facts looked up from a starting point. Source: contract A "Creating" and "Responses"."""
+"""`datacollection`: facts that annotators find from a starting point. Source: 2017 API, "Creating" and "Responses"."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from labelflow.scale.task_types.fake_text import fake_fields
 
 
 class DataCollectionParams(AttachmentParams):
-    """`fields` describes each fact that is wanted."""
+    """`fields` maps each requested fact to its description."""
 
     instruction: Text
     attachment_type: Literal["text", "image", "website"]
@@ -31,7 +31,7 @@ class DataCollectionParams(AttachmentParams):
 
 
 class DataCollectionResponse(TaskResponse):
-    """What was found, by the job's own keys."""
+    """The facts by the keys of `fields`."""
 
     fields: dict[str, str | None]
 

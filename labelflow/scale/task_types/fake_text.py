@@ -1,4 +1,4 @@
-"""Words for the made-up answers of the types that are answered in text."""
+"""Random text for the sandbox's responses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WORDS = (
 
 
 def fake_words(count: int, preferred: Sequence[str], rng: random.Random) -> list[str]:
-    """So many words of plain English, some of the likely ones among them."""
+    """Return random English words; about a tenth of them are preferred ones."""
     return [rng.choice(preferred) if preferred and rng.random() < 0.1 else rng.choice(_WORDS) for _ in range(count)]
 
 
 def fake_fields(fields: Mapping[str, str], rng: random.Random) -> dict[str, str]:
-    """A made-up answer for each key."""
+    """Return random text for each key."""
     return {key: " ".join(fake_words(rng.randint(1, 4), [], rng)) for key in fields}

@@ -1,4 +1,4 @@
-"""A type without a file of its own: parameters go out unchecked, responses stay JSON (contract B)."""
+"""Task types without a module: parameters are not checked, responses stay JSON (current API)."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def _fake_response(params: Params, media: list[Media], rng: random.Random) -> Re
 
 
 def generic_type(name: str) -> TaskType:
-    """A type of that name of which nothing is known."""
+    """Return a task type that accepts all parameters and has no columns of its own."""
     return TaskType(name, TaskParams, TaskResponse, lambda params: [], _fake_response)

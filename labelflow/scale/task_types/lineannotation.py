@@ -1,4 +1,4 @@
-"""`lineannotation`: lines along objects in an image. Source: contract A "Creating" and "Responses"."""
+"""`lineannotation`: lines along objects in an image. Source: 2017 API, "Creating" and "Responses"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from labelflow.scale.task_types.base import AttachmentParams, Labels, Params, Re
 
 
 class LineAnnotationParams(AttachmentParams):
-    """At most 3 kinds of objects; `splines` asks for curves instead of straight pieces."""
+    """At most 3 kinds of objects; `splines` requests curves instead of straight segments."""
 
     instruction: str | None = None
     attachment_type: Literal["image"] = "image"

@@ -1,4 +1,4 @@
-"""`polygonannotation`: outlines of objects in an image. Source: contract A "Creating" and "Responses"."""
+"""`polygonannotation`: polygons around objects in an image. Source: 2017 API, "Creating" and "Responses"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`transcription`: what is written on a page (OCR). Source: contract A "Creating" and "Responses"."""
+"""`transcription`: the text of a document (OCR). Source: 2017 API, "Creating" and "Responses"."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from labelflow.scale.task_types.fake_text import fake_fields
 
 
 class TranscriptionParams(AttachmentParams):
-    """`fields` are on the page once, `repeatable_fields` once a line; at least one of the two."""
+    """`fields` occur once in the document, `repeatable_fields` once per line; at least one of them is given."""
 
     instruction: Text
     attachment_type: Literal["image", "pdf", "website"]
@@ -39,7 +39,7 @@ class TranscriptionParams(AttachmentParams):
 
 
 class TranscriptionResponse(TaskResponse):
-    """What was read, by the job's own keys."""
+    """The text by the keys of `fields` and `repeatable_fields`."""
 
     fields: dict[str, str | None] | None = None
     repeatable_fields: list[dict[str, str | None]] | None = None

@@ -1,4 +1,4 @@
-"""One request and its answer, as a fault gets hold of them."""
+"""A request and its response, under the control of a fault."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
-CONNECTION_KEY = "connection"  # where a request's state holds its connection
+CONNECTION_KEY = "connection"  # key of the connection in a request's state
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -18,20 +18,20 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Connection(Protocol):
-    """What can be done to a connection; while it is held, the sandbox's end does not wait for it."""
+    """The operations on a connection. held: whether the shutdown of the server may close it at once."""
 
     held: bool
 
     def reset(self) -> None:
-        """Break it off: the client gets a connection reset."""
+        """Reset the connection: the client gets ECONNRESET."""
 
     def drop(self) -> None:
-        """Close it: the client gets its end instead of an answer."""
+        """Close the connection: the client gets an end of file instead of a response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request. Before `carried_out` nothing has come of it."""
+    """One request. It has no effect until `execute`."""
 
     app: App
     scope: Message
@@ -40,12 +40,12 @@ class Exchange:
 
     @property
     def connection(self) -> Connection:
-        """The connection that it came on."""
+        """The connection of the request."""
         connection: Connection = self.scope["state"][CONNECTION_KEY]
         return connection
 
     async def execute(self) -> list[Message]:
-        """Have the request carried out, and keep its answer back."""
+        """Execute the request; returns its response without sending it."""
         messages: list[Message] = []
 
         async def capture(message: Message) -> None:
@@ -55,12 +55,15 @@ class Exchange:
         return messages
 
     async def send_response(self, messages: list[Message]) -> None:
-        """Send an answer that was kept back."""
+        """Send a response."""
         for message in messages:
             await self.send(message)
 
     async def send_error(self, status: int, message: str, **headers: str) -> None:
-        """Answer with an error, in the API's form. Source: contract A "Errors"."""
+        """Send an error response. Source: 2017 API, "Errors".
+
+        headers: names with underscores instead of hyphens.
+        """
         body = orjson.dumps({"status_code": status, "error": message})
         all_headers = {"content-type": "application/json", "content-length": str(len(body)), **headers}
         pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in all_headers.items()]
@@ -72,7 +75,7 @@ class Exchange:
         )
 
     async def hold(self, seconds: float) -> bool:
-        """Keep the client waiting. Returns whether it is still there."""
+        """Send nothing for a number of seconds. Returns whether the connection is still open."""
         self.connection.held = True
         try:
             async with asyncio.timeout(seconds):

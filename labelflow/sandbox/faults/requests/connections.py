@@ -1,4 +1,4 @@
-"""Connections that can be broken off: uvicorn's protocol, told of in each request's state."""
+"""Connections that a fault can reset or close: a protocol for uvicorn."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ import struct
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from labelflow.sandbox.faults.exchange import CONNECTION_KEY
+from labelflow.sandbox.faults.requests.exchange import CONNECTION_KEY
 
 LINGER_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing the socket sends a reset
 
 
 class BreakableProtocol(HttpToolsProtocol):
-    """A connection that the application can reset or close without an answer."""
+    """A connection that the application can reset or close without a response."""
 
     held = False
 
     def on_message_begin(self) -> None:
-        """A request begins: it is told what it comes on."""
+        """Put the connection into the state of a new request."""
         super().on_message_begin()
         self.scope["state"][CONNECTION_KEY] = self
 
     def reset(self) -> None:
-        """Break the connection off."""
-        # The loop's own socket object may not be told options: a second one for the same socket may.
+        """Reset the connection."""
+        # asyncio does not allow to set options of its socket object: a duplicate of the socket does.
         with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as duplicate:
             duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
         self.transport.abort()
 
     def drop(self) -> None:
-        """Close the connection, whatever was not answered."""
+        """Close the connection, also without a response."""
         self.transport.close()
 
     def shutdown(self) -> None:
-        """The server ends: nobody needs to wait for an answer that is held back."""
+        """Close the connection when the server stops; at once if a fault holds its response back."""
         if self.held:
             self.drop()
         else:

@@ -1,18 +1,18 @@
-"""Stands between the API and its clients, and strikes at some requests."""
+"""ASGI middleware that injects the faults of requests."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from labelflow.sandbox.faults.exchange import App, Exchange, Message, Receive, Send
-from labelflow.sandbox.faults.requests import REQUEST_FAULT_KINDS
+from labelflow.sandbox.faults.requests.exchange import App, Exchange, Message, Receive, Send
+from labelflow.sandbox.faults.requests.kinds import REQUEST_FAULT_KINDS
 from labelflow.sandbox.faults.sampler import FaultSampler
 
 KINDS_BY_NAME = {kind.name: kind for kind in REQUEST_FAULT_KINDS}
 
 
 class RequestFaults:
-    """Passes requests on, but for those that meet a fault. Counts each fault."""
+    """Passes requests to the application, some of them with a fault. Counts the faults."""
 
     def __init__(self, app: App, sampler: FaultSampler, counts: Counter[str]) -> None:
         self._app = app
@@ -20,7 +20,7 @@ class RequestFaults:
         self._counts = counts
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Take a request (ASGI)."""
+        """Handle a request (ASGI)."""
         setting = self._sampler.sample() if _is_api_request(scope) else None
         if setting is None:
             await self._app(scope, receive, send)
@@ -38,5 +38,5 @@ def _is_api_request(scope: Message) -> bool:
 
 
 def _is_creation(scope: Message) -> bool:
-    """Whether it is `POST /v1/task/{type}`."""
+    """Return whether a request is `POST /v1/task/{type}`."""
     return scope["method"] == "POST" and str(scope["path"]).count("/") == 3

@@ -1,0 +1,136 @@
+"""Single HTTP exchanges with the Scale API, without retries."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from ssl import SSLCertVerificationError
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import orjson
+import urllib3
+from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+
+from labelflow.scale.errors import ConnectError, InvalidResponse, ResponseLost, error_for_status
+from labelflow.scale.lenient_json import parse_json
+from labelflow.scale.retry import retry_after_seconds
+
+_NO_RETRIES = urllib3.Retry(False, redirect=False)  # `call_with_retries` retries
+
+
+class HttpTransport:
+    """Sends requests with one key over a pool of kept-alive connections. Thread-safe.
+
+    url: the base URL, without a slash at its end.
+    connections: the size of the pool; a thread waits if all connections are in use.
+    timeout: seconds to connect, and seconds without a byte from the server.
+    redact: removes secrets from what the server says; an error message may quote the request.
+    """
+
+    def __init__(
+        self, key: str, url: str, connections: int, timeout: tuple[float, float], redact: Callable[[str], str]
+    ) -> None:
+        self._url = url
+        self._timeout = urllib3.Timeout(*timeout)
+        self._redact = redact
+        credentials = base64.b64encode(f"{key}:".encode()).decode()
+        self._secrets = (key, credentials)
+        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
+        self._pool, self._base_path = _connection_pool(url, self._adapter)
+        self._headers = {
+            "Authorization": f"Basic {credentials}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": "labelflow",
+        }
+        self._json_headers = {**self._headers, "Content-Type": "application/json"}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._adapter.close()
+
+    def send(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        """Send a request and return the JSON object of its response.
+
+        path: below the base URL, with the query string. body: JSON.
+        Raises ScaleError; no error contains the key.
+        """
+        headers = self._headers if body is None else self._json_headers
+        try:
+            response = self._pool.urlopen(
+                method,
+                self._base_path + path,
+                body,
+                headers,
+                retries=_NO_RETRIES,
+                redirect=False,
+                assert_same_host=False,  # a proxy has another host
+                timeout=self._timeout,
+            )
+        except HTTPError as error:
+            raise self._connection_error(error) from None
+        if response.status == 200:
+            return self._parse_object(response.data)
+        retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+        raise error_for_status(response.status, self._strip_secrets(_error_text(response)), retry_after)
+
+    def _parse_object(self, content: bytes) -> dict[str, Any]:
+        try:
+            doc = parse_json(content)
+        except (ValueError, RecursionError):
+            raise ResponseLost(f"the response is not valid JSON: {self._excerpt(content)}") from None
+        if not isinstance(doc, dict):
+            raise InvalidResponse(f"the response is not a JSON object: {self._excerpt(content)}")
+        return doc
+
+    def _excerpt(self, content: bytes) -> str:
+        return self._strip_secrets(repr(content[:400]))[:80]
+
+    def _strip_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return self._redact(text)
+
+    def _connection_error(self, error: HTTPError) -> ConnectError | ResponseLost:
+        """Return ConnectError only if nothing was sent; otherwise the request may have been executed."""
+        not_connected = isinstance(error, NewConnectionError | ConnectTimeoutError)
+        if not_connected or isinstance(error.args[0] if error.args else None, SSLCertVerificationError):
+            return ConnectError(f"no connection to {self._host()}: {_summarize(error)}")
+        return ResponseLost(f"the connection to {self._host()} was lost: {_summarize(error)}")
+
+    def _host(self) -> str:
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+def _connection_pool(url: str, adapter: HTTPAdapter) -> tuple[urllib3.HTTPConnectionPool, str]:
+    """Return the connection pool of a server and the prefix of its paths.
+
+    Proxies and certificates are resolved once, by the rules of requests. A requests.Session resolves them for each
+    request, which doubles its time.
+    """
+    request = PreparedRequest()
+    request.url = url
+    proxies = get_environ_proxies(url)
+    verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies)
+    return cast(urllib3.HTTPConnectionPool, pool), adapter.request_url(request, proxies).rstrip("/")
+
+
+def _error_text(response: urllib3.BaseHTTPResponse) -> str:
+    """Return the `error` of a response, else its status line."""
+    try:
+        error = orjson.loads(response.data).get("error")
+    except (orjson.JSONDecodeError, AttributeError):
+        error = None
+    return str(error) if error else f"HTTP {response.status} {response.reason or ''}".strip()
+
+
+def _summarize(error: object) -> str:
+    """Return the innermost message of a nested network error on one line, without object addresses."""
+    return " ".join(str(error).rsplit(">: ", 1)[-1].split())[:160] or type(error).__name__
