@@ -13,7 +13,7 @@ from contextlib import closing
 
 from benchmarks.process_metrics import report
 from benchmarks.product.arguments import load_job_argument
-from labelflow.cli import garbage
+from labelflow.cli.runtime import tune_garbage_collector
 from labelflow.operations.collect import collect_job
 from labelflow.operations.existing_job import ExistingJob
 
@@ -21,7 +21,7 @@ from labelflow.operations.existing_job import ExistingJob
 def main() -> None:
     """Visit, and tell."""
     job = load_job_argument(__doc__)
-    garbage.tune_garbage_collector()
+    tune_garbage_collector()
     begun = time.monotonic()
     with closing(ExistingJob(job)) as opened:
         visited = collect_job(opened)
