@@ -195,7 +195,7 @@ def test_dry_run_sends_nothing_and_needs_no_key_or_server(tmp_path: Path) -> Non
         ({"manifest__uri": "nowhere.jsonl"}, {}, "nowhere.jsonl: there is no such file"),
         ({"task__instruction": "{picture}"}, {}, "'picture'"),
         ({}, {"SCALE_API_KEY": "live_x"}, "the key is a live key"),
-        ({}, {"SCALE_API_KEY": ""}, "holds no SCALE_API_KEY"),
+        ({}, {"SCALE_API_KEY": ""}, "SCALE_API_KEY is not set"),
         ({}, {"SCALE_API_URL": "http://127.0.0.1:9"}, "no connection to http://127.0.0.1:9"),
         ({"manifest__uri": "s3://nowhere/m.csv"}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://nowhere/m.csv"),
     ],

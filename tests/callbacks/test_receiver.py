@@ -272,7 +272,7 @@ def test_each_job_and_output_folder_is_served_only_once(tmp_path: Path, callback
 
 
 def test_port_in_use_is_reported(server: CallbackServer, callback_job: CallbackJob) -> None:
-    with pytest.raises(UsageError, match="cannot be listened on"):
+    with pytest.raises(UsageError, match="cannot listen on this address"):
         CallbackServer(CallbackReceiver([callback_job.job]), KEY, "127.0.0.1", int(server.url.rpartition(":")[2]))
 
 

@@ -56,7 +56,7 @@ def test_reason_is_reported_for_each_job_when_all_fail(tmp_path: Path) -> None:
         done = run_command(tmp_path / "out", home=tmp_path / "home", command=COMMAND, SCALE_API_KEY="test_other_mode")
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
-    assert first.startswith(f"a ({tmp_path}/out/a): scale.mode: the job says live, and the key is a test key")
+    assert first.startswith(f"a ({tmp_path}/out/a): scale.mode: the mode is live, but the key is a test key")
     assert "b/_ledger/config.json is damaged" in second
     assert not (tmp_path / "home").exists(), "Prefect was not started"
 
