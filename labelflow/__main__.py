@@ -67,7 +67,7 @@ def _sandbox(arguments: list[str]) -> int:
 
 COMMANDS = {
     "label": Command("submit the rows of a manifest and write the answers as typed Parquet", _label),
-    "collect": Command("collect the finished answers of jobs once", _collect),
+    "collect": Command("collect finished answers once, for one or more jobs", _collect),
     "cancel": Command("cancel the pending tasks of a job", _cancel),
     "receive": Command("run the web service that receives callbacks", _receive),
     "sandbox": Command("run a local server that implements the Scale API", _sandbox),
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="show the version and exit")
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help=argparse.SUPPRESS)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS).required = False
     return parser
 
 

@@ -69,7 +69,9 @@ def _parser(program: str) -> argparse.ArgumentParser:
         description="Cancel the pending tasks of a job: all of them, or those of some rows.",
         epilog="Safe to repeat. Finished tasks keep their answers.",
     )
-    parser.add_argument("config", metavar="CONFIG", help="the job's YAML file, or its output folder (path or s3://)")
+    parser.add_argument(
+        "config", metavar="CONFIG|OUTPUT", help="the job's YAML file, or its output folder (path or s3://)"
+    )
     text = "cancel only these rows: a manifest, or a .txt file with one row id per line"
     parser.add_argument("--rows", metavar="FILE", help=text)
     parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")

@@ -89,5 +89,5 @@ def _parser(program: str) -> argparse.ArgumentParser:
         epilog="Safe to run at any time, also while other runs of the same jobs are active.",
     )
     text = "a job's YAML file, its output folder, or a folder that contains output folders (path or s3://)"
-    parser.add_argument("configs", metavar="CONFIG", nargs="+", help=text)
+    parser.add_argument("configs", metavar="CONFIG|OUTPUT", nargs="+", help=text)
     return parser

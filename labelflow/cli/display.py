@@ -62,7 +62,7 @@ def _bars(counts: RunProgress, rates: RateEstimator) -> list[tuple[int, int, str
     """Return done, total (0: not known yet) and text of each bar."""
     processed = counts.submitted + counts.rejected + counts.over_cap
     tasks = counts.submitted if counts.total else 0
-    checked = f"{counts.checked:,} of {counts.read:,} rows read"
+    checked = f"{counts.checked:,} of {counts.read:,} rows read" if counts.read else "starting"
     submitted = f"{counts.submitted:,} rows at {rates.rate('submitted', counts.submitted):,.0f}/s"
     submitted += f", {counts.rejected:,} rejected{rates.remaining('processed', processed, counts.total)}"
     labeled = f"{counts.labeled:,} of {counts.submitted:,} tasks{rates.remaining('finished', counts.finished, tasks)}"

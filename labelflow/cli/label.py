@@ -116,8 +116,9 @@ def _confirm_cost(job: Job) -> None:
     if job.scale.mode is not Mode.LIVE or not sys.stdin.isatty():
         return
     cap = job.submit.cap()
-    tasks = "paid tasks, without a limit (set submit.max_tasks)," if cap is None else f"up to {cap:,} paid tasks"
-    print(f"Job {job.name} uses a live key: {tasks} will be created. Continue? [y/N] ", end="", flush=True)
+    tasks = f"up to {cap:,} paid tasks" if cap is not None else "paid tasks"
+    limit = "" if cap is not None else ", one per row: submit.max_tasks is not set"
+    print(f"Job {job.name} uses a live key: {tasks} will be created{limit}. Continue? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         exit_with("Nothing was sent.", 2)
 

@@ -491,5 +491,5 @@ def test_stored_line_round_trips() -> None:
             callback.to_line(),
         )
         assert b"\n" not in callback.to_line()
-    with pytest.raises(InvalidCallback, match="no JSON object"):
+    with pytest.raises(InvalidCallback, match="is not a JSON object"):
         parse_callback(b"7")
