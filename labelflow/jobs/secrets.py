@@ -14,9 +14,8 @@ from labelflow.problems import validation_error
 
 Resolver = Callable[[str], str | None]
 
-resolvers: dict[str, Resolver] = {
-    "env": os.environ.get
-}  # by the part before the colon; a resolver returns None if there is no such secret
+# By the part of a reference before the colon. A resolver returns None if there is no such secret.
+resolvers: dict[str, Resolver] = {"env": os.environ.get}
 aws_resolvers: dict[str, Callable[[str], Mapping[str, str]]] = {}  # S3 credentials, as AWS_… variables
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|block:[a-z0-9-]+")
 _BLOCK = re.compile(r"block:[a-z0-9-]+")
