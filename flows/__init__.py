@@ -1,6 +1,6 @@
-"""The order of steps, nothing else. Each file is a Prefect flow, and a command: python -m flows.NAME."""
+"""Prefect flows: the order of the steps. Each file is also a command: `python -m flows.NAME`."""
 
 import os
 
-# Arrow reads it when it is imported. Its own allocator keeps tens of megabytes that nobody uses any more.
+# Arrow reads the variable on import. Its default allocator keeps tens of megabytes of unused memory.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

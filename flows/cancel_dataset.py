@@ -1,14 +1,14 @@
-"""Take back the tasks of a job that people have not done yet: all of them, or those of some rows.
+"""Cancel the pending tasks of a job: all of them, or those of some rows.
 
 python -m flows.cancel_dataset CONFIG [--rows FILE] [--yes]
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and bad input answer at once
+if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and usage errors are immediate
     from labelflow.cli.cancel import prepare_cancel_dataset
 
-    COMMAND = prepare_cancel_dataset()
+    command = prepare_cancel_dataset()
 
 from typing import Annotated
 
@@ -28,14 +28,14 @@ Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/withdrawn.txt"
 
 @flow(name="cancel-dataset", flow_run_name="cancel-{output}", persist_result=False)
 def cancel_dataset(output: Output, rows: Rows = None) -> Cancellation:
-    """Cancel what is pending of a job, and write it down. Safe to repeat; says what was too late.
+    """Cancel the pending tasks of a job and record the result. Safe to repeat; reports tasks that finished before.
 
     Args:
-        output: The job's output folder: a path, or s3://bucket/prefix.
-        rows: Only the rows that this file names: a manifest, or a .txt file with a row id on each line.
+        output: The job's output folder: a path or s3://bucket/prefix.
+        rows: File that lists the rows to cancel: a manifest, or a .txt file with one row id per line. Default: all.
 
     Raises:
-        Unusable: The folder holds no job, or more than one.
+        UsageError: The folder contains no job, or more than one.
     """
     job, stop = find_single_job(output), stop_token_for_signals()
     row_ids = read_row_ids(rows, job.manifest.row_id) if rows else None
@@ -45,4 +45,4 @@ def cancel_dataset(output: Output, rows: Rows = None) -> Cancellation:
 
 
 if __name__ == "__main__":
-    COMMAND.finish(cancel_dataset)
+    command.finish(cancel_dataset)

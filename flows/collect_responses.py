@@ -1,14 +1,14 @@
-"""Look after open jobs: what people have answered into labels/, the summary anew. One short pass; made for a schedule.
+"""Collect finished answers of open jobs into labels/ and rewrite their summaries. One short pass, for a schedule.
 
 python -m flows.collect_responses CONFIG...
 """
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and bad input answer at once
+if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and usage errors are immediate
     from labelflow.cli.collect import prepare_collect_responses
 
-    COMMAND = prepare_collect_responses()
+    command = prepare_collect_responses()
 
 from typing import Annotated
 
@@ -16,8 +16,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from labelflow.cli import garbage
-from labelflow.cli.runtime import stop_token_for_signals
+from labelflow.cli.runtime import stop_token_for_signals, tune_garbage_collector
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import Cancelled, LabelflowError
 from labelflow.jobs.field_types import Location
@@ -28,11 +27,11 @@ from labelflow.scale.errors import ScaleError
 from tasks.collect import collect_job
 
 Outputs = Annotated[list[Location], Field(examples=[["s3://my-bucket/labels"]])]
-MAX_NAMES = 3  # jobs or folders that the name of a run tells
+MAX_NAMES = 3  # jobs and folders in the name of a run
 
 
 def run_name() -> str:
-    """Names a run after its jobs and folders."""
+    """Return the name of a run: its first folders and jobs, like "collect-out, street-boxes and 2 more"."""
     parameters = flow_run.parameters
     names = [str(output) for output in parameters.get("outputs") or ()]
     names += [job.name if isinstance(job, Job) else str(job["name"]) for job in parameters.get("jobs") or ()]
@@ -42,43 +41,43 @@ def run_name() -> str:
 
 @flow(name="collect-responses", flow_run_name=run_name, persist_result=False)
 def collect_responses(outputs: Outputs = [], jobs: list[Job] = []) -> list[CollectionResult]:  # noqa: B006
-    """Take over what has come back of each job. One that cannot be looked after does not keep the others waiting.
+    """Collect the finished answers of each job. A job that fails does not block the others.
 
     Args:
-        outputs: Output folders of jobs, or folders in or below which such lie: paths, or s3://bucket/prefix.
-        jobs: Jobs as they stand in their configs; not needed beside `outputs`.
+        outputs: Output folders of jobs, or folders that contain output folders: paths or s3://bucket/prefix.
+        jobs: Jobs as in their config files. A job below one of the `outputs` need not be given here.
 
     Raises:
-        CollectionFailed: At the end, where a job could not be looked after.
+        CollectionFailed: A job failed. Raised after all jobs were processed.
     """
-    garbage.tune_garbage_collector()
-    found = [
+    tune_garbage_collector()
+    discovered = [
         *(DiscoveredJob(job.output, job) for job in jobs),
-        *(one for output in outputs for one in find_jobs(output)),
+        *(job for output in outputs for job in find_jobs(output)),
     ]
-    get_run_logger().info("%d jobs to look after", len(found))
-    return collect_all(found, stop_token_for_signals())
+    get_run_logger().info("%d jobs to collect", len(discovered))
+    return collect_all(discovered, stop_token_for_signals())
 
 
-def collect_all(found: list[DiscoveredJob], stop: StopToken) -> list[CollectionResult]:
-    """Visit the jobs one after another."""
-    visited: list[CollectionResult] = []
+def collect_all(discovered: list[DiscoveredJob], stop: StopToken) -> list[CollectionResult]:
+    """Collect the jobs one after another. Raises CollectionFailed at the end if one failed."""
+    results: list[CollectionResult] = []
     failed: dict[str, str] = {}
-    for one in found:
+    for job in discovered:
         try:
-            visited.append(collect_job(one.require_job(), stop))
+            results.append(collect_job(job.require_job(), stop))
         except Cancelled:
             raise
         except (LabelflowError, ScaleError) as error:
-            failed[one.name] = str(error)
-            get_run_logger().error("%s: %s", one.name, error)
+            failed[job.name] = str(error)
+            get_run_logger().error("%s: %s", job.name, error)
         except Exception as error:
-            failed[one.name] = f"a mistake of ours: {error!r}"
-            get_run_logger().exception("%s: a mistake of ours", one.name)
+            failed[job.name] = f"internal error: {error!r}"
+            get_run_logger().exception("%s: internal error", job.name)
     if failed:
-        raise CollectionFailed(visited, failed)
-    return visited
+        raise CollectionFailed(results, failed)
+    return results
 
 
 if __name__ == "__main__":
-    COMMAND.finish(collect_responses)
+    command.finish(collect_responses)

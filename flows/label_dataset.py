@@ -1,4 +1,4 @@
-"""Label a data set: submit the rows of a manifest, wait for people, write typed Parquet.
+"""Label a data set: submit the rows of a manifest, wait for the answers, write typed Parquet.
 
 python -m flows.label_dataset CONFIG [--manifest URI] [--output URI] [--limit N] [--dry-run] [--no-wait]
 [--relabel changed|errors] [--yes]
@@ -6,10 +6,10 @@ python -m flows.label_dataset CONFIG [--manifest URI] [--output URI] [--limit N]
 
 from __future__ import annotations
 
-if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and bad input answer at once
+if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and usage errors are immediate
     from labelflow.cli.label import prepare_label_dataset
 
-    COMMAND = prepare_label_dataset()
+    command = prepare_label_dataset()
 
 from collections import deque
 from contextlib import closing
@@ -21,14 +21,13 @@ from pydantic import Field
 
 from flows.runners import MAX_CHUNKS_IN_FLIGHT, ChunkRunner, SubmittedChunk, open_runner
 from labelflow.accounting.summary import Summary
-from labelflow.cli import garbage
-from labelflow.cli.runtime import open_run
+from labelflow.cli.runtime import open_run, tune_garbage_collector
 from labelflow.errors import LimitExceeded
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.relabeling import Relabel
 from tasks.artifacts import ProgressArtifact
-from tasks.label import collect_answers, publish_rejects, wait_and_collect, write_summary
+from tasks.label import collect_answers, wait_and_collect, write_rejects, write_summary
 
 Limit = Annotated[int | None, Field(ge=1, examples=[10])]
 
@@ -43,24 +42,25 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
     """Create one Scale task per row of the job's manifest, and write the answers as typed Parquet.
 
     Args:
-        job: What to label, how, and where the labels go: see docs/jobs.md.
-        limit: Submit rows out of the first so many only.
-        wait: Stay until every task has come back; otherwise leave after one look.
-        relabel: Make a new task for rows that have changed, or whose task came back without a label.
+        job: What to label, how, and where to write the labels; see docs/jobs.md.
+        limit: Submit only rows among the first `limit` of the manifest.
+        wait: Wait until every task has finished. Otherwise collect once and finish.
+        relabel: Create a new task for rows that changed since their task was created (changed), or whose task ended
+            without a label (errors).
 
     Raises:
-        LimitExceeded: More rows stay without a label than the job allows.
+        LimitExceeded: More rows remain without a label than the job's max_unlabeled.
     """
-    garbage.tune_garbage_collector()
+    tune_garbage_collector()
     with closing(open_run(job, limit, relabel)) as run:
         progress = ProgressArtifact(job.name)
         try:
             with open_runner(run) as runner, run.progress.timing("submit"):
                 submit_all(run, runner, progress)
         except LimitExceeded:
-            publish_rejects(run)  # they say why
+            write_rejects(run)  # they contain the reasons
             raise
-        publish_rejects(run)
+        write_rejects(run)
         with run.progress.timing("collect"):
             if wait:
                 collect_until_finished(run, progress)
@@ -72,7 +72,7 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
 
 
 def submit_all(run: LabelRun, runner: ChunkRunner, artifact: ProgressArtifact) -> None:
-    """Submit the manifest chunk by chunk, a few at once, never more of them in memory."""
+    """Submit the manifest chunk by chunk. Only the chunks that are in flight are in memory."""
     window: deque[SubmittedChunk] = deque()
     try:
         for chunk in run.plan.chunks():
@@ -86,21 +86,21 @@ def submit_all(run: LabelRun, runner: ChunkRunner, artifact: ProgressArtifact) -
             window.popleft()
             artifact.show(run.progress)
     except BaseException:
-        run.stop()  # what is in the air comes down and is recorded; nothing else takes off
-        for sent in window:
-            sent.future.wait()
+        run.stop()  # requests in flight finish and are recorded; no new ones are sent
+        for chunk_in_flight in window:
+            chunk_in_flight.future.wait()
         raise
 
 
 def collect_until_finished(run: LabelRun, progress: ProgressArtifact) -> None:
-    """Look again and again, with growing pauses."""
+    """Collect repeatedly, at growing intervals, until no task is pending or the job's timeout is over."""
     wait_and_collect(run)
     progress.show(run.progress)
-    pauses = run.intervals()
-    while run.pending and next(pauses, None) is not None:
+    intervals = run.intervals()  # sleeps between two passes
+    while run.pending and next(intervals, None) is not None:
         wait_and_collect(run)
         progress.show(run.progress)
 
 
 if __name__ == "__main__":
-    COMMAND.finish(lambda: label_dataset(COMMAND.job, limit=COMMAND.limit, wait=COMMAND.wait, relabel=COMMAND.relabel))
+    command.finish(label_dataset)

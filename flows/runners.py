@@ -1,4 +1,4 @@
-"""Where chunks are submitted: by threads of this process, or by the workers of a Dask cluster."""
+"""What submits the chunks: threads of this process, or the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tasks.label import submit_chunk, submit_chunk_remote
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
 
-MAX_CHUNKS_IN_FLIGHT = 3  # while one chunk waits for answers, the next is being checked
+MAX_CHUNKS_IN_FLIGHT = 3  # while one chunk waits for responses, the next is checked
 CHUNKS_PER_WORKER = 2
-WORKER_JOIN_TIMEOUT = 60.0  # for the first worker of a cluster
+WORKER_JOIN_TIMEOUT = 60.0  # seconds, for the first worker of a cluster
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedChunk:
-    """A chunk that is being submitted. `finish` waits for it, and takes note of what became of it."""
+    """A chunk that is being submitted. `finish` waits for it and records its result in the run."""
 
     future: PrefectFuture[Any]
     finish: Callable[[], None]
@@ -35,7 +35,7 @@ class SubmittedChunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRunner:
-    """Submits chunks, so many at once."""
+    """Submits chunks. `max_in_flight` returns how many may be in flight at once."""
 
     max_in_flight: Callable[[], int]
     submit: Callable[[Chunk], SubmittedChunk]
@@ -43,7 +43,7 @@ class ChunkRunner:
 
 @contextmanager
 def open_runner(run: LabelRun) -> Iterator[ChunkRunner]:
-    """The runner that the job names. Raises UsageError where there is none."""
+    """Open the runner that the job configures. Raises UsageError if it is not available."""
     if not run.plan.context.job.runner.is_distributed:
         yield ChunkRunner(lambda: MAX_CHUNKS_IN_FLIGHT, lambda chunk: _by_threads(run, chunk))
         return
@@ -58,9 +58,9 @@ def _by_threads(run: LabelRun, chunk: Chunk) -> SubmittedChunk:
 
 
 def _by_dask(run: LabelRun, chunk: Chunk, dask: DaskTaskRunner) -> SubmittedChunk:
-    errand = run.dispatcher.make_work_item(chunk, workers=_workers(dask))
-    future = dask.submit(submit_chunk_remote, {"errand": errand})
-    return SubmittedChunk(future, lambda: run.dispatcher.record_result(errand, future.result()))
+    item = run.dispatcher.make_work_item(chunk, workers=_workers(dask))
+    future = dask.submit(submit_chunk_remote, {"item": item})
+    return SubmittedChunk(future, lambda: run.dispatcher.record_result(item, future.result()))
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def _dask(section: RunnerSection) -> Iterator[DaskTaskRunner]:
                 yield dask
         except (OSError, TimeoutError) as error:
             raise UsageError(
-                "runner.scheduler", str(error), "start a Dask scheduler there, and workers for it"
+                "runner.scheduler", str(error), "start a Dask scheduler at this address, and workers"
             ) from None
         return
     with _without_ctrl_c():
@@ -97,13 +97,13 @@ def _wait_for_a_worker(dask: DaskTaskRunner, scheduler: str) -> None:
 
 
 def _workers(dask: DaskTaskRunner) -> int:
-    """How many worker processes there are at this moment."""
+    """Return the current number of worker processes, at least 1."""
     return max(1, len(dask.client.scheduler_info(n_workers=-1)["workers"]))
 
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Processes that are started in here do not hear Ctrl-C, which goes to all on a terminal: the run tells them."""
+    """Start child processes that ignore Ctrl-C, which reaches every process of a terminal: the run stops them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

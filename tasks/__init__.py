@@ -1,1 +1,1 @@
-"""Prefect's skin over the work: each task is a name, its options, and one call into `labeling`."""
+"""The Prefect layer: each task has a name, its options, and one call into `labelflow`."""

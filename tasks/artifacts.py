@@ -1,9 +1,4 @@
-"""What Prefect's UI shows of a job, and the events that automations can start from.
-
-labelflow.labels.written   new rows are in labels/; payload: labeled, errors, waiting, output
-labelflow.job.completed     every row has ended, once for each time that a job is closed; payload: the numbers of
-                          summary.json, output
-"""
+"""What Prefect's UI shows of a job: its progress, its counts, its files, and rows without a label."""
 
 from __future__ import annotations
 
@@ -25,14 +20,11 @@ from prefect.artifacts import (
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import FILE, Summary
-from labelflow.jobs.job import Job
-from labelflow.operations import completion
-from labelflow.operations.collect import CollectionResult
 from labelflow.outputs.folders import ERRORS, LABELS, REJECTS
 from labelflow.outputs.unlabeled_rows import unlabeled_rows
 from labelflow.records import Outcome
 from labelflow.storage.folder import Folder
-from tasks.events import best_effort, close, emit_labels_written
+from tasks.events import best_effort
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact as ArtifactResponse
@@ -41,84 +33,72 @@ UPDATE_INTERVAL = 5.0  # seconds
 
 
 class ProgressArtifact:
-    """A progress bar in the UI: of the rows read so far, those that have ended. Written every few seconds at most."""
+    """A progress bar in the UI: how many of the rows read so far have ended. Updated every few seconds."""
 
     def __init__(self, job: str) -> None:
         self._job = job
         self._artifact: UUID | None = None
-        self._next = 0.0
+        self._next_update = 0.0
 
     @best_effort()
     def show(self, counts: RunProgress) -> None:
-        """Show how far it is; the end is always shown."""
+        """Show the current progress. The final state is always shown."""
         ended = counts.finished + counts.rejected
-        is_the_end = 0 < counts.total <= ended
-        if time.monotonic() < self._next and not is_the_end:
+        is_final = 0 < counts.total <= ended
+        if time.monotonic() < self._next_update and not is_final:
             return
-        self._next = time.monotonic() + UPDATE_INTERVAL
+        self._next_update = time.monotonic() + UPDATE_INTERVAL
         percent = 100.0 * ended / max(1, counts.total or counts.read)
-        words = f"{self._job}: {counts.read:,} rows read, {counts.submitted:,} submitted, {counts.labeled:,} labeled"
+        text = f"{self._job}: {counts.read:,} rows read, {counts.submitted:,} submitted, {counts.labeled:,} labeled"
         if self._artifact is None:
-            made = create_progress_artifact(percent, f"{artifact_key(self._job)}-progress", words)
-            self._artifact = cast("UUID", made)  # it is a coroutine only where an event loop runs
+            artifact_id = create_progress_artifact(percent, f"{artifact_key(self._job)}-progress", text)
+            self._artifact = cast("UUID", artifact_id)  # a coroutine only if an event loop runs
         else:
-            update_progress_artifact(self._artifact, percent, words)
-
-
-def report_collection(job: Job, folder: Folder, visited: CollectionResult) -> None:
-    """Tell of what a visit found, of nothing where it found nothing; close a job of which every row has ended."""
-    if visited.labeled or visited.errors:
-        emit_labels_written(job, folder, visited.labeled, visited.errors, visited.waiting)
-        if visited.summary:
-            show_summary(folder, visited.summary)
-    if visited.summary and visited.is_complete:
-        close(folder, visited.summary, visited.state_digest)
-
-
-def report_summary(folder: Folder, summary: Summary) -> None:
-    """Show how a job stands at the end of a run; close it where every row has ended."""
-    show_summary(folder, summary)
-    if summary.pending == 0:
-        left = completion.pending_callback_files(folder) if summary.unmatched_callbacks else []
-        close(folder, summary, completion.digest_state(completion.ledger_digest(folder), left))
+            update_progress_artifact(self._artifact, percent, text)
 
 
 @best_effort()
 def show_summary(folder: Folder, summary: Summary) -> None:
-    """Show the progress, the counts, where the files are, and some of the rows without a label."""
+    """Show the progress, the counts, links to the files, and some of the rows without a label."""
     key = artifact_key(summary.job)
     _show_progress(f"{key}-progress", summary)
     create_table_artifact(
-        key=f"{key}-counts", table=[_counts(summary)], description=f"{summary.job}: where the rows are"
+        key=f"{key}-counts", table=[_counts(summary)], description=f"{summary.job}: number of rows by outcome"
     )
     rows = unlabeled_rows(folder)
     if rows:
-        ended = summary.unlabeled
-        description = f"{summary.job}: {len(rows):,} of the {ended:,} rows that ended without a label, and why"
+        description = (
+            f"{summary.job}: rows that ended without a label, with the reason "
+            f"({len(rows):,} of {summary.unlabeled:,} are shown)"
+        )
         create_table_artifact(key=f"{key}-unlabeled", table=rows, description=description)
     files = "\n".join(f"- {link(f'{folder.uri}/{name}')}" for name in (LABELS, REJECTS, ERRORS, FILE))
-    create_markdown_artifact(files, key=f"{key}-files", description=f"{summary.job}: the files")
+    create_markdown_artifact(files, key=f"{key}-files", description=f"{summary.job}: output files")
 
 
 def _show_progress(key: str, summary: Summary) -> None:
-    """In the bar that the labeling run began, so that it goes on when that run has left."""
+    """Update the bar that the labeling run created, so that it continues after the end of that run."""
     percent = 100.0 * (summary.rows - summary.pending) / max(1, summary.rows)
-    words = f"{summary.job}: {summary.labeled:,} of {summary.rows:,} rows labeled, {summary.pending:,} pending"
-    begun = cast("ArtifactResponse | None", Artifact.get(key))
-    if begun:
-        update_progress_artifact(begun.id, percent, words)
+    text = f"{summary.job}: {summary.labeled:,} of {summary.rows:,} rows labeled, {summary.pending:,} pending"
+    existing = cast("ArtifactResponse | None", Artifact.get(key))
+    if existing:
+        update_progress_artifact(existing.id, percent, text)
     else:
-        create_progress_artifact(percent, key, words)
+        create_progress_artifact(percent, key, text)
 
 
 def link(location: str) -> str:
-    """A path or URI as a link in Markdown."""
+    """Return a path or URI as a Markdown link."""
     uri = location if "://" in location else f"file://{Path(location).absolute()}" + "/" * location.endswith("/")
     return f"[`{location}`]({quote(uri, safe=':/')})"
 
 
 def artifact_key(job: str) -> str:
-    """A job's name as Prefect takes it for a key: small letters, digits and dashes; each name has one of its own."""
+    """Return a job's key for Prefect: lower-case letters, digits and dashes. Different names have different keys.
+
+    >>> artifact_key("street-boxes")
+    'label-street-boxes'
+    """
     plain = re.sub(r"[^a-z0-9]+", "-", job.lower()).strip("-")
     return f"label-{plain}" if plain == job else f"label-{plain}-{sha256(job.encode()).hexdigest()[:8]}"
 

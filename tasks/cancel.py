@@ -18,9 +18,9 @@ from labelflow.redaction import redact_errors
 @task(task_run_name="cancel-{job.name}", cache_policy=NO_CACHE, persist_result=False)
 @redact_errors
 def cancel_pending(job: Job, row_ids: Collection[str] | None = None, stop: StopToken | None = None) -> Cancellation:
-    """Take back what people have not done yet."""
-    with closing(open_existing_job(job, stop)) as begun:
-        result = cancel(begun, row_ids)
-    message = "%s: %d tasks canceled, %d were too late, %d had come back before"
+    """Cancel the pending tasks of a job: all of them, or those of some rows."""
+    with closing(open_existing_job(job, stop)) as existing:
+        result = cancel(existing, row_ids)
+    message = "%s: %d tasks canceled, %d finished in the meantime, %d had already finished"
     get_run_logger().info(message, job.name, result.canceled, len(result.too_late), result.already_finished)
     return result

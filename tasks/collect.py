@@ -1,10 +1,9 @@
-"""Looking after jobs that were begun, as Prefect tasks: collecting and canceling."""
+"""Collecting the answers of an existing job as a Prefect task."""
 
 from __future__ import annotations
 
 import time
 from contextlib import closing
-from datetime import UTC, datetime
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -18,26 +17,32 @@ from labelflow.operations import completion
 from labelflow.operations.collect import CollectionResult, skipped
 from labelflow.redaction import redact_errors
 from labelflow.storage.opening import open_output
-from tasks.artifacts import report_collection
+from tasks.artifacts import show_summary
+from tasks.events import best_effort, emit_job_completed, emit_labels_written
 
 register_block_resolvers()
 
 
-@task(task_run_name="visit-{job.name}", cache_policy=NO_CACHE, persist_result=False)
+@task(task_run_name="collect-{job.name}", cache_policy=NO_CACHE, persist_result=False)
 @redact_errors
 def collect_job(job: Job, stop: StopToken | None = None) -> CollectionResult:
-    """Take over what people have answered since the last look, and tell of it. A closed job is left alone."""
-    folder, begun_at = open_output(job.output), time.monotonic()
-    before = completion.read_closed(folder)
-    if before and before.is_unchanged(completion.current_state_digest(folder), datetime.now(UTC)):
-        get_run_logger().info("%s: closed since %s", job.name, f"{before.closed_at:%Y-%m-%d %H:%M} UTC")
+    """Collect what finished since the last pass, and report it. A complete job that has not changed is skipped."""
+    folder, started_at = open_output(job.output), time.monotonic()
+    closed = completion.read_closed(folder)
+    if closed and completion.is_current(closed, folder):
+        get_run_logger().info("%s: complete since %s", job.name, f"{closed.closed_at:%Y-%m-%d %H:%M} UTC")
         return skipped(job, folder)
-    with closing(open_existing_job(job, stop)) as begun:
-        visited = operation.collect_job(begun)
-    rate = (visited.labeled + visited.errors) / max(time.monotonic() - begun_at, 1e-3)
-    message = "%s: %d new labels, %d tasks without one, at %.0f/s; %d wait"
-    get_run_logger().info(message, visited.job, visited.labeled, visited.errors, rate, visited.waiting)
-    report_collection(job, folder, visited)
-    if before and not visited.is_complete:
-        completion.reopen(folder)
-    return visited
+    with closing(open_existing_job(job, stop)) as existing:
+        result = operation.collect_job(existing)
+    rate = (result.labeled + result.errors) / max(time.monotonic() - started_at, 1e-3)
+    message = "%s: %d new labels, %d tasks ended without a label (%.0f tasks/s), %d tasks pending"
+    get_run_logger().info(message, result.job, result.labeled, result.errors, rate, result.waiting)
+    if result.labeled or result.errors:
+        emit_labels_written(job, folder, result.labeled, result.errors, result.waiting)
+        if result.summary:
+            show_summary(folder, result.summary)
+    with best_effort():
+        completion.record_pass(
+            folder, result.summary, result.state_digest, emit_job_completed, was_closed=closed is not None
+        )
+    return result

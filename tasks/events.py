@@ -1,4 +1,9 @@
-"""Events that Prefect automations can react to."""
+"""Events that Prefect automations can react to.
+
+labelflow.labels.written  new rows are in labels/ or errors/; payload: labeled, errors, waiting, output
+labelflow.job.completed   every row has ended; emitted once each time a job is closed; payload: the numbers of
+                          summary.json, output
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prefect import get_run_logger
 from prefect.events import emit_event
@@ -14,11 +19,7 @@ from prefect.events.worker import EventsWorker
 
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job
-from labelflow.operations import completion
 from labelflow.storage.folder import Folder
-
-if TYPE_CHECKING:
-    pass
 
 SEND_TIMEOUT = 10.0  # seconds
 LABELS_WRITTEN, JOB_COMPLETED = "labelflow.labels.written", "labelflow.job.completed"
@@ -26,40 +27,33 @@ LABELS_WRITTEN, JOB_COMPLETED = "labelflow.labels.written", "labelflow.job.compl
 
 @contextmanager
 def best_effort() -> Iterator[None]:
-    """What people are shown must not end the work: trouble with it is a warning."""
+    """Log a failed report as a warning: artifacts and events must not end a run."""
     try:
         yield
     except Exception as error:
-        get_run_logger().warning("Prefect did not take a report: %s", type(error).__name__)
+        get_run_logger().warning("A report to Prefect failed: %s", type(error).__name__)
 
 
-@best_effort()
-def close(folder: Folder, summary: Summary, mark: str) -> None:
-    """Tell that every row has ended, unless that was told, and note it then: so it is told at least once.
-
-    mark: of what was there before; see `labelflow.operations.collect`.
-    """
-    before = completion.read_closed(folder)
-    if before is None or before.state_digest != mark:
-        numbers = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
-        _emit(JOB_COMPLETED, summary.job, {**numbers, "output": folder.uri})
-        _wait_until_sent()
-    completion.close(folder, summary, mark)
+def emit_job_completed(folder: Folder, summary: Summary) -> None:
+    """Emit that every row of a job has ended. Returns once the event is sent; raises if it is not."""
+    numbers = {name: value for name, value in asdict(summary).items() if isinstance(value, int | float)}
+    _emit(JOB_COMPLETED, summary.job, {**numbers, "output": folder.uri})
+    _wait_until_sent()
 
 
 @best_effort()
 def emit_labels_written(job: Job, folder: Folder, labeled: int, errors: int, waiting: int) -> None:
-    """New rows are in labels/ or errors/."""
+    """Emit that new rows are in labels/ or errors/. waiting: number of pending tasks."""
     numbers = {"labeled": labeled, "errors": errors, "waiting": waiting}
     _emit(LABELS_WRITTEN, job.name, {**numbers, "output": folder.uri})
 
 
 def _wait_until_sent() -> None:
-    """Events leave by a thread of Prefect's. Raises TimeoutError where it does not get rid of them."""
-    waiting = threading.Thread(target=EventsWorker.instance().wait_until_empty, name="events", daemon=True)
-    waiting.start()
-    waiting.join(SEND_TIMEOUT)
-    if waiting.is_alive():
+    """Wait for Prefect's thread that sends the events. Raises TimeoutError after SEND_TIMEOUT."""
+    sending = threading.Thread(target=EventsWorker.instance().wait_until_empty, name="events", daemon=True)
+    sending.start()
+    sending.join(SEND_TIMEOUT)
+    if sending.is_alive():
         raise TimeoutError("the events were not sent")
 
 

@@ -13,7 +13,7 @@ from contextlib import closing
 
 from benchmarks.process_metrics import report
 from benchmarks.product.arguments import load_job_argument
-from labelflow.cli import garbage
+from labelflow.cli.runtime import tune_garbage_collector
 from labelflow.ledger.context import open_existing_job
 from labelflow.operations.collect import collect_job
 
@@ -21,7 +21,7 @@ from labelflow.operations.collect import collect_job
 def main() -> None:
     """Collect the job and report."""
     job = load_job_argument(__doc__)
-    garbage.tune_garbage_collector()
+    tune_garbage_collector()
     begun = time.monotonic()
     with closing(open_existing_job(job)) as opened:
         visited = collect_job(opened)

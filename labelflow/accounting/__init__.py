@@ -1,1 +1,1 @@
-"""The numbers of a job."""
+"""The counts of a job: progress, totals, summary."""

@@ -1,7 +1,7 @@
-"""The accounts of a job: where each row of its manifest stands, in numbers that add up.
+"""The totals of a manifest scan.
 
-What only a walk through the manifest can tell is written down when the walk is done (`_ledger/manifest.json`); the rest
-is counted from the ledger and from what has come back. So a later look at the job needs no manifest.
+What only a manifest scan can determine is written at its end, to `_ledger/manifest.json`. The other counts come from
+the ledger and the outcomes. So collecting answers needs no manifest.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ FILE = "_ledger/manifest.json"
 
 
 class ManifestTotals(BaseModel):
-    """What the last walk through the manifest found. Numbers of rows; `removed_rows` names those with a task that are
-    no longer in the manifest; `rows_with_task` is how many rows had a task then."""
+    """Numbers of rows at the end of the last manifest scan."""
 
     rows: int
     rejected: int
@@ -25,26 +24,29 @@ class ManifestTotals(BaseModel):
     beyond_limit: int
     outcome_unknown: int
     changed: int
-    removed_rows: list[str]
-    rows_with_task: int
+    removed_rows: list[str]  # ids of rows with a task that are no longer in the manifest
+    rows_with_task: int  # in the ledger, at that time
 
     @property
     def not_submitted(self) -> int:
-        """Rows that are good as far as is known, and have no task yet."""
+        """Rows without a task that are not known to be invalid."""
         return self.over_cap + self.beyond_limit + self.outcome_unknown
 
     def write(self, folder: Folder) -> None:
-        """Write them down."""
+        """Write the totals to the output folder."""
         folder.write(FILE, self.model_dump_json().encode())
 
 
 def read_totals(folder: Folder, ledger: Ledger) -> ManifestTotals | None:
-    """What was written down; None where rows have been submitted since, and the walk was not finished."""
+    """Return the recorded totals; None if there are none, or if rows were submitted after they were recorded.
+
+    Raises RunAborted if the file is corrupt.
+    """
     content = folder.read(FILE)
     if content is None:
         return None
     try:
-        accounts = ManifestTotals.model_validate_json(content)
+        totals = ManifestTotals.model_validate_json(content)
     except ValidationError:
-        raise RunAborted(f"{folder.uri}/{FILE} is damaged; run label_dataset to have it written anew") from None
-    return accounts if accounts.rows_with_task == len(ledger) else None
+        raise RunAborted(f"{folder.uri}/{FILE} is corrupt; run label_dataset to rewrite it") from None
+    return totals if totals.rows_with_task == len(ledger) else None

@@ -1,4 +1,4 @@
-"""The numbers of a job: every row of the manifest in exactly one outcome."""
+"""The counts of a job: every row of the manifest has exactly one outcome."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FILE = "summary.json"
 
 
 class CountMismatch(LabelflowError):
-    """The outcomes do not add up to the manifest: a mistake of ours, which must not pass in silence."""
+    """The outcomes do not add up to the rows of the manifest: an internal error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a job stands. Numbers of rows, but for `cost` (in the unit of price_per_task) and `seconds`."""
+    """The state of a job, as written to summary.json. Numbers of rows, except `cost` and `seconds`."""
 
     job: str
     rows: int
@@ -28,17 +28,17 @@ class Summary:
     error: int
     canceled: int
     pending: int
-    not_submitted: int  # of the pending: rows that have no task yet
-    beyond_limit: int  # of those: kept out by --limit
-    outcome_unknown: int  # of those: sent, and no answer said whether a task was made; the next run finds out
-    changed: int  # rows that ask something else than what their task was made from; left alone, whatever their outcome
-    removed: int  # tasks whose row is no longer in the manifest; in none of the numbers above
-    unparsed: int  # labeled in this run: answers of another shape than promised, kept in response_json only
-    unmatched_callbacks: int  # kept in the output folder, for the ledger does not know their tasks
-    created: int  # tasks that this run created
-    recovered: int  # tasks that this run found made already, and recorded
-    cost: float | None  # of all the job's tasks, None where no price is known
-    seconds: dict[str, float]  # where this run's time went
+    not_submitted: int  # subset of pending: rows without a task
+    beyond_limit: int  # subset of not_submitted: excluded by --limit
+    outcome_unknown: int  # subset of not_submitted: no response says whether a task exists; the next run finds out
+    changed: int  # rows that changed since their task was created, with any outcome
+    removed: int  # rows with a task that are no longer in the manifest; not in the counts above
+    unparsed: int  # labeled in this run, with a response that does not match the schema; see response_json
+    unmatched_callbacks: int  # kept in the output folder because their tasks are not in the ledger
+    created: int  # tasks created by this run
+    recovered: int  # tasks that already existed and that this run recorded
+    cost: float | None  # of all tasks of the job, in the unit of price_per_task; None without a price
+    seconds: dict[str, float]  # duration of each stage of this run
 
     @property
     def unlabeled(self) -> int:
@@ -46,15 +46,16 @@ class Summary:
         return self.rejected + self.error + self.canceled
 
     def refuse_too_many_unlabeled(self, job: Job, wait: bool) -> None:
-        """Raises LimitExceeded where more rows stay without a label than the job allows.
+        """Raises LimitExceeded if more rows remain without a label than the job's max_unlabeled.
 
-        Those beyond --limit may; without waiting, also those whose answer, or whose turn under the cap, is to come.
+        Rows beyond --limit do not count. wait: whether pending rows count.
         """
         pending = self.pending - self.beyond_limit if wait else 0
         allowed = job.allowed_unlabeled(self.rows)
         if self.outcome_unknown:
             raise LimitExceeded(
-                f"{self.outcome_unknown:,} rows were sent, and no answer says whether they have a task: run again"
+                f"{self.outcome_unknown:,} rows were sent, but no response says whether their tasks were created; "
+                "run the same command again to find out"
             )
         if self.unlabeled > allowed:
             raise LimitExceeded(
@@ -62,14 +63,15 @@ class Summary:
                 f"({allowed:,}): see rejects/ and errors/"
             )
         if self.unlabeled + pending > allowed:
-            raise LimitExceeded(f"{pending:,} of {self.rows:,} rows are still without a label: run again to go on")
+            raise LimitExceeded(f"{pending:,} of {self.rows:,} rows have no label yet; run the same command again")
 
     def check(self) -> None:
-        """Raises CountMismatch where a row is lost, or counted twice."""
-        found = self.labeled + self.unlabeled + self.pending
-        if found != self.rows:
+        """Raises CountMismatch if a row is missing or counted twice."""
+        total = self.labeled + self.unlabeled + self.pending
+        if total != self.rows:
             raise CountMismatch(
-                f"{self.job}: the manifest has {self.rows} rows, the outcomes add up to {found}; please report this"
+                f"Internal error: {self.job}: the manifest has {self.rows} rows, but the outcomes add up to {total}; "
+                "please report this"
             )
 
     def write(self, folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""Count where the rows of a job stand, from the ledger and the outcome index."""
+"""Count the rows of a job by outcome, from the ledger and the outcome index."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from labelflow.records import Outcome
 
 
 def count_pending(ledger: Ledger, outcomes: OutcomeIndex) -> int:
-    """How many tasks have not come back yet, superseded ones left out."""
+    """Return the number of pending tasks, without superseded ones."""
     return _tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes))[Outcome.PENDING]
 
 
-@lru_cache(maxsize=1)  # it goes through all tasks, and is asked for again and again while nothing changes
+@lru_cache(maxsize=1)  # scans all tasks, and is called repeatedly while nothing changes
 def _tally(ledger: Ledger, outcomes: OutcomeIndex, _state: tuple[int, int, int]) -> Counter[Outcome]:
     tally: Counter[Outcome] = Counter()
     for _, task_ids in ledger.rows():
@@ -27,11 +27,11 @@ def _tally(ledger: Ledger, outcomes: OutcomeIndex, _state: tuple[int, int, int])
 
 
 def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: OutcomeIndex) -> Summary:
-    """How a job stands. What one run did, such as the tasks that it created, is for the caller to fill in."""
-    gone = set(totals.removed_rows)
+    """Return the counts of a job. The caller fills in the fields about one run, such as `created`."""
+    removed = set(totals.removed_rows)
     tally = Counter(_tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes)))
-    if gone:
-        tally.subtract(outcomes.tally([ledger.latest_task_id(row_id) for row_id in gone]))
+    if removed:
+        tally.subtract(outcomes.tally([ledger.latest_task_id(row_id) for row_id in removed]))
     price = job.submit.price_per_task
     return Summary(
         job=job.name,
@@ -45,7 +45,7 @@ def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: Outcom
         beyond_limit=totals.beyond_limit,
         outcome_unknown=totals.outcome_unknown,
         changed=totals.changed,
-        removed=len(gone),
+        removed=len(removed),
         unparsed=0,
         unmatched_callbacks=0,
         created=0,

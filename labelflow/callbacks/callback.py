@@ -1,7 +1,7 @@
-"""Callbacks: what one must look like, and how those that were acknowledged lie in `_ledger/callbacks/`.
+"""The format of callbacks, as received and as stored in `_ledger/callbacks/`.
 
-Source: contract A "Callbacks" and "Attachments". The content is used as a task's answer, so only what came with the
-account's callback auth key may get here.
+Source: docs of the Scale API, "Callbacks"; of the 2017 API, "Attachments". The content becomes a task's answer, so only
+requests with the account's callback auth key may be parsed.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from labelflow.scale.errors import InvalidResponse
 from labelflow.scale.lenient_json import parse_json
 from labelflow.scale.models import Task, TaskStatus
 
-OMITTED_FIELDS = ("params", "instruction")  # of a task: long, the same as what was sent, and full of signed URLs
+OMITTED_FIELDS = ("params", "instruction")  # of a task: long, known from the request, and they contain signed URLs
 
 
 class InvalidCallback(Exception):
-    """What came in is no callback; the message says why."""
+    """The content is not a valid callback; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A callback. `task` is None where the service tells of bad attachments without the task (contract A); then
-    even the `task_id` may be missing."""
+    """A callback. `task` is None if the service reports invalid attachments without the task, as the 2017 API does;
+    then `task_id` may be None, too."""
 
     task_id: str | None
     task: Task | None
     response: Any
 
     def to_line(self) -> bytes:
-        """As one line of a file, without signatures; what the ledger knows anyway is left out."""
+        """Return the callback as one line of JSON, without URL signatures and OMITTED_FIELDS."""
         raw = self.task.raw if self.task else {}
         doc = {"task_id": self.task_id, "response": self.response}
         if self.task:
@@ -42,21 +42,26 @@ class Callback:
         return strip_signatures(_json(doc)).encode()
 
     def to_task(self, task_type: str) -> Task:
-        """The task, as far as it is told; its type is the job's. Raises UnexpectedAnswer where not even its id is."""
+        """Return the task; without one, a failed task of the job's type. Raises InvalidResponse without a task id."""
         if self.task:
             return self.task
-        told = {"task_id": self.task_id, "type": task_type, "status": TaskStatus.ERROR.value, "response": self.response}
-        return Task.parse(told)
+        failed = {
+            "task_id": self.task_id,
+            "type": task_type,
+            "status": TaskStatus.ERROR.value,
+            "response": self.response,
+        }
+        return Task.parse(failed)
 
 
 def parse_callback(content: bytes) -> Callback:
-    """Read what was POSTed, or a stored line. Raises InvalidCallback."""
+    """Parse the body of a POST, or a stored line. Raises InvalidCallback."""
     try:
         doc = parse_json(content)
     except (ValueError, RecursionError):
-        raise InvalidCallback("the body is no JSON") from None
+        raise InvalidCallback("the body is not valid JSON") from None
     if not isinstance(doc, dict):
-        raise InvalidCallback("the body is no JSON object")
+        raise InvalidCallback("the body is not a JSON object")
     return _with_task(doc) if doc.get("task") is not None else _without_task(doc)
 
 
@@ -68,9 +73,9 @@ def _with_task(doc: dict[str, Any]) -> Callback:
     except InvalidResponse as error:
         raise InvalidCallback(error.message) from None
     if doc.get("task_id", task.task_id) != task.task_id:
-        raise InvalidCallback("`task_id` is not the id of `task`")
+        raise InvalidCallback("`task_id` differs from the id of `task`")
     if task.status == TaskStatus.COMPLETED and response is None:
-        raise InvalidCallback("the task is completed, and `response` is missing")
+        raise InvalidCallback("the task is completed, but `response` is missing")
     return Callback(task.task_id, task, response)
 
 
@@ -80,7 +85,7 @@ def _without_task(doc: dict[str, Any]) -> Callback:
         raise InvalidCallback("`task` is missing")
     task_id = doc.get("task_id")
     if task_id is not None and (not isinstance(task_id, str) or not task_id):
-        raise InvalidCallback("`task_id` is no text")
+        raise InvalidCallback("`task_id` is not a string, or empty")
     return Callback(task_id, None, {key: response[key] for key in ("error", "attachments") if key in response})
 
 

@@ -1,4 +1,4 @@
-"""Group commit: callbacks that arrive together are stored with one write."""
+"""Group commit: callbacks that arrive at the same time are stored with one write."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from labelflow.callbacks.spool import append
 from labelflow.errors import StorageError
 from labelflow.storage.folder import Folder
 
-COMMIT_INTERVAL = 0.01  # in which callbacks are gathered for one write
+COMMIT_INTERVAL = 0.01  # seconds; callbacks that arrive within it share one write
 
 
 class GroupCommitWriter:
-    """A place in a folder where callbacks are stored, those that come in together with one write."""
+    """Stores callbacks below a prefix of a folder, with one write for those that arrive together."""
 
     def __init__(self, folder: Folder, prefix: str) -> None:
         self._folder = folder
@@ -24,7 +24,7 @@ class GroupCommitWriter:
         self.writes = 0
 
     async def append(self, line: bytes) -> None:
-        """Store a callback. On return it is on lasting storage. Raises StorageError."""
+        """Store a callback. It is durable on return. Raises StorageError."""
         stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._buffer.append((line, stored))
         self.buffered_bytes += len(line)
@@ -48,10 +48,10 @@ class GroupCommitWriter:
     async def _write(self, lines: list[bytes]) -> StorageError | None:
         try:
             await asyncio.to_thread(append, self._folder, self._prefix, lines)
-        except Exception as error:  # whatever it is, it is stored no callback
-            trouble = error if isinstance(error, StorageError) else StorageError(f"{type(error).__name__}: {error}")
-            self.last_error = str(trouble)
-            return trouble
+        except Exception as error:  # after any error the callbacks are not stored
+            failure = error if isinstance(error, StorageError) else StorageError(f"{type(error).__name__}: {error}")
+            self.last_error = str(failure)
+            return failure
         self.writes += 1
         self.last_error = None
         return None

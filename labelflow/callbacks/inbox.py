@@ -1,7 +1,7 @@
-"""The inbox of a job: callbacks that were acknowledged, and are not taken over yet.
+"""The inbox of a job: acknowledged callbacks that are not collected yet.
 
-A file stays until all of its callbacks are taken over, so a crash loses none. A callback of a task that the ledger does
-not know stays, too: the run that creates the task may be about to record it.
+A file is deleted after all of its callbacks are collected, so a crash loses none. A callback whose task is not in the
+ledger stays: the run that created the task may not have recorded it yet.
 """
 
 from __future__ import annotations
@@ -13,53 +13,56 @@ from labelflow.callbacks.spool import CALLBACKS, read_stored
 from labelflow.ledger.ledger import Ledger
 from labelflow.storage.folder import Folder
 
-BATCH_SIZE = 5000  # held in memory before they are written as answers
+BATCH_SIZE = 5000  # callbacks in memory before they are written as answers
 
 
 class Inbox:
-    """Shows the callbacks whose tasks the ledger knows, as it grows."""
+    """Yields the stored callbacks whose tasks are in the ledger. The ledger may grow between two polls."""
 
     def __init__(self, folder: Folder, ledger: Ledger) -> None:
         self._folder = folder
         self._ledger = ledger
-        self._unmatched: dict[str, list[Callback]] = {}  # by file: those that the ledger does not know
+        self._unmatched: dict[str, list[Callback]] = {}  # by file: callbacks whose tasks are not in the ledger
         self._new: list[str] = []
 
     @property
     def unmatched_count(self) -> int:
-        """Callbacks of tasks that the ledger does not know."""
+        """Number of callbacks whose tasks are not in the ledger."""
         return sum(map(len, self._unmatched.values()))
 
     @property
     def unmatched_files(self) -> list[str]:
-        """The files that such callbacks are in."""
+        """Files that contain such callbacks."""
         return list(self._unmatched)
 
     def poll(self) -> bool:
-        """Whether there is something to take over."""
+        """List the stored files. Returns whether there are callbacks to collect."""
         names = [file.name for file in self._folder.list(CALLBACKS)]
         self._unmatched = {name: self._unmatched[name] for name in names if name in self._unmatched}
         self._new = [name for name in names if name not in self._unmatched]
-        return bool(self._new) or any(map(self._is_matched, (one for left in self._unmatched.values() for one in left)))
+        return bool(self._new) or any(
+            self._is_matched(each) for callbacks in self._unmatched.values() for each in callbacks
+        )
 
     def batches(self) -> Iterator[list[Callback]]:
-        """What is to be taken over, as of the last look. A batch's files go when the next one is asked for."""
+        """Yield the callbacks to collect, as of the last poll. Files are deleted when the next batch is requested."""
         batch: list[Callback] = []
-        left: dict[str, list[Callback]] = {}
+        unmatched: dict[str, list[Callback]] = {}
         for name in [*self._unmatched, *self._new]:
-            found = self._unmatched[name] if name in self._unmatched else list(read_stored(self._folder, name))
-            batch += [one for one in found if self._is_matched(one)]
-            left[name] = [one for one in found if not self._is_matched(one)]
+            stored = self._unmatched[name] if name in self._unmatched else list(read_stored(self._folder, name))
+            batch += [callback for callback in stored if self._is_matched(callback)]
+            unmatched[name] = [callback for callback in stored if not self._is_matched(callback)]
             if len(batch) >= BATCH_SIZE:
                 yield batch
-                self._acknowledge(left)
-                batch, left = [], {}
+                self._acknowledge(unmatched)
+                batch, unmatched = [], {}
         yield batch
-        self._acknowledge(left)
+        self._acknowledge(unmatched)
 
-    def _acknowledge(self, left: dict[str, list[Callback]]) -> None:
-        self._unmatched.update(left)
-        for name in [name for name, callbacks in left.items() if not callbacks]:
+    def _acknowledge(self, unmatched: dict[str, list[Callback]]) -> None:
+        """Delete the files of a batch, except those with unmatched callbacks."""
+        self._unmatched.update(unmatched)
+        for name in [name for name, callbacks in unmatched.items() if not callbacks]:
             del self._unmatched[name]
             self._folder.delete(name)
 

@@ -1,4 +1,4 @@
-"""The spool: acknowledged callbacks in the output folder, until a pass collects them."""
+"""The spool: files of acknowledged callbacks in the output folder, until a pass collects them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from labelflow.errors import RunAborted
 from labelflow.storage.folder import Folder
 
 CALLBACKS = "_ledger/callbacks/"
-UNROUTED = "_ledger/callbacks-set-aside/"  # of tasks that belong to no job that is known here
+UNROUTED = "_ledger/callbacks-set-aside/"  # callbacks whose task belongs to none of the receiver's jobs
 
 
 def append(folder: Folder, prefix: str, lines: Sequence[bytes]) -> None:
-    """Write callbacks as one file. On return they are on lasting storage."""
+    """Write callbacks as one file. They are durable on return. Raises StorageError."""
     sink = pa.BufferOutputStream()
     with pa.CompressedOutputStream(sink, "zstd") as stream:
         stream.write(b"\n".join(lines))
@@ -25,7 +25,7 @@ def append(folder: Folder, prefix: str, lines: Sequence[bytes]) -> None:
 
 
 def read_stored(folder: Folder, name: str) -> Iterator[Callback]:
-    """The callbacks of one file; none where it is gone."""
+    """Yield the callbacks of one file; none if it does not exist. Raises RunAborted if it is corrupt."""
     content = folder.read(name)
     if content is None:
         return
@@ -33,4 +33,4 @@ def read_stored(folder: Folder, name: str) -> Iterator[Callback]:
         lines = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read().split(b"\n")
         yield from [parse_callback(line) for line in lines]
     except (pa.ArrowException, OSError, InvalidCallback):
-        raise RunAborted(f"{folder.uri}/{name} is damaged; restore or remove it") from None
+        raise RunAborted(f"{folder.uri}/{name} is corrupt; restore or remove it") from None

@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from labelflow.jobs.job import Job
     from labelflow.operations.cancel import Cancellation
 
+PROGRAM = "python -m flows.cancel_dataset"
+
 
 @dataclass(frozen=True, slots=True)
 class CancelCommand:
-    """A checked command line: the job, and where the ids of the rows are listed."""
+    """A validated command line: the job, and the file that lists row ids."""
 
     job: Job
     rows: str | None
 
     def finish(self, flow: Callable[..., Cancellation]) -> NoReturn:
-        """Run the flow, print what it did, and leave with the exit status."""
+        """Run the flow, print its result, and exit with the exit status."""
         from labelflow.cli import prefect_server
         from labelflow.cli.display import print_cancellation
 
@@ -33,9 +35,9 @@ class CancelCommand:
             sys.exit(0)
 
 
-def prepare_cancel_dataset(arguments: list[str] | None = None) -> CancelCommand:
-    """Parse and check everything that can be checked without Prefect; ask, on a terminal."""
-    options = _parser().parse_args(arguments)
+def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PROGRAM) -> CancelCommand:
+    """Parse and validate whatever needs no Prefect. On a terminal, ask for confirmation."""
+    options = _parser(program).parse_args(arguments)
     from labelflow.cli.signals import signals
 
     signals.listen()
@@ -53,22 +55,24 @@ def prepare_cancel_dataset(arguments: list[str] | None = None) -> CancelCommand:
             pass
         if options.rows:
             read_row_ids(options.rows, job.manifest.row_id)
-        what = f"the rows in {options.rows}" if options.rows else "everything that is pending"
+        tasks = f"the pending tasks of the rows in {options.rows}" if options.rows else "all pending tasks"
         if not options.yes and sys.stdin.isatty():
-            print(f"{job.name}: cancel {what}? People's work on it is lost. [y/N] ", end="", flush=True)
+            print(f"{job.name}: cancel {tasks}? Work that annotators have started is lost. [y/N] ", end="", flush=True)
             if sys.stdin.readline().strip().lower() not in ("y", "yes"):
                 exit_with("Nothing was canceled.", 2)
         return CancelCommand(job, options.rows)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m flows.cancel_dataset",
-        description="Take back the tasks of a job that people have not done yet.",
-        epilog="Safe to repeat.",
+        prog=program,
+        description="Cancel the pending tasks of a job: all of them, or those of some rows.",
+        epilog="Safe to repeat. Finished tasks keep their answers.",
     )
-    parser.add_argument("config", metavar="CONFIG", help="the job's YAML file, or its output folder (s3:// too)")
-    text = "only these rows: a manifest, or a .txt file with the id of a row on each line"
+    parser.add_argument(
+        "config", metavar="CONFIG|OUTPUT", help="the job's YAML file, or its output folder (path or s3://)"
+    )
+    text = "cancel only these rows: a manifest, or a .txt file with one row id per line"
     parser.add_argument("--rows", metavar="FILE", help=text)
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     return parser

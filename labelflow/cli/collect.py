@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from labelflow.operations.collect import CollectionResult
     from labelflow.operations.discovery import DiscoveredJob
 
+PROGRAM = "python -m flows.collect_responses"
+
 
 @dataclass(frozen=True, slots=True)
 class CollectCommand:
-    """A checked command line: folders in which jobs lie, and jobs that were named by their configs."""
+    """A validated command line: folders that contain jobs, and jobs given by their config files."""
 
     outputs: list[str]
     jobs: list[Job]
 
     def finish(self, flow: Callable[..., list[CollectionResult]]) -> NoReturn:
-        """Run the flow, print what it found, and leave with the exit status."""
+        """Run the flow, print its results, and exit with the exit status."""
         from labelflow.cli import prefect_server
         from labelflow.cli.display import print_collection_results
         from labelflow.operations.collect import CollectionFailed
@@ -40,9 +42,9 @@ class CollectCommand:
             sys.exit(0)
 
 
-def prepare_collect_responses(arguments: list[str] | None = None) -> CollectCommand:
-    """Parse and check everything that can be checked without Prefect; leave where no job can be looked after."""
-    options = _parser().parse_args(arguments)
+def prepare_collect_responses(arguments: list[str] | None = None, program: str = PROGRAM) -> CollectCommand:
+    """Parse and validate whatever needs no Prefect. Exits if none of the jobs can be collected."""
+    options = _parser(program).parse_args(arguments)
     from labelflow.cli.signals import signals
 
     signals.listen()
@@ -54,37 +56,38 @@ def prepare_collect_responses(arguments: list[str] | None = None) -> CollectComm
         load_environment()
         outputs = [path for path in options.configs if not is_config(path)]
         jobs = [load_job(path) for path in options.configs if is_config(path)]
-        found = [
+        discovered = [
             *(DiscoveredJob(job.output, job) for job in jobs),
-            *(one for path in outputs for one in find_jobs(path)),
+            *(job for path in outputs for job in find_jobs(path)),
         ]
-        if not found:
-            raise UsageError(", ".join(outputs), "holds no job, nor do the folders below it", "name a job's output")
-        troubles = [(one, trouble) for one in found if (trouble := _find_error(one))]
-        if len(troubles) == len(found):
-            messages = [f"{one.name}: {trouble}" if len(found) > 1 else str(trouble) for one, trouble in troubles]
-            exit_with("\n".join(messages), max(trouble.exit_status for _, trouble in troubles))
+        if not discovered:
+            fix = "give the output folder of a job, or a folder above it"
+            raise UsageError(", ".join(outputs), "contains no job, neither do its subfolders", fix)
+        errors = [(job, error) for job in discovered if (error := _find_error(job))]
+        if len(errors) == len(discovered):
+            messages = [f"{job.name}: {error}" if len(discovered) > 1 else str(error) for job, error in errors]
+            exit_with("\n".join(messages), max(error.exit_status for _, error in errors))
         return CollectCommand(outputs, jobs)
 
 
-def _find_error(found: DiscoveredJob) -> LabelflowError | None:
-    """Why a job cannot be looked after, as far as that shows before."""
+def _find_error(discovered: DiscoveredJob) -> LabelflowError | None:
+    """Return why a job cannot be collected, as far as that shows without the API."""
     from labelflow.errors import LabelflowError
     from labelflow.jobs.api_keys import read_key
 
     try:
-        read_key(found.require_job())
+        read_key(discovered.require_job())
     except LabelflowError as error:
         return error
     return None
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m flows.collect_responses",
-        description="Take over what people have answered: one short pass over open jobs.",
-        epilog="Safe to run at any time, beside any other run.",
+        prog=program,
+        description="Collect finished answers once for each open job.",
+        epilog="Safe to run at any time, also while other runs of the same jobs are active.",
     )
-    text = "a job's YAML file, its output folder, or a folder below which such outputs lie (s3:// too)"
-    parser.add_argument("configs", metavar="CONFIG", nargs="+", help=text)
+    text = "a job's YAML file, its output folder, or a folder that contains output folders (path or s3://)"
+    parser.add_argument("configs", metavar="CONFIG|OUTPUT", nargs="+", help=text)
     return parser

@@ -1,4 +1,4 @@
-"""What the commands of the flows share: environment, messages, exit status. Imports no Prefect."""
+"""What the commands share: environment, messages, exit status. Imports no Prefect."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ QUIET_PREFECT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what ends a run is told once, by `exit_status`
+    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # `exit_status` reports what ends a run, once
     "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
 }
 
 
 def load_environment() -> None:
-    """Take over a `.env` file, and keep Prefect quiet."""
+    """Load a `.env` file, register `block:` secrets, and set Prefect's log level. What is set already stays."""
     from dotenv import find_dotenv, load_dotenv
 
     from labelflow.errors import UsageError
@@ -40,28 +40,29 @@ def load_environment() -> None:
 
 @contextmanager
 def exit_status() -> Iterator[None]:
-    """Turn what ends a run early into one message and an exit status; see `labelflow.errors`."""
+    """Turn an exception that ends a run into one message and an exit status; see `labelflow.errors`."""
     from labelflow.cli.signals import command_line, signals
     from labelflow.errors import Cancelled, LabelflowError
     from labelflow.scale.errors import ScaleError
 
-    kept = "What was created is recorded"
+    recorded = "Created tasks are recorded"
     try:
         yield
     except Cancelled:
-        exit_with(f"Stopped. {kept}; go on with: {command_line()}", signals.status)
+        exit_with(f"Stopped. {recorded}; to continue, run: {command_line()}", signals.status)
     except LabelflowError as error:
         exit_with(str(error), error.exit_status)
     except ScaleError as error:
-        exit_with(f"The Scale API: {error.message}. {kept}; go on with: {command_line()}", 1)
+        exit_with(f"Scale API: {error.message}. {recorded}; to continue, run: {command_line()}", 1)
     except Exception as error:
-        if signals.received:  # Prefect's server may have got the signal too, and be gone before the flow is through
-            exit_with(f"Stopped. {kept}; go on with: {command_line()}", signals.status)
-        exit_with(f"A mistake of ours: {error!r}. {kept}. Please report {_write_traceback()}", 1)  # the last net
+        if signals.received:  # the signal may have ended Prefect's server before the flow finished
+            exit_with(f"Stopped. {recorded}; to continue, run: {command_line()}", signals.status)
+        path = _write_traceback()
+        exit_with(f"Internal error: {error!r}. {recorded}. Please report it with the traceback in {path}", 1)
 
 
 def _write_traceback() -> str:
-    """Put the traceback of the current error into a file; gives its path."""
+    """Write the traceback of the current exception to a file. Returns its path."""
     import tempfile
     import traceback
 
@@ -73,7 +74,7 @@ def _write_traceback() -> str:
 
 
 def exit_with(message: str, status: int) -> NoReturn:
-    """Say why on stderr, and exit."""
+    """Print a message on stderr, without URL signatures, and exit."""
     from labelflow.redaction import strip_signatures
 
     print(strip_signatures(message), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What a person sees: progress while it runs, the counts at the end. Plain lines where there is no terminal."""
+"""Terminal output: progress during a run, the counts at its end. Plain lines if stdout is not a terminal."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from labelflow.records import Outcome, RejectedRow
 from labelflow.redaction import strip_signatures
 
 PROGRESS_BARS = ("checked", "submitted", "labeled")
-REFRESH_INTERVAL = 0.25  # seconds between two looks of the display on a terminal
-LINE_INTERVAL = 10.0  # seconds between two lines elsewhere
+REFRESH_INTERVAL = 0.25  # seconds between two updates on a terminal
+LINE_INTERVAL = 10.0  # seconds between two lines if stdout is not a terminal
 SHOWN_ROWS = 5
 
 console = Console()
@@ -30,19 +30,19 @@ console = Console()
 
 @contextmanager
 def show_progress(counts: RunProgress) -> Iterator[None]:
-    """Show the progress while the block runs."""
-    ended = threading.Event()
+    """Show the progress while the block runs, from a thread."""
+    finished = threading.Event()
     show = _show_bars if console.is_terminal else _show_lines
-    thread = threading.Thread(target=show, args=(counts, ended), name="display", daemon=True)
+    thread = threading.Thread(target=show, args=(counts, finished), name="display", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        ended.set()
+        finished.set()
         thread.join()
 
 
-def _show_bars(counts: RunProgress, ended: threading.Event) -> None:
+def _show_bars(counts: RunProgress, finished: threading.Event) -> None:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description:<9}"),
@@ -51,60 +51,58 @@ def _show_bars(counts: RunProgress, ended: threading.Event) -> None:
     )
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
         bars = [progress.add_task(name, total=None, state="") for name in PROGRESS_BARS]
-        clock = RateEstimator()
-        while not ended.wait(REFRESH_INTERVAL):
-            for bar, (done, total, state) in zip(bars, _bars(counts, clock), strict=True):
+        rates = RateEstimator()
+        while not finished.wait(REFRESH_INTERVAL):
+            for bar, (done, total, state) in zip(bars, _bars(counts, rates), strict=True):
                 progress.update(bar, completed=done, total=total or None, state=state)
 
 
-def _bars(counts: RunProgress, clock: RateEstimator) -> list[tuple[int, int, str]]:
-    """Done, total (0: not known yet) and words of each bar."""
-    settled = counts.submitted + counts.rejected + counts.over_cap
+def _bars(counts: RunProgress, rates: RateEstimator) -> list[tuple[int, int, str]]:
+    """Return done, total (0: not known yet) and text of each bar."""
+    processed = counts.submitted + counts.rejected + counts.over_cap
     tasks = counts.submitted if counts.total else 0
-    checked = f"{counts.checked:,} of {counts.read:,} rows read"
-    submitted = f"{counts.submitted:,} at {clock.rate('submitted', counts.submitted):,.0f}/s"
-    submitted += f", {counts.rejected:,} rejected{clock.remaining('settled', settled, counts.total)}"
-    labeled = f"{counts.labeled:,} of {counts.submitted:,}{clock.remaining('answered', counts.finished, tasks)}"
+    checked = f"{counts.checked:,} of {counts.read:,} rows read" if counts.read else "starting"
+    submitted = f"{counts.submitted:,} rows at {rates.rate('submitted', counts.submitted):,.0f}/s"
+    submitted += f", {counts.rejected:,} rejected{rates.remaining('processed', processed, counts.total)}"
+    labeled = f"{counts.labeled:,} of {counts.submitted:,} tasks{rates.remaining('finished', counts.finished, tasks)}"
     labeled += f", {counts.outage}" if counts.outage else ""
     return [
         (counts.checked, counts.total, checked),
-        (settled, counts.total, submitted),
+        (processed, counts.total, submitted),
         (counts.finished, tasks, labeled),
     ]
 
 
-def _show_lines(counts: RunProgress, ended: threading.Event) -> None:
-    clock = RateEstimator()
-    while not ended.wait(LINE_INTERVAL):
+def _show_lines(counts: RunProgress, finished: threading.Event) -> None:
+    rates = RateEstimator()
+    while not finished.wait(LINE_INTERVAL):
         if not counts.read:  # Prefect is still starting
             continue
-        print(
-            "  ".join(
-                f"{word}: {state}" for word, (_, _, state) in zip(PROGRESS_BARS, _bars(counts, clock), strict=True)
-            ),
-            flush=True,
-        )
+        bars = zip(PROGRESS_BARS, _bars(counts, rates), strict=True)
+        print("; ".join(f"{name}: {state}" for name, (_, _, state) in bars), flush=True)
 
 
 class RateEstimator:
-    """Rates of what grows, from when it began to grow to when it last grew."""
+    """Rates of growing counts, from the start of their growth to the last increase: waiting does not lower them."""
 
     def __init__(self) -> None:
-        self._samples: dict[str, list[tuple[float, int]]] = {}  # before it grew, and when it last grew
+        self._samples: dict[
+            str, list[tuple[float, int]]
+        ] = {}  # by name: (time, count) before the first increase, and at the last one
 
     def rate(self, name: str, number: int) -> float:
-        """How fast a number grew, a second."""
-        seen = self._samples.setdefault(name, [])
-        now = (time.monotonic(), number)
-        if not seen or seen[0][1] == number:
-            seen[:] = [now]
-        elif seen[-1][1] != number:
-            seen[1:] = [now]
-        (start, begun), (end, last) = seen[0], seen[-1]
-        return (last - begun) / (end - start) if end > start else 0.0
+        """Return the growth of a count per second."""
+        samples = self._samples.setdefault(name, [])
+        sample = (time.monotonic(), number)
+        if not samples or samples[0][1] == number:
+            samples[:] = [sample]
+        elif samples[-1][1] != number:
+            samples[1:] = [sample]
+        (start, first), (end, last) = samples[0], samples[-1]
+        return (last - first) / (end - start) if end > start else 0.0
 
     def remaining(self, name: str, number: int, total: int) -> str:
-        """Words for the time until a number reaches its total; none where that cannot be told."""
+        """Return the time until a count reaches its total, like ", 1m 30s left"; empty if it is not known."""
         rate = self.rate(name, number)
         if rate <= 0 or number >= total:
             return ""
@@ -114,7 +112,7 @@ class RateEstimator:
 
 
 def print_summary(summary: Summary, plan: Plan) -> None:
-    """The counts, what this run did, and where the files lie."""
+    """Print the counts, what this run did, and the paths of the files."""
     table = Table(title=summary.job, title_justify="left", title_style="bold")
     for outcome in ("rows", *(outcome.value for outcome in Outcome)):
         table.add_column(outcome, justify="right")
@@ -122,12 +120,12 @@ def print_summary(summary: Summary, plan: Plan) -> None:
     console.print(table)
     console.print(_describe_run(summary), highlight=False)
     if plan.progress.first_invalid_response:
-        text = f"an answer that was not understood: {plan.progress.first_invalid_response}"
+        text = f"invalid response to a task creation: {plan.progress.first_invalid_response}"
         console.print(strip_signatures(text), highlight=False, markup=False, soft_wrap=True)
     if summary.rejected:
         print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
     if summary.changed:
-        print_rows("left alone", plan.unsubmitted.changed, plan.progress.changed)
+        print_rows("changed", plan.unsubmitted.changed, plan.progress.changed)
     for name, number in (
         (LABELS, summary.labeled),
         (REJECTS, summary.rejected),
@@ -138,37 +136,38 @@ def print_summary(summary: Summary, plan: Plan) -> None:
 
 
 def _describe_run(summary: Summary) -> str:
-    done = (
-        f"{summary.created:,} tasks created"
-        if summary.created
-        else "nothing created"
-        if summary.not_submitted
-        else "nothing to create: every row that can has its task"
-    )
-    if summary.recovered:
-        done += f", {summary.recovered:,} found made already"
-    if summary.not_submitted:
-        done += f", {summary.not_submitted:,} rows not submitted yet"
-    if summary.unparsed:
-        done += f", {summary.unparsed:,} answers of an unexpected shape (kept in response_json)"
-    if summary.unmatched_callbacks:
-        done += f", {summary.unmatched_callbacks:,} callbacks kept of tasks that are not in the ledger"
-    if summary.changed:
-        done += f", {summary.changed:,} rows have changed since their tasks were made"
-    if summary.removed:
-        done += f", {summary.removed:,} tasks of rows that the manifest no longer has"
-    return done + ("" if summary.cost is None else f"; {summary.cost:,.2f} for the job so far")
+    """Return what this run did, in one line."""
+    if summary.created:
+        parts = [f"{summary.created:,} tasks created"]
+    elif summary.not_submitted:
+        parts = ["no tasks created"]
+    else:
+        parts = ["nothing to create: every valid row already has a task"]
+    parts += [
+        f"{number:,} {text}"
+        for number, text in (
+            (summary.recovered, "already existed"),
+            (summary.not_submitted, "rows not submitted yet"),
+            (summary.unparsed, "answers do not match the documented schema (kept in response_json)"),
+            (summary.unmatched_callbacks, "callbacks kept whose tasks are not in the ledger"),
+            (summary.changed, "rows changed since their task was created (use --relabel changed)"),
+            (summary.removed, "tasks of rows that are no longer in the manifest"),
+        )
+        if number
+    ]
+    cost = "" if summary.cost is None else f"; cost of the job so far: {summary.cost:,.2f}"
+    return ", ".join(parts) + cost
 
 
 def print_preview(preview: Preview, plan: Plan) -> None:
-    """What a run would do."""
+    """Print what a run would do."""
     table = Table(title=f"{plan.context.job.name}: dry run, nothing was sent", title_justify="left", title_style="bold")
     numbers = {
         "rows": preview.rows,
         "to create": preview.create,
         "to reject": preview.reject,
         "have a task": preview.unchanged,
-        "held back": preview.over_cap,
+        "over the cap": preview.over_cap,
     }
     for name in numbers:
         table.add_column(name, justify="right")
@@ -177,45 +176,44 @@ def print_preview(preview: Preview, plan: Plan) -> None:
     if preview.cost is not None:
         console.print(f"cost: {preview.cost:,.2f}", highlight=False)
     print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
-    print_rows("left alone", plan.unsubmitted.changed, plan.progress.changed)
+    print_rows("changed", plan.unsubmitted.changed, plan.progress.changed)
 
 
-def print_rows(what: str, rows: list[RejectedRow], number: int) -> None:
-    """The first few of so many rows that were rejected, or left alone, with the reasons."""
+def print_rows(kind: str, rows: list[RejectedRow], number: int) -> None:
+    """Print the first of `number` rejected or changed rows, with the reasons."""
     ordered = sorted(rows, key=lambda reject: reject.row.number)
     for reject in ordered[:SHOWN_ROWS]:
         name = f" ({reject.row_id})" if reject.row_id else ""
-        text = f"{what}: row {reject.row.number}{name}: {reject.problem}"
+        text = f"{kind}: row {reject.row.number}{name}: {reject.problem}"
         console.print(strip_signatures(text), highlight=False, markup=False, soft_wrap=True)
     if number > SHOWN_ROWS:
         console.print(f"… and {number - SHOWN_ROWS:,} more", highlight=False)
 
 
-def print_collection_results(visited: Sequence[CollectionResult]) -> None:
-    """What was found at each job."""
-    if not visited:
+def print_collection_results(results: Sequence[CollectionResult]) -> None:
+    """Print what was collected, one line per job."""
+    if not results:
         return
     table = Table()
-    for name in ("job", "new labels", "without one", "waiting", "pending", "output"):
+    for name in ("job", "new labels", "new errors", "tasks pending", "rows pending", "output"):
         table.add_column(name, justify="left" if name in ("job", "output") else "right", overflow="fold")
-    for visit in visited:
-        pending = "closed" if visit.was_skipped else "not counted yet"
-        pending = f"{visit.summary.pending:,}" if visit.summary else pending
-        numbers = [f"{number:,}" for number in (visit.labeled, visit.errors, visit.waiting)]
-        table.add_row(visit.job, *numbers, pending, visit.output)
+    for result in results:
+        pending = "complete" if result.was_skipped else "unknown"
+        pending = f"{result.summary.pending:,}" if result.summary else pending
+        numbers = [f"{number:,}" for number in (result.labeled, result.errors, result.waiting)]
+        table.add_row(result.job, *numbers, pending, result.output)
     console.print(table)
 
 
 def print_cancellation(result: Cancellation) -> None:
-    """What was canceled, and what was not."""
-    console.print(
-        f"{result.canceled:,} tasks canceled, {result.already_finished:,} had come back before", highlight=False
-    )
-    for words, rows in (
-        ("too late, completed meanwhile", result.too_late),
-        ("the API does not have the task of", result.not_found),
-        ("without a task", result.without_task),
+    """Print how many tasks were canceled, and the rows whose tasks were not."""
+    message = f"{result.canceled:,} tasks canceled, {result.already_finished:,} had already finished"
+    console.print(message, highlight=False)
+    for reason, rows in (
+        ("not canceled, finished in the meantime", result.too_late),
+        ("not canceled, the API does not know the task", result.not_found),
+        ("not canceled, the row has no task", result.without_task),
     ):
         if rows:
             more = f" … and {len(rows) - SHOWN_ROWS:,} more" if len(rows) > SHOWN_ROWS else ""
-            console.print(f"{words}: {', '.join(rows[:SHOWN_ROWS])}{more}", highlight=False, markup=False)
+            console.print(f"{reason}: {', '.join(rows[:SHOWN_ROWS])}{more}", highlight=False, markup=False)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from labelflow.planning.plan import Plan
     from labelflow.planning.relabeling import Relabel
 
+PROGRAM = "python -m flows.label_dataset"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelCommand:
-    """A checked command line, with its run open and the API reached."""
+    """A validated command line, with an open run that has reached the API."""
 
     job: Job
     run: LabelRun
@@ -29,8 +31,8 @@ class LabelCommand:
     wait: bool
     relabel: Relabel | None
 
-    def finish(self, flow: Callable[[], Summary]) -> NoReturn:
-        """Run the flow with its progress shown, print the result, and leave with the exit status."""
+    def finish(self, flow: Callable[..., Summary]) -> NoReturn:
+        """Run the flow while showing its progress, print the summary, and exit with the exit status."""
         from labelflow.cli import prefect_server
         from labelflow.cli.display import print_summary, show_progress
         from labelflow.cli.runtime import prepared_run
@@ -40,7 +42,7 @@ class LabelCommand:
             try:
                 with show_progress(self.run.progress):
                     prefect_server.start()
-                    flow()
+                    flow(self.job, limit=self.limit, wait=self.wait, relabel=self.relabel)
             finally:
                 if self.run.final_summary:
                     print_summary(self.run.final_summary, self.run.plan)
@@ -48,21 +50,21 @@ class LabelCommand:
             sys.exit(0)
 
 
-def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
-    """Parse and check everything that can be checked without Prefect. A dry run ends here."""
-    options = _parser().parse_args(arguments)
+def prepare_label_dataset(arguments: list[str] | None = None, program: str = PROGRAM) -> LabelCommand:
+    """Parse and validate whatever needs no Prefect. A dry run prints its result and exits here."""
+    options = _parser(program).parse_args(arguments)
     from labelflow.cli.signals import signals
 
     signals.listen()
     with exit_status():
-        from labelflow.cli import garbage
+        from labelflow.cli.runtime import tune_garbage_collector
         from labelflow.jobs.config import load_job
         from labelflow.operations.label import LabelRun
         from labelflow.planning.plan import Plan
         from labelflow.planning.relabeling import Relabel
 
         load_environment()
-        garbage.tune_garbage_collector()
+        tune_garbage_collector()
         job = load_job(options.config, manifest=options.manifest, output=options.output)
         if job.runner.is_distributed and not options.dry_run:
             from labelflow.cli.prefect_server import require_prefect_api
@@ -77,44 +79,46 @@ def prepare_label_dataset(arguments: list[str] | None = None) -> LabelCommand:
         return LabelCommand(job, LabelRun(plan), options.limit, wait=not options.no_wait, relabel=relabel)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m flows.label_dataset",
-        description="Create one Scale task per row of a manifest, and write the answers as typed Parquet.",
-        epilog="Safe to run again: rows that have a task already are not sent a second time.",
+        prog=program,
+        description="Create one Scale task per row of a manifest and write the answers as typed Parquet.",
+        epilog="Safe to run again: rows that already have a task are not submitted a second time.",
     )
-    parser.add_argument("config", metavar="CONFIG", help="the job: a YAML file, see configs/")
-    parser.add_argument("--manifest", metavar="URI", help="use this manifest instead of the job's")
-    parser.add_argument("--output", metavar="URI", help="write to this folder or s3:// prefix instead")
-    parser.add_argument("--limit", metavar="N", type=_positive, help="submit only rows out of the first N")
+    parser.add_argument("config", metavar="CONFIG", help="the job's YAML file, see configs/")
+    parser.add_argument("--manifest", metavar="URI", help="manifest to use instead of the one in CONFIG")
+    parser.add_argument("--output", metavar="URI", help="output folder or s3:// prefix to use instead of CONFIG's")
+    parser.add_argument("--limit", metavar="N", type=_positive, help="submit only rows among the first N")
     parser.add_argument(
-        "--dry-run", action="store_true", help="check every row, say what a run would cost, send nothing"
+        "--dry-run", action="store_true", help="check every row and show what a run would do and cost; send nothing"
     )
     parser.add_argument(
         "--relabel",
         choices=["changed", "errors"],
-        help="make a new task for rows that have changed since, or whose task came back without a label",
+        help="create a new task for rows that changed since their task was created (changed), "
+        "or whose task ended without a label (errors)",
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask before a live key spends money")
-    parser.add_argument("--no-wait", action="store_true", help="submit, look once at what has come back, and leave")
+    parser.add_argument("--yes", action="store_true", help="with a live key, do not ask before creating paid tasks")
+    parser.add_argument("--no-wait", action="store_true", help="submit, collect once, and exit")
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows; give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid number of rows; use 1 or more")
     return int(text)
 
 
 def _confirm_cost(job: Job) -> None:
-    """On a terminal, a job with a live key needs a yes."""
+    """Ask for confirmation if the key is live and stdin is a terminal."""
     from labelflow.scale.models import Mode
 
     if job.scale.mode is not Mode.LIVE or not sys.stdin.isatty():
         return
     cap = job.submit.cap()
-    most = "without a cap on their number" if cap is None else f"{cap:,} at most"
-    print(f"{job.name} has people do its tasks, {most}, and they cost money. Go on? [y/N] ", end="", flush=True)
+    tasks = f"up to {cap:,} paid tasks" if cap is not None else "paid tasks"
+    limit = "" if cap is not None else ", one per row: submit.max_tasks is not set"
+    print(f"Job {job.name} uses a live key: {tasks} will be created{limit}. Continue? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         exit_with("Nothing was sent.", 2)
 

@@ -1,4 +1,4 @@
-"""Prefect's temporary server: out of reach of a terminal's Ctrl-C, and never left behind."""
+"""Prefect's temporary server: shielded from a terminal's Ctrl-C, and stopped with the process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 
 from labelflow.errors import UsageError
 
-PROCESS_START_TIMEOUT = 2.0  # between the decision to start it and its process
-TERMINATE_TIMEOUT = 0.5
+PROCESS_START_TIMEOUT = 2.0  # seconds from the decision to start the server until its process exists
+TERMINATE_TIMEOUT = 0.5  # seconds
 
 _requested = False
 
 
 def start() -> None:
-    """Start it, unless Prefect is told of another server; from then on Prefect uses it, and ends it at exit."""
+    """Start the server unless Prefect is configured to use another one. Prefect uses it and stops it at exit."""
     global _requested
     from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE
 
@@ -24,8 +24,8 @@ def start() -> None:
     from prefect.server.api.server import SubprocessASGIServer  # takes more than a second
 
     _requested = True
-    # Ctrl-C goes to all processes on the terminal. A server that ends before the flow cannot take down how it ended; a
-    # blocked signal stays blocked in the process that is started.
+    # Ctrl-C reaches every process of the terminal. The server must outlive the flow to record its final state: child
+    # processes inherit the blocked signal.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         SubprocessASGIServer().start()
@@ -34,7 +34,7 @@ def start() -> None:
 
 
 def end() -> None:
-    """End it at once, from any thread."""
+    """Stop the server at once. May be called from any thread."""
     if not _requested:
         return
     from prefect.server.api.server import SubprocessASGIServer
@@ -53,9 +53,9 @@ def end() -> None:
 
 
 def require_prefect_api() -> None:
-    """Raises UsageError where workers elsewhere would each start a Prefect server of their own."""
+    """Raises UsageError if no Prefect server is configured: each remote worker would start a server of its own."""
     from prefect.settings import PREFECT_API_URL
 
     if not PREFECT_API_URL.value():
-        reason = "dask needs a Prefect server that all its workers reach, and none is named"
+        reason = "dask needs a Prefect server that all workers can reach, and PREFECT_API_URL is not set"
         raise UsageError("runner", reason, "set PREFECT_API_URL, or use runner: threads")

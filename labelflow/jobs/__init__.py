@@ -1,1 +1,1 @@
-"""The job: its model, its file, its secrets, its connection to the API."""
+"""A job: its model, its config file, its secrets, its connection to the API."""

@@ -1,4 +1,4 @@
-"""Read a job's config file, and say everything that is wrong with it at once."""
+"""Read a job's config file, and report all its problems at once."""
 
 from __future__ import annotations
 
@@ -14,21 +14,32 @@ from pydantic import ValidationError
 from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
 from labelflow.jobs.templates import compile_template
-from labelflow.jobs.yaml_file import _read_yaml
+from labelflow.jobs.yaml_file import read_yaml
 from labelflow.problems import Problem, abbreviate, problems
 from labelflow.scale.task_types import CommonParams, known_types, task_type
 
 _SET_BY_LABELFLOW = {
     "metadata": "list columns under the job's own `metadata`",
-    "unique_id": "it is made from `name`",
+    "unique_id": "remove it; it is derived from `name`",
 }
 _ANY_URL = "https://placeholder.invalid/"
-MAX_PROBLEMS = 20  # told at once
+MAX_PROBLEMS = 20  # in one message
 
 
 def load_job(path: str, *, manifest: str | None = None, output: str | None = None) -> Job:
-    """The job in a YAML file; the two URIs override the file's. Raises UsageError, naming file and field."""
-    document = _read_yaml(path)
+    """Return the job in a YAML file.
+
+    Args:
+        path: The file.
+        manifest: Overrides `manifest.uri` of the file.
+        output: Overrides `output` of the file.
+
+    SCALE_API_URL in the environment overrides `scale.url`. Raises UsageError with the file, and field and fix of every
+    problem.
+
+        job = load_job("configs/street-boxes.yaml", output="s3://my-bucket/labels/street-boxes")
+    """
+    document = read_yaml(path)
     if manifest is not None:
         document["manifest"] = {**_section(document, "manifest"), "uri": manifest}
     if output is not None:
@@ -40,34 +51,34 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
         job = Job.model_validate(document)
     except ValidationError as error:
         raise _usage_error(path, [_suggest_key(problem) for problem in problems(error)]) from None
-    found = check_task(job.task)
-    if found:
-        raise _usage_error(path, found)
+    task_problems = check_task(job.task)
+    if task_problems:
+        raise _usage_error(path, task_problems)
     return job
 
 
 def with_environment(job: Job) -> Job:
-    """The job with what the environment overrides: SCALE_API_URL."""
+    """Return the job with `scale.url` from SCALE_API_URL, if that is set."""
     url = os.environ.get("SCALE_API_URL")
     return job.model_copy(update={"scale": job.scale.model_copy(update={"url": url})}) if url else job
 
 
 def is_config(path: str) -> bool:
-    """Whether a path is that of a config file, rather than of an output folder."""
+    """Whether a path is a config file rather than an output folder, by its extension."""
     return path.lower().endswith((".yaml", ".yml"))
 
 
 def check_task(task: dict[str, Any]) -> list[Problem]:
-    """What is wrong with a job's task as far as it can be told without a row."""
+    """Return the problems of a job's task that do not depend on a row of the manifest."""
     name = task.get("type")
     known = ", ".join(known_types)
     if name is None:
         return [Problem("task.type", "is required and was not given", f"use a Scale task type: {known}")]
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_]+", name):
-        return [Problem("task.type", f"was {abbreviate(name)}", f"use a Scale task type in lower case: {known}")]
+        return [Problem("task.type", f"got {abbreviate(name)}", f"use a Scale task type in lower case: {known}")]
     if name not in known_types and (close := difflib.get_close_matches(name, known_types, n=1, cutoff=0.85)):
-        return [Problem("task.type", f"was {abbreviate(name)}", f"did you mean `{close[0]}`?")]
-    found = [
+        return [Problem("task.type", f"got {abbreviate(name)}", f"did you mean `{close[0]}`?")]
+    task_problems = [
         Problem(f"task.{key}", "is set by the job itself", fix) for key, fix in _SET_BY_LABELFLOW.items() if key in task
     ]
     params = {key: value for key, value in task.items() if key not in ("type", *_SET_BY_LABELFLOW)}
@@ -76,8 +87,10 @@ def check_task(task: dict[str, Any]) -> list[Problem]:
     kind = task_type(name)
     if name in known_types:
         known_keys = [*kind.params.model_fields, *CommonParams.model_fields]
-        found += [_unknown_key(f"task.{key}", key, known_keys) for key in own if key not in kind.params.model_fields]
-    return [*found, *_model_problems(CommonParams, common), *_model_problems(kind.params, own)]
+        task_problems += [
+            _unknown_key(f"task.{key}", key, known_keys) for key in own if key not in kind.params.model_fields
+        ]
+    return [*task_problems, *_model_problems(CommonParams, common), *_model_problems(kind.params, own)]
 
 
 def _model_problems(model: Any, values: dict[str, Any]) -> list[Problem]:
@@ -94,14 +107,14 @@ def _model_problems(model: Any, values: dict[str, Any]) -> list[Problem]:
 
 
 def _is_about(problem: Problem, keys: set[str]) -> bool:
-    """Whether a problem is one of these keys'; one of several keys names them in its reason."""
+    """Whether a problem is about one of these keys. One about several keys names them in its reason."""
     if problem.field:
         return problem.field.split(".")[0].split("[")[0] in keys
     return any(f"`{key}`" in problem.reason for key in keys)
 
 
 def _stand_in(value: Any) -> Any:
-    """A value that passes for one with its columns filled in, as far as that can be known."""
+    """Return a valid value in place of one with columns to fill in, as far as it can be known."""
     if isinstance(value, str) and (compile_template(value).columns or value.startswith("s3://")):
         return _ANY_URL
     return [_stand_in(item) for item in value] if isinstance(value, list) else value
@@ -119,7 +132,7 @@ def _suggest_key(problem: Problem) -> Problem:
     fields: Any = Job.model_fields
     for parent in parents:
         section: Any = fields[parent].annotation if parent in fields else None
-        if not hasattr(section, "model_fields"):  # the key itself has a dot in it
+        if not hasattr(section, "model_fields"):  # the key itself contains a dot
             return _unknown_key(problem.field, problem.field, Job.model_fields)
         fields = section.model_fields
     return _unknown_key(problem.field, key, fields)
@@ -127,13 +140,13 @@ def _suggest_key(problem: Problem) -> Problem:
 
 def _unknown_key(field: str, key: str, known: Iterable[str]) -> Problem:
     close = difflib.get_close_matches(key, list(known), n=1)
-    fix = f"did you mean `{close[0]}`?" if close else f"remove it; known are {', '.join(known)}"
+    fix = f"did you mean `{close[0]}`?" if close else f"remove it; known keys: {', '.join(known)}"
     return Problem(field, "is not a known key", fix)
 
 
-def _usage_error(path: str, found: list[Problem]) -> UsageError:
-    first, *rest = found[:MAX_PROBLEMS]
+def _usage_error(path: str, all_problems: list[Problem]) -> UsageError:
+    first, *rest = all_problems[:MAX_PROBLEMS]
     fix = first.fix + "".join(f"\n{path}: {problem}" for problem in rest)
-    if len(found) > MAX_PROBLEMS:
-        fix += f"\n{path}: has {len(found) - MAX_PROBLEMS:,} more problems; correct these first"
+    if len(all_problems) > MAX_PROBLEMS:
+        fix += f"\n{path}: has {len(all_problems) - MAX_PROBLEMS:,} more problems; correct these first"
     return UsageError(path, f"{first.field}: {first.reason}", fix)

@@ -1,4 +1,4 @@
-"""The API of a job: a client made as the job says, and a first word with the server."""
+"""The connection to a job's API: a client with the job's settings, and a check that the API accepts the key."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.scale.retry import RetryPolicy, Sleep
 
 
-def open_client(job: Job, key: str, pause: Sleep, pace: RateLimiter | None = None) -> ScaleClient:
-    """A client for many threads. pause: how it waits. pace: of the creations."""
+def open_client(job: Job, key: str, sleep: Sleep, rate_limiter: RateLimiter | None = None) -> ScaleClient:
+    """Open a thread-safe client. sleep: called to wait. rate_limiter: limits the creation of tasks."""
     return ScaleClient(
         key,
         job.scale.url,
         connections=job.submit.concurrency,
         timeout=(CONNECT_TIMEOUT, job.scale.timeout.total_seconds()),
-        rate_limiter=pace,
-        sleep=pause,
+        rate_limiter=rate_limiter,
+        sleep=sleep,
         redact=strip_signatures,
     )
 
 
 def check_connection(job: Job, key: str) -> bool:
-    """Ask the API for one task: tells at once whether it is there, and whether it takes the key.
+    """Request one task, to check that the API responds and accepts the key.
 
-    Returns whether the server knows `unique_id`. Raises UsageError, or RunAborted where trying again may help.
+    Returns whether the server supports `unique_id`. Raises UsageError, or RunAborted if a later attempt may succeed.
     """
-    patience = RetryPolicy(attempts=3, max_retry_after=5.0)
-    with ScaleClient(key, job.scale.url, connections=1, retry=patience, timeout=(5.0, 15.0)) as client:
+    retry = RetryPolicy(attempts=3, max_retry_after=5.0)
+    with ScaleClient(key, job.scale.url, connections=1, retry=retry, timeout=(5.0, 15.0)) as client:
         try:
             next(client.list_pages(limit=1))
             return client.supports_unique_id()
         except Unauthorized:
-            raise UsageError("scale.key", f"{job.scale.url} does not take the key", "use a valid API key") from None
+            raise UsageError("scale.key", f"{job.scale.url} rejected the key", "use a valid API key") from None
         except ConnectError as error:
-            raise UsageError("scale.url", error.message, "check the URL, and that the server is up") from None
+            raise UsageError("scale.url", error.message, "check the URL, and that the server is running") from None
         except (RateLimited, ServerError) as error:
             raise RunAborted(f"{job.scale.url}: {error.message}; try again later") from None
         except ScaleError as error:
-            reason = f"{job.scale.url} does not answer like the Scale API ({error.message})"
-            raise UsageError("scale.url", reason, "check the URL; it ends in /v1") from None
+            reason = f"{job.scale.url} does not respond like the Scale API ({error.message})"
+            raise UsageError("scale.url", reason, "check the URL; it must end in /v1") from None

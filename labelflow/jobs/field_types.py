@@ -1,4 +1,4 @@
-"""What a config says in words: durations, rates, shares, names and places. Each check says what would be right."""
+"""Field types of a config: durations, rates, shares, names and locations. Each error says how to fix the value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _duration(value: Any) -> Any:
         return timedelta(seconds=min(float(match[1]) * _UNITS[match[2]], 1e9))
     if isinstance(value, timedelta) or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    raise validation_error(f"was {abbreviate(value)}", "write a number and a unit: 30s, 5m, 2h or 7d")
+    raise validation_error(f"got {abbreviate(value)}", "write a number and a unit: 30s, 5m, 2h or 7d")
 
 
 def _rate(value: Any) -> Any:
@@ -30,7 +30,7 @@ def _rate(value: Any) -> Any:
         return float(match[1]) / _UNITS[match[2]]
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    raise validation_error(f"was {abbreviate(value)}", "write requests per second or minute: 50/s, or 600/m")
+    raise validation_error(f"got {abbreviate(value)}", "write requests per second or minute: 50/s, or 600/m")
 
 
 def _share(value: Any) -> Any:
@@ -39,44 +39,47 @@ def _share(value: Any) -> Any:
     is_share = isinstance(value, float) and 0 <= value <= 1
     if is_share or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
-    raise validation_error(f"was {abbreviate(value)}", "write a number of rows (20), or a share of them (5%)")
+    raise validation_error(f"got {abbreviate(value)}", "write a number of rows (20), or a share of the rows (5%)")
 
 
 def check_job_name(value: str) -> str:
+    """Validate a job name: up to 80 letters, digits, dots, dashes and underscores; it starts with a letter or digit."""
     if not _NAME.fullmatch(value):
-        raise validation_error(f"was {abbreviate(value)}", "use up to 80 letters, digits, dots, dashes and underscores")
+        raise validation_error(f"got {abbreviate(value)}", "use up to 80 letters, digits, dots, dashes and underscores")
     return value
 
 
 def _location(value: str) -> str:
     if not value.strip() or not value.isprintable():
-        raise validation_error(f"was {abbreviate(value)}", "write a path, or a URI like s3://bucket/prefix")
+        raise validation_error(f"got {abbreviate(value)}", "write a path, or a URI like s3://bucket/prefix")
     return value
 
 
 def check_address(value: str) -> str:
+    """Validate a URL, its port included."""
     check_url(value)
     try:
-        urlsplit(value).port  # noqa: B018  raises for what is no port
+        urlsplit(value).port  # noqa: B018  raises if the port is invalid
     except ValueError:
-        raise validation_error(f"was {abbreviate(value)}", "use a port up to 65535") from None
+        raise validation_error(f"got {abbreviate(value)}", "use a port up to 65535") from None
     return value
 
 
 def check_not_reserved(columns: list[str]) -> list[str]:
+    """Reject metadata columns with the name of a key that labelflow sets itself."""
     for column in columns:
         if column in RESERVED_METADATA:
             raise validation_error(
-                f"names {column!r}, a key under which each task carries something of ours",
-                f"leave it out, or rename the column ({', '.join(RESERVED_METADATA)} are taken)",
+                f"contains {column!r}, a key that labelflow sets itself",
+                f"remove it, or rename the column; reserved are {', '.join(RESERVED_METADATA)}",
             )
     return columns
 
 
 def _written_as(pattern: str, *examples: str | int) -> WithJsonSchema:
-    """What Prefect's form and editors take: a text with a unit, or a bare number."""
-    text = {"type": "string", "pattern": f"^\\s*{pattern}\\s*$"}
-    return WithJsonSchema({"anyOf": [text, {"type": "number", "minimum": 0}], "examples": list(examples)})
+    """Return the JSON schema for Prefect's form and editors: a string with a unit, or a number."""
+    string = {"type": "string", "pattern": f"^\\s*{pattern}\\s*$"}
+    return WithJsonSchema({"anyOf": [string, {"type": "number", "minimum": 0}], "examples": list(examples)})
 
 
 Duration = Annotated[
@@ -88,19 +91,21 @@ Duration = Annotated[
 MAX_DURATION = timedelta(days=365)
 
 
-def within(most: timedelta, words: str, least: timedelta = timedelta(milliseconds=1)) -> AfterValidator:
-    """Refuses a shorter or a longer duration."""
+def within(maximum: timedelta, fix: str, minimum: timedelta = timedelta(milliseconds=1)) -> AfterValidator:
+    """Reject a duration out of range, with the message `fix`."""
 
     def check(value: timedelta) -> timedelta:
-        if not least <= value <= most:
-            raise validation_error(f"was {value.total_seconds():g} seconds", words)
+        if not minimum <= value <= maximum:
+            raise validation_error(f"got {value.total_seconds():g} seconds", fix)
         return value
 
     return AfterValidator(check)
 
 
-PRESIGN_RANGE = within(timedelta(days=7), "use a minute to 7 days: no signature lives longer", timedelta(minutes=1))
-TIMEOUT_RANGE = within(timedelta(minutes=5), "use a second to 5 minutes, like 20s", timedelta(seconds=1))
+PRESIGN_RANGE = within(
+    timedelta(days=7), "use 1 minute to 7 days, the longest time that S3 allows", timedelta(minutes=1)
+)
+TIMEOUT_RANGE = within(timedelta(minutes=5), "use 1 second to 5 minutes, like 20s", timedelta(seconds=1))
 Location = Annotated[str, AfterValidator(_location)]
 Rate = Annotated[float, BeforeValidator(_rate), Field(gt=0), _written_as(r"\d+(\.\d+)?\s*/\s*[smh]", "50/s", "600/m")]
 RowsOrShare = Annotated[int | float, BeforeValidator(_share), _written_as(r"\d+(\.\d+)?\s*%", "5%", 20)]

@@ -1,4 +1,4 @@
-"""A labeling job: what a config file says. One model serves the file, its error messages and Prefect's form."""
+"""The model of a labeling job, used for config files, their error messages, and Prefect's form."""
 
 from __future__ import annotations
 
@@ -25,34 +25,36 @@ from labelflow.jobs.secrets import check_block, check_reference
 from labelflow.problems import validation_error
 from labelflow.scale.models import LIVE_URL, Mode
 
-MAX_TASKS, MAX_COST = 1_000_000_000, 1e9  # beyond that it is a slip of the hand
+MAX_TASKS, MAX_COST = 1_000_000_000, 1e9  # larger values are typing errors
 
 
 class Section(BaseModel):
-    """A part of a config: unknown keys are mistakes."""
+    """A section of a config. Unknown keys are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class ManifestSection(Section):
-    """The data set: one row of it becomes one task."""
+    """The data set: each row becomes one task."""
 
     uri: Location = Field(
         description="Path or s3:// URI of a .jsonl, .csv or .parquet file.",
         examples=["s3://my-bucket/street/manifest.jsonl"],
     )
-    row_id: str = Field(description="Column that names a row: unique, never null.", min_length=1, examples=["image_id"])
+    row_id: str = Field(
+        description="Column with the id of each row: unique and not null.", min_length=1, examples=["image_id"]
+    )
 
 
 class AttachmentsSection(Section):
-    """How attachments are looked at before money is spent, and handed to Scale."""
+    """How attachments are checked before tasks are created, and passed to Scale."""
 
     check: CheckLevel = Field(
         default=CheckLevel.AUTO,
-        description="auto, content (read the first bytes of each), exists (it is there), or off.",
+        description="auto, content (read the first bytes of each attachment), exists (check that it exists), or off.",
     )
     presign: Annotated[Duration, PRESIGN_RANGE] = Field(
-        default=timedelta(days=7), description="How long the signed URL of an s3:// attachment lives."
+        default=timedelta(days=7), description="How long the presigned URL of an s3:// attachment is valid."
     )
 
 
@@ -60,24 +62,34 @@ Money = Annotated[float, Field(ge=0, le=MAX_COST, allow_inf_nan=False)]
 
 
 class SubmitSection(Section):
-    """How fast, and how much at most."""
+    """Limits of the submission: requests, tasks, cost."""
 
-    concurrency: int = Field(default=16, ge=1, le=256, description="Requests under way at once.")
-    rate: Rate | None = Field(default=None, description="Tasks created a second at most, like 50/s.")
+    concurrency: int = Field(default=16, ge=1, le=256, description="Maximum number of concurrent requests.")
+    rate: Rate | None = Field(default=None, description="Maximum number of tasks created per time, like 50/s.")
     max_tasks: int | None = Field(
-        default=None, ge=0, le=MAX_TASKS, description="Tasks that the job may have, ever.", examples=[5000]
+        default=None,
+        ge=0,
+        le=MAX_TASKS,
+        description="Maximum number of tasks of the job, over all runs.",
+        examples=[5000],
     )
-    price_per_task: Money | None = Field(default=None, description="From your rate card.", examples=[0.08])
-    max_cost: Money | None = Field(default=None, description="What the job may cost, ever.", examples=[400])
+    price_per_task: Money | None = Field(
+        default=None, description="Price of a task, from your rate card.", examples=[0.08]
+    )
+    max_cost: Money | None = Field(
+        default=None, description="Maximum cost of the job, over all runs; requires price_per_task.", examples=[400]
+    )
 
     @model_validator(mode="after")
     def _cost_needs_price(self) -> SubmitSection:
         if self.max_cost is not None and not self.price_per_task:
-            raise validation_error("`max_cost` is set and `price_per_task` is not", "add the price from your rate card")
+            raise validation_error(
+                "`max_cost` is set, but `price_per_task` is not", "add the price from your rate card"
+            )
         return self
 
     def cap(self) -> int | None:
-        """The number of tasks that the job may have, None where nothing limits it."""
+        """Return the maximum number of tasks of the job, from max_tasks and max_cost; None if there is no limit."""
         caps = [self.max_tasks] if self.max_tasks is not None else []
         if self.max_cost is not None and self.price_per_task:
             caps.append(int(min(self.max_cost / self.price_per_task + 1e-9, 1e15)))
@@ -85,83 +97,85 @@ class SubmitSection(Section):
 
 
 class CollectSection(Section):
-    """How to wait for people."""
+    """How the answers are collected."""
 
     wait: Literal["poll", "callback"] = Field(
-        default="poll", description="poll: ask the API for completed tasks; callback: have them sent here."
+        default="poll",
+        description="poll: request finished tasks from the API; callback: Scale sends them to the callback receiver.",
     )
     callback_url: Annotated[str, AfterValidator(check_address)] | None = Field(
         default=None,
-        description="Public address under which Scale reaches the receiver of callbacks.",
+        description="Public URL at which Scale reaches the callback receiver.",
         examples=["https://labels.example.com/callback"],
     )
     auth_key: Annotated[str, AfterValidator(check_reference)] = Field(
         default="env:SCALE_CALLBACK_AUTH_KEY",
-        description="Where the callback auth key is found: env:NAME, or block:NAME of a Prefect Secret block.",
+        description="Reference to the callback auth key: env:NAME, or block:NAME of a Prefect Secret block.",
     )
-    host: str = Field(default="127.0.0.1", min_length=1, description="Address that the receiver listens on.")
-    port: int = Field(default=8900, ge=1, le=65535, description="Port that the receiver listens on.")
-    poll_interval: Annotated[Duration, within(MAX_DURATION, "use a pause like 30s")] = Field(
-        default=timedelta(seconds=30), description="The longest pause between two looks."
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address that the callback receiver listens on.")
+    port: int = Field(default=8900, ge=1, le=65535, description="Port that the callback receiver listens on.")
+    poll_interval: Annotated[Duration, within(MAX_DURATION, "use a duration like 30s, at most 365d")] = Field(
+        default=timedelta(seconds=30), description="Maximum interval between two polls."
     )
-    outage_tolerance: Annotated[Duration, within(MAX_DURATION, "use a time like 15m")] = Field(
-        default=timedelta(minutes=15), description="How long the API may be gone while people are waited for."
+    outage_tolerance: Annotated[Duration, within(MAX_DURATION, "use a duration like 15m, at most 365d")] = Field(
+        default=timedelta(minutes=15),
+        description="How long an API outage is tolerated while label_dataset waits for answers.",
     )
-    timeout: Annotated[Duration, within(MAX_DURATION, "use a time like 8d")] = Field(
-        default=timedelta(days=8), description="How long label_dataset waits before it leaves."
+    timeout: Annotated[Duration, within(MAX_DURATION, "use a duration like 8d, at most 365d")] = Field(
+        default=timedelta(days=8), description="How long label_dataset waits for answers."
     )
 
     @model_validator(mode="after")
     def _callbacks_need_an_address(self) -> CollectSection:
         if self.wait == "callback" and self.callback_url is None:
             raise validation_error(
-                "`wait` is callback and `callback_url` is not set", "add the address that Scale is to call"
+                "`wait` is callback, but `callback_url` is not set", "add the URL of the callback receiver"
             )
         return self
 
 
 class ScaleSection(Section):
-    """Where the API is, and with which key. SCALE_API_URL and SCALE_API_KEY override it."""
+    """The API and its key. SCALE_API_URL and SCALE_API_KEY in the environment override them."""
 
     url: Annotated[str, AfterValidator(check_address)] = Field(
-        default=LIVE_URL, description="Where the API is: Scale's, or a sandbox; it ends in /v1."
+        default=LIVE_URL, description="URL of the API, Scale's or a sandbox's; it ends in /v1."
     )
     key: Annotated[str, AfterValidator(check_reference)] = Field(
         default="env:SCALE_API_KEY",
-        description="Where the key is found, never the key: env:NAME, or block:NAME of a Prefect Secret block.",
+        description="Reference to the API key, never the key: env:NAME, or block:NAME of a Prefect Secret block.",
         examples=["env:SCALE_API_KEY", "block:scale-api-key"],
     )
-    mode: Mode = Field(default=Mode.TEST, description="test or live; must be what the key is for.")
+    mode: Mode = Field(default=Mode.TEST, description="test or live; must match the key.")
     timeout: Annotated[Duration, TIMEOUT_RANGE] = Field(
-        default=timedelta(seconds=20), description="How long an answer may take before the request is given up."
+        default=timedelta(seconds=20), description="Timeout of a request."
     )
 
 
 class S3Section(Section):
-    """How S3 is reached, where that is not by the environment."""
+    """Access to S3, if it differs from the environment's."""
 
     credentials: Annotated[str, AfterValidator(check_block)] | None = Field(
-        default=None, description="block:NAME of a Prefect AwsCredentials block; none: boto3's own chain."
+        default=None, description="block:NAME of a Prefect AwsCredentials block; default: boto3's credential chain."
     )
 
 
 class RunnerSection(Section):
-    """What creates the tasks: the threads of one process, or the workers of a Dask cluster."""
+    """What creates the tasks: threads of one process, or the workers of a Dask cluster."""
 
     type: Literal["threads", "dask"] = Field(
         default="threads",
-        description="threads: of this process; dask: many processes, which need a Prefect server that all reach.",
+        description="threads: threads of this process; dask: worker processes; all must reach one Prefect server.",
     )
     scheduler: str | None = Field(
         default=None,
-        description="Address of a Dask scheduler, like tcp://10.0.0.1:8786; none starts a cluster here.",
+        description="Address of a Dask scheduler, like tcp://10.0.0.1:8786; default: start a local cluster.",
         pattern=r"^[a-z]+://.+$",
     )
-    workers: int = Field(default=2, ge=1, le=256, description="Worker processes of a cluster that is started here.")
+    workers: int = Field(default=2, ge=1, le=256, description="Number of worker processes of a local cluster.")
 
     @property
     def is_distributed(self) -> bool:
-        """Whether other processes create the tasks."""
+        """Whether worker processes create the tasks."""
         return self.type != "threads"
 
 
@@ -173,46 +187,48 @@ class Job(Section):
     """A labeling job."""
 
     name: Annotated[str, AfterValidator(check_job_name)] = Field(
-        description="Names the job for ever: a row's task is known by it.", examples=["street-boxes"]
+        description="Permanent identifier of the job; part of every task's `unique_id`. Do not change it.",
+        examples=["street-boxes"],
     )
     manifest: ManifestSection
     task: dict[str, Any] = Field(
-        description="`type`, and the type's parameters; {column} takes the row's value.",
+        description="`type`, and the parameters of the type; {column} is replaced by the row's value.",
         examples=[{"type": "annotation", "attachment": "{image_uri}", "objects_to_annotate": ["car", "truck"]}],
     )
     metadata: Annotated[list[str], AfterValidator(check_not_reserved)] = Field(
         default=[],
-        description="Columns that each task and each label carries along.",
+        description="Columns that are copied to each task and each label.",
         examples=[["camera", "captured_at"]],
     )
     attachments: AttachmentsSection = AttachmentsSection()
     submit: SubmitSection = SubmitSection()
     collect: CollectSection = CollectSection()
     runner: Annotated[RunnerSection, BeforeValidator(_runner)] = Field(
-        default=RunnerSection(), description="threads, or dask for many processes."
+        default=RunnerSection(), description="threads, or dask for worker processes."
     )
     output: Location = Field(
-        description="Folder or s3:// prefix for everything that the job writes.",
+        description="Folder or s3:// prefix for all files of the job.",
         examples=["s3://my-bucket/labels/street-boxes"],
     )
     scale: ScaleSection = ScaleSection()
     s3: S3Section = S3Section()
     max_unlabeled: RowsOrShare = Field(
-        default=0.05, description="Rows that may stay without a label: a number (20) or a share (5%)."
+        default=0.05,
+        description="Maximum number (20) or share (5%) of rows without a label. Above it the run stops and fails.",
     )
 
     @model_validator(mode="after")
     def _one_callback_url(self) -> Job:
         if self.collect.callback_url is not None and "callback_url" in self.task:
-            raise validation_error("`callback_url` is under `task`, and under `collect`", "leave it under `collect`")
+            raise validation_error("`callback_url` is set in `task` and in `collect`", "remove it from `task`")
         return self
 
     @property
     def task_type(self) -> str:
-        """The name of Scale's task type."""
+        """The name of the Scale task type."""
         return str(self.task["type"])
 
     def allowed_unlabeled(self, rows: int) -> int:
-        """Rows that may stay without a label, of so many."""
+        """Return how many of `rows` rows may remain without a label."""
         share = self.max_unlabeled
         return int(share * rows + 1e-9) if isinstance(share, float) else share

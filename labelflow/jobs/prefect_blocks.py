@@ -1,4 +1,4 @@
-"""Secrets from Prefect's blocks, read where they are used: `block:NAME` in a job. Imports Prefect only then."""
+"""Secrets from Prefect blocks: `block:NAME` in a job. Prefect is imported when the first one is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from labelflow.jobs import secrets
 
 
 def register_block_resolvers() -> None:
-    """Let jobs name blocks."""
+    """Register the resolvers of `block:` references in `labelflow.jobs.secrets`."""
     secrets.resolvers["block"] = _secret
     secrets.aws_resolvers["block"] = _aws_credentials
 
@@ -30,7 +30,7 @@ def _aws_credentials(name: str) -> Mapping[str, str]:
 
     block = _load(AwsCredentials, name, "AwsCredentials")
     secret = block.aws_secret_access_key
-    found = {
+    variables = {
         "AWS_ACCESS_KEY_ID": block.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": secret.get_secret_value() if secret else None,
         "AWS_SESSION_TOKEN": block.aws_session_token,
@@ -38,13 +38,13 @@ def _aws_credentials(name: str) -> Mapping[str, str]:
         "AWS_DEFAULT_REGION": block.region_name,
         "AWS_ENDPOINT_URL": block.aws_client_parameters.endpoint_url,
     }
-    return {variable: value for variable, value in found.items() if value}
+    return {variable: value for variable, value in variables.items() if value}
 
 
-def _load(kind: Any, name: str, words: str) -> Any:
-    """A block of such a kind. Raises UsageError where there is none."""
+def _load(block_class: Any, name: str, class_name: str) -> Any:
+    """Load a block. Raises UsageError if it does not exist."""
     try:
-        return kind.load(name, _sync=True)
+        return block_class.load(name, _sync=True)
     except ValueError:
         fix = "create it, or correct the name"
-        raise UsageError(f"block:{name}", f"the Prefect server has no {words} block of that name", fix) from None
+        raise UsageError(f"block:{name}", f"the Prefect server has no {class_name} block with this name", fix) from None

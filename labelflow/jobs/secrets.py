@@ -1,6 +1,6 @@
-"""Secrets travel by name: `env:NAME`, or `block:NAME` where Prefect is at hand. They are read where they are used.
+"""References to secrets: `env:NAME`, or `block:NAME` for a Prefect block. Jobs contain the reference, never the secret.
 
-This package knows the environment only; `labelflow/jobs/prefect_blocks.py` adds Prefect's blocks.
+This module resolves environment variables only; `labelflow/jobs/prefect_blocks.py` adds Prefect blocks.
 """
 
 from __future__ import annotations
@@ -12,45 +12,49 @@ from collections.abc import Callable, Mapping
 
 from labelflow.problems import validation_error
 
-Read = Callable[[str], str | None]
+Resolver = Callable[[str], str | None]
 
-resolvers: dict[str, Read] = {"env": os.environ.get}  # by what stands before the colon; None: there is no such secret
-aws_resolvers: dict[str, Callable[[str], Mapping[str, str]]] = {}  # those of S3 credentials: AWS_… variables
+# By the part of a reference before the colon. A resolver returns None if there is no such secret.
+resolvers: dict[str, Resolver] = {"env": os.environ.get}
+aws_resolvers: dict[str, Callable[[str], Mapping[str, str]]] = {}  # S3 credentials, as AWS_… variables
 _REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|block:[a-z0-9-]+")
 _BLOCK = re.compile(r"block:[a-z0-9-]+")
-_overridden: dict[str, str | None] = {}  # AWS_… variables that a block has set, and what they were before
+_overridden: dict[str, str | None] = {}  # AWS_… variables that a block has set, with their previous values
 _override_lock = threading.Lock()
 
 
 def check_reference(value: str) -> str:
-    """Refuses what does not name a secret."""
+    """Validate a reference to a secret."""
     if not _REFERENCE.fullmatch(value):
-        fix = "name where the key is found, never the key: env:SCALE_API_KEY, or block:NAME of a Prefect Secret block"
-        raise validation_error("does not name a secret", fix)
+        fix = "use a reference, never the key itself: env:SCALE_API_KEY, or block:NAME of a Prefect Secret block"
+        raise validation_error("is not a reference to a secret", fix)
     return value
 
 
 def check_block(value: str) -> str:
-    """Refuses what does not name a block."""
+    """Validate a reference to a Prefect AwsCredentials block."""
     if not _BLOCK.fullmatch(value):
         raise validation_error(
-            "does not name a block", "write block:NAME, with the name of a Prefect AwsCredentials block"
+            "is not a reference to a block", "write block:NAME, with the name of a Prefect AwsCredentials block"
         )
     return value
 
 
 def read_secret(reference: str) -> str | None:
-    """The secret that a reference names, without white space around it; None where there is none."""
+    """Return the secret that a reference names, stripped of white space; None if there is none.
+
+    read_secret("env:SCALE_API_KEY")
+    """
     kind, _, name = reference.partition(":")
-    reader = resolvers.get(kind)
-    return ((reader(name) if reader else None) or "").strip() or None
+    resolver = resolvers.get(kind)
+    return ((resolver(name) if resolver else None) or "").strip() or None
 
 
 def use_s3_credentials(reference: str | None) -> None:
-    """From now on this process reaches S3 with the credentials of a block; None: with its own again."""
+    """Use the S3 credentials of a block in this process from now on; None: the process's own credentials again."""
     with _override_lock:
-        for name, before in _overridden.items():
-            _set(name, before)
+        for variable, previous in _overridden.items():
+            _set(variable, previous)
         _overridden.clear()
         if reference is None:
             return

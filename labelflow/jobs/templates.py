@@ -1,7 +1,7 @@
-"""`{column}` in a job's task: found when the config is read, filled in for each row.
+"""Templates in a job's task: `{column}` is compiled when the config is read, and filled in for each row.
 
-A template that stands alone keeps the value's type (a list column stays a list); inside a longer text it
-becomes text. `{{` and `}}` stand for braces; braces around nothing are left as they are.
+A string that is a single template keeps the type of the value: a list column stays a list. In a longer string the value
+becomes text. `{{` and `}}` are literal braces; `{}` is left as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 
 class TemplateError(Exception):
-    """A row lacks what a template needs."""
+    """A row has no value for a template."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -28,14 +28,18 @@ class TemplateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A value of the task: `columns` are those that it takes from the row, `fill` makes it for one."""
+    """A compiled value of the task. `columns` are the columns that it uses; `fill` returns the value for a row."""
 
     columns: tuple[str, ...]
     fill: Callable[[Row], Any]
 
 
 def compile_template(value: Any) -> Template:
-    """The template of a text, a list or a mapping, however nested."""
+    """Compile a string, or a nested list or mapping of strings.
+
+    >>> compile_template({"text": "{a}: {b}"}).fill({"a": 1, "b": "x"})
+    {'text': '1: x'}
+    """
     if isinstance(value, str):
         return _compile_text(value)
     if isinstance(value, list):
@@ -59,12 +63,12 @@ def _compile_text(text: str) -> Template:
         plain = "".join(literal for literal, _ in pieces)
         return Template((), lambda row: plain)
     if len(pieces) == 1:
-        return Template(columns, lambda row: _take(row, columns[0]))
+        return Template(columns, lambda row: _value(row, columns[0]))
     return Template(columns, lambda row: "".join(_as_text(row, part) for part in pieces))
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
-    """The text as (literal, None) and ("", column) pieces, in order."""
+    """Split a text into pieces (literal, None) and ("", column), in order."""
     end = 0
     for match in _PIECE.finditer(text):
         if match.start() > end:
@@ -76,8 +80,8 @@ def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
         yield text[end:], None
 
 
-def _take(row: Row, column: str) -> Any:
-    """A column's value; null where the row has the column and nothing in it."""
+def _value(row: Row, column: str) -> Any:
+    """Return a column's value; None if the row has the column without a value."""
     if column not in row:
         fix = f"give the row a `{column}`, or remove it"
         raise TemplateError(Problem(column, "is missing from the row", fix))
@@ -88,7 +92,7 @@ def _as_text(row: Row, piece: tuple[str, str | None]) -> str:
     literal, column = piece
     if column is None:
         return literal
-    value = _take(row, column)
+    value = _value(row, column)
     if value is None:
         raise TemplateError(Problem(column, "is null", "give it a value, or remove the row"))
     return str(value)

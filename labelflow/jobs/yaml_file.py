@@ -1,4 +1,4 @@
-"""Read a YAML file safely: no duplicate keys, no cycles, no alias bombs."""
+"""Read a YAML file safely: duplicate keys, cycles and alias bombs are rejected."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import yaml
 from labelflow.errors import UsageError
 from labelflow.problems import one_line
 
-MAX_NODES = 400_000  # values in a config, its aliases written out; a long text counts for several
+MAX_NODES = 400_000  # values in a config with its aliases expanded; a long text counts as several
 
 
-def _read_yaml(path: str) -> dict[str, Any]:
+def read_yaml(path: str) -> dict[str, Any]:
+    """Return the mapping in a YAML file. Raises UsageError with the file and, if known, the line."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -25,48 +26,47 @@ def _read_yaml(path: str) -> dict[str, Any]:
         raise UsageError(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
     try:
         document = yaml.load(text, _Loader)
-        _refuse_bomb(document)
-        json.dumps(document, ensure_ascii=False, default=str).encode()  # no cycle, no half of a character
-    except Exception as error:  # a tag's value that is none of its type upsets PyYAML in many ways
+        _check_size(document)
+        json.dumps(document, ensure_ascii=False, default=str).encode()  # fails for cycles and for lone surrogates
+    except Exception as error:  # PyYAML raises many types for invalid values of a tag
         mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else path
+        location = f"{path}, line {mark.line + 1}" if mark else path
         reason = one_line(str(getattr(error, "problem", None) or error)) or type(error).__name__
-        raise UsageError(where, f"is no valid YAML ({reason})", "correct it; quote texts that hold `: ` or {") from None
+        fix = "correct it; quote texts that contain `: ` or {"
+        raise UsageError(location, f"is not valid YAML ({reason})", fix) from None
     if not isinstance(document, dict):
-        raise UsageError(path, "is not a job", "write keys and values: name, manifest, task, output")
+        raise UsageError(path, "is not a job", "write a mapping with the keys name, manifest, task and output")
     return document
 
 
-def _refuse_bomb(document: Any) -> None:
-    """Raises ValueError where aliases make a small file an endless document."""
-    size, left = 0, [document]
-    while left:
-        value = left.pop()
+def _check_size(document: Any) -> None:
+    """Raises ValueError if aliases expand a small file to a huge document."""
+    size, stack = 0, [document]
+    while stack:
+        value = stack.pop()
         size += 1 + len(value) // 32 if isinstance(value, str) else 1
         if size > MAX_NODES:
-            raise ValueError("its aliases make it too large")
+            raise ValueError("its aliases expand to too many values")
         if isinstance(value, dict | list | tuple | set):
-            left += [*value, *value.values()] if isinstance(value, dict) else value
+            stack += [*value, *value.values()] if isinstance(value, dict) else value
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key stands once: a second one would silently replace the first."""
+    """A loader that rejects duplicate keys: PyYAML would silently keep the last one."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge `<<` in; what is merged many times is there once, or a few lines would make millions."""
+        """Merge `<<` and keep one entry per key: nested merges would multiply the entries into millions."""
         super().flatten_mapping(node)
-        once = {
+        unique = {
             (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key): i
             for i, (key, _) in enumerate(node.value)
         }
-        node.value = [node.value[i] for i in sorted(once.values())]
+        node.value = [node.value[i] for i in sorted(unique.values())]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in keys and key.value != "<<":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is there twice", key.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)
             keys.add(str(key.value))
         return super().construct_mapping(node, deep)

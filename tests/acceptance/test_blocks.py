@@ -56,4 +56,4 @@ def test_job_runs_with_keys_stored_only_in_prefect_blocks(tmp_path: Path, api: s
         missing = write_config(tmp_path, **{**job, "scale": {"url": url, "key": "block:nowhere"}})
         refused = run_command(missing, home=home, PREFECT_API_URL=api, SCALE_API_KEY="")
         assert refused.returncode == 2
-        assert "block:nowhere: the Prefect server has no Secret block of that name; create it" in refused.stderr
+        assert "block:nowhere: the Prefect server has no Secret block with this name; create it" in refused.stderr

@@ -119,7 +119,7 @@ def test_command_waits_for_callbacks_and_stops_its_receiver(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changes", "more", "words"),
     [
-        ({}, {"SCALE_CALLBACK_AUTH_KEY": ""}, "SCALE_CALLBACK_AUTH_KEY: the environment does not hold it"),
+        ({}, {"SCALE_CALLBACK_AUTH_KEY": ""}, "SCALE_CALLBACK_AUTH_KEY: is not set"),
         ({"collect": {"wait": "callback"}}, {}, "`callback_url` is not set"),
         ({"output": "ftp://somewhere"}, {}, "ftp://somewhere: is neither a path nor"),
     ],

@@ -55,7 +55,7 @@ def test_run_labels_rows_and_prints_the_counts(tmp_path: Path, api: str, home: P
     config = write_config(tmp_path, max_unlabeled="1%", scale={"url": api}, submit={"price_per_task": 0.5})
     outcome = run_command(config, home=home)
     assert outcome.returncode == 0, outcome.stderr
-    assert "1,499 tasks created; 749.50 for the job so far" in outcome.stdout
+    assert "1,499 tasks created; cost of the job so far: 749.50" in outcome.stdout
     assert "rejected: row 2 (r1): attachment: is empty; use a non-empty string" in outcome.stdout
     assert outcome.stderr == ""
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 1499
@@ -78,7 +78,7 @@ def test_ctrl_c_records_created_tasks_and_prints_how_to_resume(tmp_path: Path, a
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=25)
     assert process.returncode == 130
-    assert errors.splitlines()[-1].startswith("Stopped. What was created is recorded; go on with: python -m flows")
+    assert errors.splitlines()[-1].startswith("Stopped. Created tasks are recorded; to continue, run: python -m flows")
     assert "Traceback" not in errors
     recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
     with ScaleClient("test_command", api) as client:
@@ -143,11 +143,11 @@ def test_cancel_some_rows_then_all(tmp_path: Path, home: Path, prefect: str, mon
         some = run_command(config, *rows, "--yes", home=home, command=CANCEL, **environment)
         assert some.returncode == 0, some.stderr
         assert "2 tasks canceled" in some.stdout
-        assert "without a task: nowhere" in some.stdout
+        assert "not canceled, the row has no task: nowhere" in some.stdout
         assert read_rows(tmp_path / "out", "errors") == ["r3", "r4"]
         rest = run_command(tmp_path / "out", "--yes", home=home, command=CANCEL, **environment)
         assert rest.returncode == 0, rest.stderr
-        assert "17 tasks canceled, 2 had come back before" in rest.stdout
+        assert "17 tasks canceled, 2 had already finished" in rest.stdout
         assert {task.status for task in client.list_tasks()} == {"canceled"}
     numbers = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (numbers["canceled"], numbers["rejected"], numbers["pending"]) == (19, 1, 0)
@@ -195,7 +195,7 @@ def test_dry_run_sends_nothing_and_needs_no_key_or_server(tmp_path: Path) -> Non
         ({"manifest__uri": "nowhere.jsonl"}, {}, "nowhere.jsonl: there is no such file"),
         ({"task__instruction": "{picture}"}, {}, "'picture'"),
         ({}, {"SCALE_API_KEY": "live_x"}, "the key is a live key"),
-        ({}, {"SCALE_API_KEY": ""}, "holds no SCALE_API_KEY"),
+        ({}, {"SCALE_API_KEY": ""}, "SCALE_API_KEY is not set"),
         ({}, {"SCALE_API_URL": "http://127.0.0.1:9"}, "no connection to http://127.0.0.1:9"),
         ({"manifest__uri": "s3://nowhere/m.csv"}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://nowhere/m.csv"),
     ],
@@ -249,6 +249,6 @@ def test_live_key_requires_confirmation_on_a_terminal(
     )
     os.close(terminal)
     os.close(user)
-    assert ("7 at most" in process.stdout) is asked
+    assert ("up to 7 paid tasks" in process.stdout) is asked
     assert process.returncode == 2
     assert process.stderr.startswith("scale.url: no connection" if answer in ("y", None) else "Nothing was sent.")

@@ -68,7 +68,11 @@ def test_max_tasks_holds_across_all_workers(tmp_path: Path, server: str) -> None
 @pytest.mark.parametrize(
     ("api_version", "api", "message"),
     [
-        ("current", "", "runner: dask needs a Prefect server that all its workers reach, and none is named; set"),
+        (
+            "current",
+            "",
+            "runner: dask needs a Prefect server that all workers can reach, and PREFECT_API_URL is not set; set",
+        ),
         ("2017", "http://127.0.0.1:9/api", "does not know unique_id"),
     ],
 )

@@ -85,8 +85,8 @@ def test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes(tmp
             server.kill()
             _, errors = process.communicate(timeout=30)
         assert process.returncode == 1
-        assert errors.startswith(f"The Scale API: no connection to {server.url.removesuffix('/v1')}"), errors
-        assert errors.endswith(f"What was created is recorded; go on with: python -m {impatient} {config}\n")
+        assert errors.startswith(f"Scale API: no connection to {server.url.removesuffix('/v1')}"), errors
+        assert errors.endswith(f"Created tasks are recorded; to continue, run: python -m {impatient} {config}\n")
         assert len(errors.splitlines()) == 1
         assert not prefect_server_pids(home)
         server.start()

@@ -321,7 +321,7 @@ def test_labeling_leaks_no_secret(
     asked = [body for method, _, body, _ in stub_server.requests if method == "POST"]
     assert SIGNATURES.search(b"".join(asked))
     assert "no such key" in secrets_environment.outputs["refused"]
-    assert "A mistake of ours" in secrets_environment.outputs["crashed"]
+    assert "Internal error" in secrets_environment.outputs["crashed"]
     nets = list((secrets_environment.folder / "temporary").rglob("labelflow-*.txt"))
     assert any("a bug, met with" in net.read_text() for net in nets)
 

@@ -67,7 +67,7 @@ def test_sigterm_during_submission_records_created_tasks(tmp_path: Path, api: st
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=STOP_TIMEOUT)
     assert process.returncode == 143
-    assert errors == f"Stopped. What was created is recorded; go on with: python -m flows.label_dataset {config}\n"
+    assert errors == f"Stopped. Created tasks are recorded; to continue, run: python -m flows.label_dataset {config}\n"
     assert not prefect_server_pids(home)
     rows = created_rows(api, key)
     assert 0 < len(rows) < ROWS
@@ -81,7 +81,9 @@ def test_signal_during_prefect_startup_ends_it_immediately(tmp_path: Path, api: 
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=3)
     assert process.returncode == 143
-    assert errors.startswith("Stopped before the first task; go on with: python -m flows.label_dataset")
+    assert errors.startswith(
+        "Stopped before the first task was created; to continue, run: python -m flows.label_dataset"
+    )
     assert not prefect_server_pids(home)
     assert created_rows(api, make_key(tmp_path)) == []
 
@@ -112,7 +114,7 @@ def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str
         process.wait()
         os.close(terminal)
     assert process.returncode == 130
-    assert b"Stopped. What was created is recorded; go on with: " in shown
+    assert b"Stopped. Created tasks are recorded; to continue, run: " in shown
     assert b"Traceback" not in shown
     assert not prefect_server_pids(home)
 
@@ -147,7 +149,7 @@ def test_hanging_responses_do_not_delay_a_stop(tmp_path: Path, home: Path, press
                 process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=seconds)
         assert process.returncode == 130
-        assert errors.startswith("Stopped" if presses == 1 else "Stopped at once. The next run finds what was created")
+        assert errors.startswith("Stopped" if presses == 1 else "Stopped at once. The next run finds the tasks")
         assert len(errors.splitlines()) == 1
         assert not prefect_server_pids(home)
         assert bool(recorded_rows(tmp_path)) is (presses == 1)
@@ -176,7 +178,7 @@ def test_sigterm_during_collection_or_cancellation(
             _, errors = process.communicate(timeout=STOP_TIMEOUT)
     assert process.returncode == 143, errors
     assert errors.startswith("Stopped.")
-    assert errors.endswith(f"go on with: python -m flows.{flow} {tmp_path / 'out'}\n")
+    assert errors.endswith(f"to continue, run: python -m flows.{flow} {tmp_path / 'out'}\n")
     assert len(errors.splitlines()) == 1
     assert not prefect_server_pids(home)
     with running(db=database, turnaround=3600) as url:
@@ -202,7 +204,7 @@ def test_signal_while_the_summary_is_written(tmp_path: Path, api: str, home: Pat
     ) as process:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors
-    assert errors.startswith("Stopped. What was created is recorded")
+    assert errors.startswith("Stopped. Created tasks are recorded")
     assert "50 tasks created" in output
     assert (tmp_path / "out" / "summary.json").exists()
     assert not prefect_server_pids(home)

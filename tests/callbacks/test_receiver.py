@@ -274,7 +274,7 @@ def test_each_job_and_output_folder_is_served_only_once(tmp_path: Path, callback
 
 
 def test_port_in_use_is_reported(server: CallbackServer, callback_job: CallbackJob) -> None:
-    with pytest.raises(UsageError, match="cannot be listened on"):
+    with pytest.raises(UsageError, match="cannot listen on this address"):
         CallbackServer(CallbackReceiver([callback_job.job]), KEY, "127.0.0.1", int(server.url.rpartition(":")[2]))
 
 
@@ -493,5 +493,5 @@ def test_stored_line_round_trips() -> None:
             callback.to_line(),
         )
         assert b"\n" not in callback.to_line()
-    with pytest.raises(InvalidCallback, match="no JSON object"):
+    with pytest.raises(InvalidCallback, match="is not a JSON object"):
         parse_callback(b"7")

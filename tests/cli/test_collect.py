@@ -1,4 +1,4 @@
-"""`python -m flows.collect_responses` over jobs some of which are in trouble: one message each, and the others done."""
+"""`python -m flows.collect_responses` with jobs that fail: one message for each, and the others are collected."""
 
 from __future__ import annotations
 
@@ -56,14 +56,12 @@ def test_reason_is_reported_for_each_job_when_all_fail(tmp_path: Path) -> None:
         done = run_command(tmp_path / "out", home=tmp_path / "home", command=COMMAND, SCALE_API_KEY="test_other_mode")
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
-    assert first.startswith(f"a ({tmp_path}/out/a): scale.mode: the job says live, and the key is a test key")
+    assert first.startswith(f"a ({tmp_path}/out/a): scale.mode: the mode is live, but the key is a test key")
     assert "b/_ledger/config.json is damaged" in second
     assert not (tmp_path / "home").exists(), "Prefect was not started"
 
 
 def test_folder_without_jobs_is_reported(tmp_path: Path) -> None:
     done = run_command(tmp_path, home=tmp_path / "home", command=COMMAND)
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"{tmp_path}: holds no job, nor do the folders below it; name a job's output\n",
-    )
+    fix = "give the output folder of a job, or a folder above it"
+    assert (done.returncode, done.stderr) == (2, f"{tmp_path}: contains no job, neither do its subfolders; {fix}\n")

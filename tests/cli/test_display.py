@@ -1,4 +1,4 @@
-"""What a person is told while it runs."""
+"""The progress display of a run."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from labelflow.cli.display import RateEstimator
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The clock: its one entry is the time."""
+    """The current time: its only entry."""
     time = [100.0]
     monkeypatch.setattr("labelflow.cli.display.time.monotonic", lambda: time[0])
     return time
 
 
 def test_a_rate_counts_from_the_start_of_growth_to_its_end(now: list[float]) -> None:
-    clock = RateEstimator()
-    assert clock.rate("n", 5) == 0
-    now[0] = 150.0  # it waits for Prefect to start
-    assert clock.rate("n", 5) == 0
+    rates = RateEstimator()
+    assert rates.rate("n", 5) == 0
+    now[0] = 150.0  # Prefect is starting
+    assert rates.rate("n", 5) == 0
     now[0] = 152.0
-    assert clock.rate("n", 25) == 10
+    assert rates.rate("n", 25) == 10
     now[0] = 154.0
-    assert clock.rate("n", 65) == 15
-    now[0] = 999.0  # it is through
-    assert clock.rate("n", 65) == 15
+    assert rates.rate("n", 65) == 15
+    now[0] = 999.0  # finished
+    assert rates.rate("n", 65) == 15
 
 
 def test_time_left_is_shown_once_it_can_be_estimated(now: list[float]) -> None:
-    clock = RateEstimator()
-    assert clock.remaining("n", 0, 100) == ""
+    rates = RateEstimator()
+    assert rates.remaining("n", 0, 100) == ""
     now[0] = 110.0
-    assert clock.remaining("n", 10, 100) == ", 1m 30s left"
-    assert clock.remaining("n", 10, 40_000) == ", 11h 06m left"
-    assert clock.remaining("n", 10, 0) == ""
+    assert rates.remaining("n", 10, 100) == ", 1m 30s left"
+    assert rates.remaining("n", 10, 40_000) == ", 11h 06m left"
+    assert rates.remaining("n", 10, 0) == ""
     now[0] = 120.0
-    assert clock.remaining("n", 100, 100) == ""
+    assert rates.remaining("n", 100, 100) == ""
 
 
 def test_progress_bars_show_checked_submitted_and_labeled_rows(now: list[float]) -> None:
-    counts, clock = RunProgress(), RateEstimator()
-    display._bars(counts, clock)
+    counts, rates = RunProgress(), RateEstimator()
+    display._bars(counts, rates)
     now[0] = 101.0
     counts.add(read=10, checked=8, submitted=6, rejected=1, finished=3, labeled=2)
-    assert [words for _, _, words in display._bars(counts, clock)] == [
+    assert [words for _, _, words in display._bars(counts, rates)] == [
         "8 of 10 rows read",
-        "6 at 6/s, 1 rejected",
-        "2 of 6",
+        "6 rows at 6/s, 1 rejected",
+        "2 of 6 tasks",
     ]
     counts.add(total=10)
-    assert [(done, total) for done, total, _ in display._bars(counts, clock)] == [(8, 10), (7, 10), (3, 6)]
+    assert [(done, total) for done, total, _ in display._bars(counts, rates)] == [(8, 10), (7, 10), (3, 6)]

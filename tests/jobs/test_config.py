@@ -1,4 +1,4 @@
-"""A bad config gets one message: the file, the field, what was wrong, what would be right."""
+"""Invalid configs: one message with the file, the field, the problem and the fix."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
     ({"task__type": "{text}"}, ["task.type", "'{text}'", "categorization"]),
     ({"task__type": "categorisation"}, ["task.type", "did you mean `categorization`?"]),
     ({"collect__poll_interval": "99999999999999999d"}, ["collect.poll_interval", "30s"]),
-    ({"attachments__presign": "0.5s"}, ["attachments.presign", "a minute"]),
+    ({"attachments__presign": "0.5s"}, ["attachments.presign", "1 minute"]),
     ({"submit__price_per_task": float("inf")}, ["submit.price_per_task", "finite"]),
     ({"scale__url": "http://127.0.0.1:99999"}, ["scale.url", "port"]),
     ({"scale__url": "foo"}, ["scale.url", "http://"]),
@@ -42,7 +42,7 @@ INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
     ({"attachments__presign": "8d"}, ["attachments.presign", "7 days"]),
     ({"max_unlabeled": "150%"}, ["max_unlabeled", "5%"]),
     ({"scale__mode": "real"}, ["scale.mode", "'real'", "'test'"]),
-    ({"scale__key": "live_abc"}, ["scale.key", "does not name a secret", "env:SCALE_API_KEY"]),
+    ({"scale__key": "live_abc"}, ["scale.key", "is not a reference to a secret", "env:SCALE_API_KEY"]),
     ({"metadata": ["fingerprint"]}, ["metadata", "'fingerprint'", "rename"]),
     ({"task__type": ...}, ["task.type", "is required", "categorization"]),
     ({"task__instruction": ...}, ["task.instruction", "is required"]),
@@ -83,12 +83,12 @@ def test_all_config_errors_are_reported_at_once(tmp_path: Path) -> None:
         (b"- a\n- b", "is not a job"),
         (b"", "is not a job"),
         (b"name: \xff", "is not UTF-8"),
-        (b"name: a\x00b", "is no valid YAML"),
-        (b"submit: {max_tasks: 1}\nsubmit: {rate: 5/s}", "line 2: .*'submit' is there twice"),
-        (b"task: &x {a: *x}", "is no valid YAML"),
-        (b"name: 2024-13-45", "is no valid YAML"),
-        (b'name: "\\ud83d"', "is no valid YAML"),
-        (b"[" * 3000, "is no valid YAML"),
+        (b"name: a\x00b", "is not valid YAML"),
+        (b"submit: {max_tasks: 1}\nsubmit: {rate: 5/s}", "line 2: .*duplicate key 'submit'"),
+        (b"task: &x {a: *x}", "is not valid YAML"),
+        (b"name: 2024-13-45", "is not valid YAML"),
+        (b'name: "\\ud83d"', "is not valid YAML"),
+        (b"[" * 3000, "is not valid YAML"),
     ],
 )
 def test_file_that_is_not_a_valid_config(tmp_path: Path, content: bytes, words: str) -> None:
@@ -120,7 +120,7 @@ def test_unit_suffixes(tmp_path: Path) -> None:
 
 
 def test_job_round_trips_through_json(tmp_path: Path) -> None:
-    """Prefect stores the parameters of a run as JSON."""
+    """Prefect stores the parameters of a flow run as JSON."""
     job = make_job(tmp_path, submit__rate="50/s", max_unlabeled=7, collect__poll_interval="45s")
     assert Job.model_validate_json(job.model_dump_json()) == job
 
@@ -142,11 +142,11 @@ def test_command_line_and_environment_override_the_config(tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("key", "mode", "words"),
     [
-        (None, "test", "holds no SCALE_API_KEY"),
+        (None, "test", "SCALE_API_KEY is not set"),
         ("live_abc", "test", "the key is a live key"),
         ("test_abc", "live", "the key is a test key"),
         ("abc", "test", "the key is a live key"),
-        ("test_a b", "test", "is no API key"),
+        ("test_a b", "test", "is not a valid API key"),
     ],
 )
 def test_key_for_the_other_mode_is_rejected(

@@ -1,4 +1,4 @@
-"""`{column}` in a task."""
+"""Templates: `{column}` in a task."""
 
 from __future__ import annotations
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from contextlib import closing
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from labelflow.accounting.summary import Summary
 from labelflow.callbacks.callback import parse_callback
 from labelflow.callbacks.spool import CALLBACKS, append
 from labelflow.jobs.job import Job
@@ -154,3 +156,46 @@ def test_corrupt_closed_record_means_the_job_is_collected(tmp_path: Path) -> Non
     folder = open_folder(str(tmp_path))
     folder.write(completion.FILE, b"{")
     assert completion.read_closed(folder) is None
+
+
+class Reports:
+    """Collects the reported completions; fails while `error` is set."""
+
+    def __init__(self) -> None:
+        self.jobs: list[str] = []
+        self.error: Exception | None = None
+
+    def emit(self, _: Folder, summary: Summary) -> None:
+        if self.error:
+            raise self.error
+        self.jobs.append(summary.job)
+
+
+def make_summary(pending: int = 0) -> Summary:
+    names = [field.name for field in fields(Summary) if field.name not in ("job", "cost", "seconds")]
+    counts = {**dict.fromkeys(names, 0), "rows": 3, "labeled": 3 - pending, "pending": pending}
+    return Summary(job="job", cost=None, seconds={}, **counts)
+
+
+def test_completion_is_reported_once_per_state_and_before_it_is_recorded(tmp_path: Path) -> None:
+    folder, reports = open_folder(str(tmp_path)), Reports()
+    reports.error = RuntimeError("not sent")
+    with pytest.raises(RuntimeError):
+        completion.record_pass(folder, make_summary(), "state", reports.emit, was_closed=False)
+    assert completion.read_closed(folder) is None
+    reports.error = None
+    for state in ("state", "state", "next"):
+        completion.record_pass(folder, make_summary(), state, reports.emit, was_closed=False)
+    assert reports.jobs == ["job", "job"]
+
+
+@pytest.mark.parametrize("summary", [None, make_summary(pending=1)])
+def test_closed_job_with_pending_rows_is_reopened_by_a_pass(tmp_path: Path, summary: Summary | None) -> None:
+    folder, reports = open_folder(str(tmp_path)), Reports()
+    completion.record_run(folder, make_summary(pending=1), reports.emit)
+    assert completion.read_closed(folder) is None
+    completion.record_run(folder, make_summary(), reports.emit)
+    assert completion.read_closed(folder)
+    completion.record_pass(folder, summary, "state", reports.emit, was_closed=True)
+    assert completion.read_closed(folder) is None
+    assert reports.jobs == ["job"]

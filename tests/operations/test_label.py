@@ -304,7 +304,7 @@ def test_unknown_key_ends_the_run_before_anything_is_written(
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "nobody")
     write_rows(tmp_path / "manifest.jsonl", make_rows(3))
-    with pytest.raises(UsageError, match="does not take the key"):
+    with pytest.raises(UsageError, match="rejected the key"):
         label(create_job(tmp_path, api, scale={"url": api, "mode": "live"}))
     assert not (tmp_path / "out").exists()
 

@@ -1,4 +1,4 @@
-"""A pass over open jobs, as Prefect runs it: what the UI shows, which events come, what trouble with one job does."""
+"""A collection pass over open jobs as a Prefect flow: artifacts, events, and the effect of a job that fails."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def post_to_prefect(path: str, **body: Any) -> Any:
-    """What Prefect's server answers to a POST."""
+    """Return the response of Prefect's server to a POST."""
     answer = requests.post(f"{PREFECT_API_URL.value()}{path}", json=body, timeout=20)
     answer.raise_for_status()
     return answer.json()
@@ -54,20 +54,20 @@ def post_to_prefect(path: str, **body: Any) -> Any:
 
 @pytest.fixture
 def completed_jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs that were told to be through; Prefect is told all the same."""
+    """The jobs whose completion was emitted. The events are sent to Prefect as usual."""
     jobs: list[str] = []
 
-    def noting(event: str, resource: dict[str, str], **more: Any) -> Any:
+    def recording(event: str, resource: dict[str, str], **more: Any) -> Any:
         if event == events.JOB_COMPLETED:
             jobs.append(resource["prefect.resource.name"])
         return emit_event(event, resource, **more)
 
-    monkeypatch.setattr(events, "emit_event", noting)
+    monkeypatch.setattr(events, "emit_event", recording)
     return jobs
 
 
 def has_event(job: str, event: str) -> bool:
-    """Whether Prefect's server has an event; it takes some seconds to write it down."""
+    """Whether Prefect's server has stored an event, which takes some seconds."""
     filters = {"event": {"name": [event]}, "resource": {"id": [f"labelflow.job.{job}"]}}
     since = {"occurred": {"since": "2020-01-01T00:00:00Z"}}
     deadline = time.monotonic() + 30
@@ -80,7 +80,7 @@ def has_event(job: str, event: str) -> bool:
 
 
 def artifact(key: str) -> dict[str, Any]:
-    """The latest one under a key."""
+    """Return the latest artifact with a key."""
     found = post_to_prefect("/artifacts/latest/filter", artifacts={"key": {"any_": [key]}})
     assert len(found) == 1, key
     return dict(found[0])
@@ -97,9 +97,9 @@ def create_job(folder: Path, url: str, name: str, root: str = "out", **changes: 
 def collect_until_complete(root: Path) -> list[CollectionResult]:
     deadline = time.monotonic() + 60
     while True:
-        visited = collect_responses(outputs=[str(root)])
-        if all(one.is_complete for one in visited):
-            return visited
+        results = collect_responses(outputs=[str(root)])
+        if all(result.is_complete for result in results):
+            return results
         assert time.monotonic() < deadline
 
 
@@ -116,13 +116,13 @@ def test_failed_jobs_do_not_block_the_others(tmp_path: Path) -> None:
         with pytest.raises(CollectionFailed) as raised:
             collect_responses(outputs=[str(root)])
     error = raised.value
-    assert [one.job for one in error.collected] == ["a", "z"]
+    assert [result.job for result in error.collected] == ["a", "z"]
     assert len(pd.read_parquet(root / "z" / "labels")) == ROWS - 1
     lines = str(error).splitlines()
     assert lines[0] == "3 of 5 jobs could not be looked after:"
     assert "damaged/_ledger/config.json is damaged; run label_dataset to have it written anew" in lines[1]
     assert lines[2].startswith(f"ledger ({root}/ledger): ")
-    assert lines[3].startswith(f"mode ({root}/mode): scale.mode: the job says test, and the key is a live key")
+    assert lines[3].startswith(f"mode ({root}/mode): scale.mode: the mode is test, but the key is a live key")
     runs = post_to_prefect("/flow_runs/filter", sort="START_TIME_DESC", limit=1)
     assert runs[0]["name"] == f"collect-{root}"
     assert runs[0]["state"]["type"] == "FAILED"
@@ -136,9 +136,9 @@ def test_internal_error_in_one_job_does_not_block_the_others(tmp_path: Path, mon
             label(job, wait=False)
         (tmp_path / "out" / "bad" / "_ledger" / "watermark.json").unlink(missing_ok=True)
         monkeypatch.setattr(context, "read_key", lambda job: "live_tasks" if job.name == "good" else 1 / 0)
-        with pytest.raises(CollectionFailed, match=r"bad .*: a mistake of ours: ZeroDivisionError") as raised:
+        with pytest.raises(CollectionFailed, match=r"bad .*: internal error: ZeroDivisionError") as raised:
             collect_responses(jobs=jobs)
-        assert [one.job for one in raised.value.collected] == ["good"]
+        assert [result.job for result in raised.value.collected] == ["good"]
 
 
 def test_completed_job_emits_one_event_and_sends_no_more_requests(
@@ -161,20 +161,20 @@ def test_completed_job_emits_one_event_and_sends_no_more_requests(
         )
         collect_until_complete(tmp_path / "out")
         assert opened
-        assert completed_jobs == ["once", "once"], "with more rows it is another end"
+        assert completed_jobs == ["once", "once"], "with more rows it completes again"
     assert has_event("once", events.JOB_COMPLETED)
     assert has_event("once", events.LABELS_WRITTEN)
 
 
 def record_calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, calls: list[str]) -> None:
-    """Have the calls of a function noted, and carried out."""
+    """Record the calls of a function, and execute them."""
     function = getattr(owner, name)
 
-    def noting(*args: Any) -> Any:
+    def recording(*args: Any) -> Any:
         calls.append(name)
         return function(*args)
 
-    monkeypatch.setattr(owner, name, noting)
+    monkeypatch.setattr(owner, name, recording)
 
 
 def submit_one_more_row(folder: Path) -> str:
@@ -213,11 +213,11 @@ def test_progress_of_a_detached_run_is_continued_to_the_end(tmp_path: Path) -> N
     with running(turnaround=1) as url:
         summary = label_dataset(create_job(tmp_path, url, "bar"), wait=False)
         assert summary.pending == ROWS - 1
-        begun_bar = artifact("label-bar-progress")
-        assert begun_bar["data"] < 100
+        bar_of_run = artifact("label-bar-progress")
+        assert bar_of_run["data"] < 100
         collect_until_complete(tmp_path / "out")
-    ended_bar = artifact("label-bar-progress")
-    assert (ended_bar["id"], ended_bar["data"]) == (begun_bar["id"], 100)
+    final_bar = artifact("label-bar-progress")
+    assert (final_bar["id"], final_bar["data"]) == (bar_of_run["id"], 100)
     files = artifact("label-bar-files")["data"]
     assert f"[`{tmp_path}/out/bar/labels/`](file://{tmp_path}/out/bar/labels/)" in files
 
@@ -242,7 +242,7 @@ def test_final_progress_is_always_shown() -> None:
         progress.show(counts)
         counts.add(finished=3)
         progress.show(counts)
-        assert artifact("label-soon-progress")["data"] == 20, "it is not written at each look"
+        assert artifact("label-soon-progress")["data"] == 20, "it is not updated at every pass"
         counts.add(finished=5, labeled=10)
         progress.show(counts)
 

@@ -50,7 +50,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
     except ScaleError as error:
-        print(f"The Scale API: {error.message}", file=sys.stderr)
+        print(f"Scale API: {error.message}", file=sys.stderr)
         sys.exit(1)
     if summary.outcome_unknown:  # as the command does: the next run resolves it
         sys.exit(1)
