@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from labelflow.sandbox.testing import running
-from tests.acceptance.chaos.stores import open_store
-from tests.acceptance.commands import ROOT, created_rows, environment, run_command, write_manifest
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.proofs.chaos.stores import open_store
+from tests.support.commands import ROOT, created_rows, environment, run_command, write_manifest
 from tests.support.jobs import write_config
+from tests.support.prefect_server import running_prefect_server
 
 SAVE = """
 import sys

@@ -17,9 +17,9 @@ import pytest
 
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
-from tests.acceptance.commands import COMMAND, ROOT, created_rows, run_command, running_command, wait_until
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.support.commands import COMMAND, ROOT, created_rows, run_command, running_command, wait_until
 from tests.support.jobs import make_job, write_config
+from tests.support.prefect_server import running_prefect_server
 from tests.support.run_job import label
 
 COLLECT, CANCEL = ([sys.executable, "-m", f"flows.{name}"] for name in ("collect_responses", "cancel_dataset"))

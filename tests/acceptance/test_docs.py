@@ -18,10 +18,10 @@ from prefect.cli.deploy._models import PrefectYamlModel
 
 from labelflow.jobs.job import Job
 from labelflow.sandbox.testing import running
-from tests.acceptance.callbacks.service import free_port
-from tests.acceptance.commands import ROOT, environment
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.proofs.callbacks.service import free_port
+from tests.support.commands import ROOT, environment
 from tests.support.jobs import TEXT_TASK
+from tests.support.prefect_server import running_prefect_server
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -11,7 +11,7 @@ import pytest
 
 from labelflow.jobs.job import Job
 from labelflow.sandbox.testing import running
-from tests.acceptance.commands import run_command
+from tests.support.commands import run_command
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 

@@ -8,13 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.acceptance.callbacks.delivery import run_delivery_test
-from tests.acceptance.callbacks.load import run_load_test
+from tests.proofs.callbacks.delivery import run_delivery_test
+from tests.proofs.callbacks.load import run_load_test
 
 
 def main() -> int:
     """One storm, then one more that the sandbox sends; prints their figures, 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.callbacks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs.callbacks", description=__doc__)
     parser.add_argument("--count", type=int, default=3000, help="tasks of the storm")
     parser.add_argument("--kills", type=int, default=5, help="of the receiver, with -9, in each of the two")
     parser.add_argument("--sent", type=int, default=3000, help="tasks whose callbacks the sandbox sends")

@@ -1,6 +1,6 @@
 """A storm of callbacks upon a receiver that is killed again and again. What it stored is collected in the end.
 
-`python -m tests.acceptance.callbacks.load CONFIG` collects again and again, until its stdin ends: a process of its
+`python -m tests.proofs.callbacks.load CONFIG` collects again and again, until its stdin ends: a process of its
 own, for a test that wants the collector to be at work meanwhile.
 """
 
@@ -34,7 +34,7 @@ from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
 from labelflow.scale.client import ScaleClient
 from labelflow.storage.local import LocalFolder
-from tests.acceptance.callbacks.service import KEY, ROOT, ReceiverProcess, running_receiver
+from tests.proofs.callbacks.service import KEY, ROOT, ReceiverProcess, running_receiver
 from tests.support.jobs import make_job, write_config
 
 CONNECTIONS = 64
@@ -213,7 +213,7 @@ def _running_collector(config: Path | None) -> Iterator[None]:
     if config is None:
         yield
         return
-    command = [sys.executable, "-m", "tests.acceptance.callbacks.load", str(config)]
+    command = [sys.executable, "-m", "tests.proofs.callbacks.load", str(config)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
         yield
         process.communicate(timeout=60)

@@ -20,7 +20,10 @@ from labelflow.sandbox.testing import listening_url, running, start, stop
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.errors import ConnectError, ServerError, Unauthorized
 from labelflow.scale.retry import RetryPolicy
-from tests.acceptance.commands import (
+from tests.conftest import StubServer
+from tests.proofs.fast_retry import RETRY_PAUSE
+from tests.submission.test_submitter import CreationFault, FaultyApi
+from tests.support.commands import (
     created_rows,
     prefect_server_pids,
     run_command,
@@ -28,9 +31,6 @@ from tests.acceptance.commands import (
     wait_until,
     write_manifest,
 )
-from tests.acceptance.fast_retry import RETRY_PAUSE
-from tests.conftest import StubServer
-from tests.submission.test_submitter import CreationFault, FaultyApi
 from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 
@@ -77,7 +77,7 @@ def running_restartable_sandbox(folder: Path, **options: object) -> Iterator[Res
 def test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes(tmp_path: Path) -> None:
     home = tmp_path / "prefect"
     write_manifest(tmp_path, 600)
-    impatient = "tests.acceptance.fast_retry"
+    impatient = "tests.proofs.fast_retry"
     with running_restartable_sandbox(tmp_path) as server:
         config = write_config(tmp_path, scale={"url": server.url}, submit={"rate": "200/s"})
         with running_command(config, home=home, command=[sys.executable, "-m", impatient]) as process:

@@ -1,4 +1,4 @@
-"""The command as a process of its own, for the acceptance tests."""
+"""The commands as processes of their own."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ from demo.__main__ import BUCKET
 from labelflow.sandbox.settings.fault_spec import KINDS_BY_NAME
 from labelflow.sandbox.testing import running
 from labelflow.storage.opening import open_folder
-from tests.acceptance.callbacks.service import free_port
-from tests.acceptance.commands import COMMAND, ROOT, running_command, wait_until
 from tests.conftest import StubServer
+from tests.proofs.callbacks.service import free_port
+from tests.support.commands import COMMAND, ROOT, running_command, wait_until
 from tests.support.jobs import job_document
 from tests.support.media_server import MediaServer, picture
 from tests.support.media_server import file_response as served

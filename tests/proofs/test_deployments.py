@@ -26,8 +26,8 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.schema_tools import validate
 
 from labelflow.sandbox.testing import running
-from tests.acceptance.commands import ROOT, created_rows, environment, wait_until
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.support.commands import ROOT, created_rows, environment, wait_until
+from tests.support.prefect_server import running_prefect_server
 
 KEY = "live_deployments"
 CHECKOUT_FILES = ("flows", "tasks", "labelflow", "prefect.yaml")

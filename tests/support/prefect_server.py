@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from tests.acceptance.commands import ROOT, environment
+from tests.support.commands import ROOT, environment
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from labelflow.sandbox.testing import running
-from tests.acceptance.commands import (
+from tests.support.commands import (
     COMMAND,
     ROOT,
     created_rows,

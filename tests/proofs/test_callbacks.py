@@ -16,11 +16,11 @@ import requests
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
-from tests.acceptance.callbacks.delivery import API_KEY, collect_callbacks, run_delivery_test
-from tests.acceptance.callbacks.load import EXPECTED_STATUS, run_load_test
-from tests.acceptance.callbacks.poll_vs_callback import compare_methods
-from tests.acceptance.callbacks.service import COMMAND, KEY, ROOT, environment, free_port, running_receiver
-from tests.acceptance.commands import run_command, write_manifest
+from tests.proofs.callbacks.delivery import API_KEY, collect_callbacks, run_delivery_test
+from tests.proofs.callbacks.load import EXPECTED_STATUS, run_load_test
+from tests.proofs.callbacks.poll_vs_callback import compare_methods
+from tests.proofs.callbacks.service import COMMAND, KEY, ROOT, environment, free_port, running_receiver
+from tests.support.commands import run_command, write_manifest
 from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 

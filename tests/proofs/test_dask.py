@@ -13,9 +13,9 @@ import pytest
 
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
-from tests.acceptance.commands import created_rows, run_command, running_command, wait_until, write_manifest
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.support.commands import created_rows, run_command, running_command, wait_until, write_manifest
 from tests.support.jobs import write_config
+from tests.support.prefect_server import running_prefect_server
 
 ROWS, RATE = 6000, 600
 

@@ -1,1 +1,0 @@
-"""A storm of callbacks, with a receiver that is killed again and again: python -m tests.acceptance.callbacks."""
