@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from labelflow.sandbox.testing import running
 from tests.proofs.chaos.stores import open_store
 from tests.support.commands import ROOT, created_rows, environment, run_command, write_manifest
 from tests.support.jobs import write_config
 from tests.support.prefect_server import running_prefect_server
+from tests.support.sandbox import running_in_process
 
 SAVE = """
 import sys
@@ -37,7 +37,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_job_runs_with_keys_stored_only_in_prefect_blocks(tmp_path: Path, api: str) -> None:
     home = tmp_path / "home"
     write_manifest(tmp_path, 20)
-    with running() as url, open_store("s3", tmp_path / "store") as store:
+    with running_in_process() as url, open_store("s3", tmp_path / "store") as store:
         given = store.environment
         keys = [given[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")]
         save = [sys.executable, "-c", SAVE, "test_command", *keys]

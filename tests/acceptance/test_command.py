@@ -15,19 +15,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from tests.support.commands import COMMAND, ROOT, created_rows, run_command, running_command, wait_until
 from tests.support.jobs import make_job, write_config
 from tests.support.prefect_server import running_prefect_server
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 
 COLLECT, CANCEL = ([sys.executable, "-m", f"flows.{name}"] for name in ("collect_responses", "cancel_dataset"))
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[str]:
-    with running() as url:
+    with running_in_process() as url:
         yield url
 
 
@@ -104,7 +104,7 @@ def test_detached_jobs_are_collected_by_config_and_by_output_folder(
     write_manifest_with_invalid_row(tmp_path, 20)
     outputs = {name: tmp_path / "outputs" / name for name in ("one", "two")}
     environment = {"PREFECT_API_URL": prefect, "SCALE_API_KEY": key}
-    with running(turnaround=2) as url:
+    with running_in_process(turnaround=2) as url:
         scale = {"url": url, "mode": "live"}
         for name, output in outputs.items():
             label(make_job(tmp_path, name=name, output=str(output), scale=scale), wait=False)
@@ -136,7 +136,7 @@ def test_cancel_some_rows_then_all(tmp_path: Path, home: Path, prefect: str, mon
     write_manifest_with_invalid_row(tmp_path, 20)
     (tmp_path / "withdrawn.txt").write_text("r3\nr4\nnowhere\n")
     environment = {"PREFECT_API_URL": prefect, "SCALE_API_KEY": key}
-    with running(turnaround=3600) as url, ScaleClient(key, url) as client:
+    with running_in_process(turnaround=3600) as url, ScaleClient(key, url) as client:
         config = write_config(tmp_path, scale={"url": url, "mode": "live"})
         label(make_job(tmp_path, scale={"url": url, "mode": "live"}), wait=False)
         rows = ["--rows", tmp_path / "withdrawn.txt"]

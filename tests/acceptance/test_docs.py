@@ -17,11 +17,11 @@ import yaml
 from prefect.cli.deploy._models import PrefectYamlModel
 
 from labelflow.jobs.job import Job
-from labelflow.sandbox.testing import running
 from tests.proofs.callbacks.service import free_port
 from tests.support.commands import ROOT, environment
 from tests.support.jobs import TEXT_TASK
 from tests.support.prefect_server import running_prefect_server
+from tests.support.sandbox import running_in_process
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -67,7 +67,7 @@ def docs_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocsE
     job = {"name": "street-boxes", "manifest": {"uri": "manifest.jsonl", "row_id": "id"}, "task": TEXT_TASK}
     (folder / "my-job.yaml").write_text(yaml.safe_dump({**job, "output": "out/street-boxes"}))
     (folder / "docs").symlink_to(ROOT / "docs")
-    with running() as url, running_prefect_server(folder / "prefect") as prefect:
+    with running_in_process() as url, running_prefect_server(folder / "prefect") as prefect:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         named = {"PREFECT_API_URL": prefect, "SCALE_API_URL": url, "PYTHONPATH": str(ROOT), "PATH": path}
         port = url.rpartition(":")[2].partition("/")[0]

@@ -24,12 +24,12 @@ from labelflow.operations.collect import CollectionResult, collect_job
 from labelflow.operations.existing_job import ExistingJob
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.records import Outcome, Submission
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from labelflow.storage.local import LocalFolder
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 
 KEY = "live_watermark"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -88,7 +88,7 @@ def test_pass_costs_one_request_per_hundred_new_answers(
     tmp_path: Path, api_version: str, sent_paths: list[str]
 ) -> None:
     count, visits, new = 2400, 0, 0
-    with running(api=api_version, turnaround=4) as url:
+    with running_in_process(api=api_version, turnaround=4) as url:
         job = create_job(tmp_path, url, count, submit={"rate": "600/s", "concurrency": 4})
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
@@ -115,7 +115,7 @@ def test_pass_costs_one_request_per_hundred_new_answers(
 def test_no_answer_is_missed(tmp_path: Path, api_version: str, is_lost: bool) -> None:
     """Tasks that end in error, are canceled, or recalled and answered anew (today's contract) among them."""
     faults = "seed=5, error=10%" + (", recall=20%:0.4s" if api_version == "current" else "")
-    with running(api=api_version, turnaround="0.5-3", faults=faults) as url:
+    with running_in_process(api=api_version, turnaround="0.5-3", faults=faults) as url:
         job = create_job(tmp_path, url, 300)
         label(job, wait=False)
         with ScaleClient(KEY, url) as client:
@@ -146,7 +146,7 @@ def test_no_answer_is_missed(tmp_path: Path, api_version: str, is_lost: bool) ->
 
 
 def test_watermark_is_not_advanced_by_a_pass_that_saw_an_unrecorded_task(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url, 3)
         label(job, wait=False)
         collect_until_complete(job)
@@ -172,7 +172,7 @@ def read_watermark(job: Job) -> Watermark:
 
 
 def test_watermark_uses_the_server_clock_and_advances(tmp_path: Path) -> None:
-    with running(turnaround="0-1.5") as url:
+    with running_in_process(turnaround="0-1.5") as url:
         job = create_job(tmp_path, url, 20)
         label(job, wait=False)
         collect_until_complete(job)
@@ -185,7 +185,7 @@ def test_watermark_uses_the_server_clock_and_advances(tmp_path: Path) -> None:
 
 @API_VERSIONS
 def test_lost_labels_are_fetched_again(tmp_path: Path, api_version: str) -> None:
-    with running(api=api_version, turnaround=0) as url:
+    with running_in_process(api=api_version, turnaround=0) as url:
         job = create_job(tmp_path, url, 20)
         label(job, wait=False)
         collect_until_complete(job)
@@ -197,7 +197,7 @@ def test_lost_labels_are_fetched_again(tmp_path: Path, api_version: str) -> None
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"read_until": "soon"}', '{"read_until": "2999-01-01T00:00:00Z"}'])
 def test_invalid_watermark_is_ignored(tmp_path: Path, content: str) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").write_text(content)
@@ -212,7 +212,7 @@ def make_collector(existing: ExistingJob) -> Collector:
 
 
 def test_process_without_the_collector_lease_writes_no_watermark(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
