@@ -27,7 +27,7 @@ from labelflow.tables.schemas import SCHEMA_VERSION
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 from tests.support.s3_servers import Bucket
-from tests.support.sandbox import running_in_process
+from tests.support.sandbox import running_in_process, running_staged
 from tests.support.stale_leases import abandon, lease_files
 
 OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
@@ -217,13 +217,14 @@ def test_pandas_duckdb_polars_and_pyarrow_read_the_same_labels(tmp_path: Path, a
 
 def test_canceled_task_becomes_an_errors_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_cancel")
-    with running_in_process(turnaround="2") as url:
+    with running_staged() as sandbox:
         write_rows(tmp_path / "manifest.jsonl", make_rows(6))
-        job = create_job(tmp_path, url, scale={"url": url, "mode": "live"})
+        job = create_job(tmp_path, sandbox.url, scale={"url": sandbox.url, "mode": "live"})
         waiting = label(job, wait=False)
         assert (waiting.created, waiting.pending) == (6, 6)
-        with ScaleClient("live_cancel", url) as client:
+        with ScaleClient("live_cancel", sandbox.url) as client:
             canceled = client.cancel_task(next(client.list_tasks()).task_id)
+        sandbox.complete(5)
         summary = label(job)
         assert (summary.labeled, summary.canceled, summary.pending) == (5, 1, 0)
         errors = pd.read_parquet(tmp_path / "out" / "errors")

@@ -20,7 +20,7 @@ from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from tests.support.jobs import make_job
 from tests.support.run_job import label
-from tests.support.sandbox import running_in_process
+from tests.support.sandbox import running_in_process, running_staged
 from tests.support.stale_leases import abandon, lease_files
 
 OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
@@ -125,15 +125,23 @@ def test_row_can_be_relabeled_repeatedly(job: Job, tmp_path: Path, api: str) -> 
     assert len(set(ids)) == (4 if ids[0] else 1)
 
 
-def test_row_is_in_the_labels_once_while_its_new_task_is_pending(tmp_path: Path, api: str) -> None:
-    with running_in_process(api="current", turnaround=2) as slow:
+@pytest.mark.parametrize("api_version", ["current", "2017"])
+def test_row_is_in_the_labels_once_while_its_new_task_is_pending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api_version: str
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "live_relabel")
+    with running_staged(api=api_version) as sandbox:
         write_rows(tmp_path, "a", "b")
-        job = make_job(tmp_path, scale={"url": slow}, collect={"poll_interval": "0.3s"})
-        label(job)
+        job = make_job(tmp_path, scale={"url": sandbox.url, "mode": "live"}, collect={"poll_interval": "0.3s"})
+        label(job, wait=False)
+        sandbox.complete(2)
+        assert label(job, wait=False).labeled == 2
         write_rows(tmp_path, "a", "B")
         summary = label(job, relabel=Relabel.CHANGED, wait=False)
+        assert summary.pending == 1
         assert adds_up(summary)
         assert len(read_labels(tmp_path)) == summary.labeled
+        sandbox.complete(1)
         assert label(job).labeled == 2
         assert list(read_labels(tmp_path)["attachment"]) == ["a", "B"]
 

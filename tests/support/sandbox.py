@@ -5,6 +5,7 @@ A test that kills the sandbox, restarts it, or measures it runs `labelflow.sandb
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -19,7 +20,7 @@ from labelflow.sandbox.settings import fault_spec
 from labelflow.sandbox.settings.api_version import API_VERSIONS
 from labelflow.sandbox.settings.options import DAY_SECONDS, Options, Turnaround
 
-START_TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds
 
 
 @contextmanager
@@ -38,6 +39,42 @@ def running_in_process(
         with running_in_process(api="2017", turnaround="0.2-1.5") as url:
             label(make_job(tmp_path, scale={"url": url}))
     """
+    with _running_thread(api, turnaround, faults, default_callback, callback_day) as thread:
+        yield f"{thread.url}/v1"
+
+
+class StagedSandbox:
+    """A sandbox whose live tasks stay pending until the test has them completed."""
+
+    def __init__(self, thread: _ServerThread) -> None:
+        self.url = f"{thread.url}/v1"
+        self._thread = thread
+
+    def complete(self, count: int) -> None:
+        """Complete the oldest pending tasks; their answers are listed when this returns."""
+        self._thread.complete(count)
+
+
+@contextmanager
+def running_staged(*, api: str = "current", faults: str | None = None) -> Iterator[StagedSandbox]:
+    """Run a sandbox that completes live tasks on demand, for tests of which answers are there when.
+
+    with running_staged() as sandbox:
+        label(make_job(tmp_path, scale={"url": sandbox.url, "mode": "live"}), wait=False)
+        sandbox.complete(10)
+    """
+    with _running_thread(api, turnaround=3600, faults=faults) as thread:
+        yield StagedSandbox(thread)
+
+
+@contextmanager
+def _running_thread(
+    api: str,
+    turnaround: float | str,
+    faults: str | None = None,
+    default_callback: str | None = None,
+    callback_day: float = DAY_SECONDS,
+) -> Iterator[_ServerThread]:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     callback = {None: f"{url}/callback-sink", "none": None}.get(default_callback, default_callback)
@@ -55,7 +92,7 @@ def running_in_process(
     thread.start()
     try:
         thread.wait_until_started()
-        yield f"{url}/v1"
+        yield thread
     finally:
         thread.stop()
 
@@ -65,21 +102,40 @@ class _ServerThread(threading.Thread):
 
     def __init__(self, listener: socket.socket, options: Options) -> None:
         super().__init__(name="sandbox", daemon=True)
+        self.url = options.url
         self._listener = listener
         self._options = options
         self._server: uvicorn.Server | None = None
+        self._store: Store | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self) -> None:
         with closing(Store(self._options)) as store:
+            self._store = store
             self._server = make_server(store, self._options)
-            self._server.run(sockets=[self._listener])
+            with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+                self._loop = runner.get_loop()
+                runner.run(self._server.serve(sockets=[self._listener]))
 
     def wait_until_started(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + TIMEOUT
         while not (self._server and self._server.started):
             if not self.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the sandbox did not start")
             time.sleep(0.002)
+
+    def complete(self, count: int) -> None:
+        assert self._store
+        assert self._loop
+        asyncio.run_coroutine_threadsafe(self._complete(self._store, count), self._loop).result(TIMEOUT)
+
+    async def _complete(self, store: Store, count: int) -> None:
+        query = "SELECT seq FROM tasks WHERE status = 'pending' ORDER BY seq LIMIT ?"
+        numbers = [seq for (seq,) in store.db.execute(query, [count])]
+        for seq in numbers:
+            store.task_queue.add(0, seq)
+        while any(row.is_pending for row in store.rows(numbers)):
+            await asyncio.sleep(0.002)
 
     def stop(self) -> None:
         if self._server:

@@ -23,11 +23,11 @@ from labelflow.jobs.job import Job
 from labelflow.operations import completion, existing_job
 from labelflow.operations.collect import CollectionFailed, CollectionResult
 from labelflow.scale.client import ScaleClient
-from tasks import artifacts, events
+from tasks import events
 from tasks.artifacts import ProgressArtifact, artifact_key, link
 from tests.support.jobs import make_job
 from tests.support.run_job import label
-from tests.support.sandbox import running_in_process
+from tests.support.sandbox import running_in_process, running_staged
 
 ROWS = 8
 
@@ -60,7 +60,7 @@ def completed_jobs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             jobs.append(resource["prefect.resource.name"])
         return emit_event(event, resource, **more)
 
-    monkeypatch.setattr(artifacts, "emit_event", noting)
+    monkeypatch.setattr(events, "emit_event", noting)
     return jobs
 
 
@@ -144,7 +144,7 @@ def test_completed_job_emits_one_event_and_sends_no_more_requests(
 ) -> None:
     asked: list[str] = []
     opened: list[str] = []
-    with running_in_process(turnaround=0.3) as url:
+    with running_in_process(turnaround=0.1) as url:
         label(create_job(tmp_path, url, "once"), wait=False)
         collect_until_complete(tmp_path / "out")
         assert completed_jobs == ["once"]
@@ -202,17 +202,18 @@ def test_completion_emitted_but_not_recorded_is_emitted_again(
 def test_completion_that_was_not_emitted_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_in_process(turnaround=0) as url:
         label(create_job(tmp_path, url, "untold"), wait=False)
-        monkeypatch.setattr(artifacts, "emit_event", lambda *_, **__: None)
+        monkeypatch.setattr(events, "emit_event", lambda *_, **__: None)
         collect_until_complete(tmp_path / "out")
     assert not (tmp_path / "out" / "untold" / completion.FILE).exists()
 
 
 def test_progress_of_a_detached_run_is_continued_to_the_end(tmp_path: Path) -> None:
-    with running_in_process(turnaround=1) as url:
-        summary = label_dataset(create_job(tmp_path, url, "bar"), wait=False)
+    with running_staged() as sandbox:
+        summary = label_dataset(create_job(tmp_path, sandbox.url, "bar"), wait=False)
         assert summary.pending == ROWS - 1
         begun_bar = artifact("label-bar-progress")
         assert begun_bar["data"] < 100
+        sandbox.complete(ROWS)
         collect_until_complete(tmp_path / "out")
     ended_bar = artifact("label-bar-progress")
     assert (ended_bar["id"], ended_bar["data"]) == (begun_bar["id"], 100)
