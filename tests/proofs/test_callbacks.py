@@ -98,7 +98,7 @@ def test_recalled_duplicate_and_late_answers_match_the_server_in_the_end(tmp_pat
     assert found == on_the_server
 
 
-def test_command_waits_for_callbacks_and_stops_its_receiver(tmp_path: Path) -> None:
+def test_command_waits_for_callbacks_and_stops_its_receiver(tmp_path: Path, prefect_home: Path) -> None:
     write_manifest(tmp_path, 20)
     port = free_port()
     completion = {
@@ -109,8 +109,7 @@ def test_command_waits_for_callbacks_and_stops_its_receiver(tmp_path: Path) -> N
     }
     with running(turnaround="1-3") as url:
         config = write_config(tmp_path, scale={"url": url, "mode": "live"}, collect=completion)
-        home = tmp_path / "prefect"
-        outcome = run_command(config, home=home, SCALE_API_KEY=API_KEY, SCALE_CALLBACK_AUTH_KEY=KEY)
+        outcome = run_command(config, home=prefect_home, SCALE_API_KEY=API_KEY, SCALE_CALLBACK_AUTH_KEY=KEY)
     assert outcome.returncode == 0, outcome.stderr
     assert len(read_rows(tmp_path)) == 20
     assert KEY not in outcome.stdout + outcome.stderr

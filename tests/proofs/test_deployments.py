@@ -101,8 +101,9 @@ def kill_process_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectInstallation]:
+def prefect(tmp_path_factory: pytest.TempPathFactory, prefect_home_template: Path) -> Iterator[PrefectInstallation]:
     folder = tmp_path_factory.mktemp("installation")
+    shutil.copytree(prefect_home_template, folder / "prefect")
     with running_prefect_server(folder / "prefect") as api:
         there = PrefectInstallation(folder, api)
         there.checkout.mkdir()

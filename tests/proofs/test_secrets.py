@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import sys
@@ -155,9 +156,12 @@ def in_base64(key: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def secrets_environment(tmp_path_factory: pytest.TempPathFactory, demo_s3: dict[str, str]) -> SecretsEnvironment:
+def secrets_environment(
+    tmp_path_factory: pytest.TempPathFactory, demo_s3: dict[str, str], prefect_home_template: Path
+) -> SecretsEnvironment:
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "temporary").mkdir()
+    shutil.copytree(prefect_home_template, folder / "prefect")
     return SecretsEnvironment(
         folder,
         {

@@ -13,8 +13,8 @@ import pytest
 import requests
 from prefect import flow
 from prefect.events import emit_event
-from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.collect_responses import collect_responses
 from flows.label_dataset import label_dataset
@@ -33,9 +33,10 @@ ROWS = 8
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=90):
+def use_prefect_server(prefect_api: str) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
         yield
+        EventsWorker.drain_all(timeout=30)  # what is sent later would not find the server
 
 
 @pytest.fixture(autouse=True)
