@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test chaos properties callbacks poll-vs-callback mutations bench check format clean
+.PHONY: demo test proofs chaos properties callbacks poll-vs-callback mutations bench check format clean
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -25,14 +25,19 @@ PIP_INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
 demo: .venv/ready-demo
 	$(BIN)/python -m demo
 
+# All tests but the long ones: minutes. `.venv/bin/pytest` alone runs both kinds, one test after the other.
 test: .venv/ready
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/proofs
+
+# The long ones: processes that are killed, servers that are lost, deployments, benchmarks with a few rows.
+proofs: .venv/ready
+	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/proofs
 
 # Kills so many runs with -9, in each combination of API version and output store, and counts what became of the rows.
 KILLS ?= 30
 COMMAND_KILLS ?= 2
 chaos: .venv/ready
-	$(BIN)/python -m tests.acceptance.chaos --kills $(KILLS) --command-kills $(COMMAND_KILLS) \
+	$(BIN)/python -m tests.proofs.chaos --kills $(KILLS) --command-kills $(COMMAND_KILLS) \
 		$(if $(API),--api $(API)) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED))
 
 # Broken input by the thousand; every run tries other cases. SEED=7 tries those of that seed again.
@@ -45,19 +50,19 @@ properties: .venv/ready
 COUNT ?= 3000
 callbacks: KILLS = 5
 callbacks: .venv/ready
-	$(BIN)/python -m tests.acceptance.callbacks --count $(COUNT) --kills $(KILLS) \
+	$(BIN)/python -m tests.proofs.callbacks --count $(COUNT) --kills $(KILLS) \
 		$(if $(SENT),--sent $(SENT)) $(if $(CORE),--core $(CORE)) $(if $(SEED),--seed $(SEED))
 
 # Labels so many rows through callbacks alone, and by polling alone: they must end alike. TURNAROUND: seconds that people take.
 ROWS ?= 1000
 TURNAROUND ?= 30-300
 poll-vs-callback: .venv/ready
-	$(BIN)/python -m tests.acceptance.callbacks.poll_vs_callback --rows $(ROWS) --turnaround $(TURNAROUND) \
+	$(BIN)/python -m tests.proofs.callbacks.poll_vs_callback --rows $(ROWS) --turnaround $(TURNAROUND) \
 		$(if $(API),--api $(API))
 
 # Breaks the product on purpose, in copies of this folder, and sees that the proofs notice. NAME="no fingerprint": only that.
 mutations: .venv/ready
-	$(BIN)/python -m tests.acceptance.mutations $(if $(NAME),--name "$(NAME)")
+	$(BIN)/python -m tests.proofs.mutations $(if $(NAME),--name "$(NAME)")
 
 # Measures what is claimed about speed and memory, and writes docs/benchmarks.md. NAMES="dry_run labels": only those.
 bench: .venv/ready

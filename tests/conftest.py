@@ -13,7 +13,7 @@ import pytest
 from labelflow.submission import reconciliation
 from tests.support.media_server import MediaServer
 
-pytest_plugins = ["tests.support.s3_servers"]
+pytest_plugins = ["tests.support.s3_servers", "tests.support.demo_s3", "tests.support.prefect_server"]
 
 
 class StubServer:

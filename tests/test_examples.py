@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from labelflow.sandbox.testing import running
-from tests.acceptance.commands import ROOT, environment
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.support.commands import ROOT, environment
 from tests.support.jobs import make_job
 from tests.support.media_server import MediaServer, file_response, picture
+from tests.support.prefect_server import running_prefect_server
 from tests.support.run_job import label
 
 ROWS = 5

@@ -15,32 +15,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
-from tests.acceptance.commands import COMMAND, ROOT, created_rows, run_command, running_command, wait_until
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.support.commands import COMMAND, ROOT, created_rows, run_command, running_command, wait_until
 from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 
 COLLECT, CANCEL = ([sys.executable, "-m", f"flows.{name}"] for name in ("collect_responses", "cancel_dataset"))
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[str]:
-    with running() as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home for Prefect, for the tests that start one: making its database takes seconds."""
-    return tmp_path_factory.mktemp("prefect")
-
-
-@pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of Prefect's that several commands use."""
-    with running_prefect_server(tmp_path_factory.mktemp("server")) as url:
+    with running_in_process() as url:
         yield url
 
 
@@ -50,29 +36,33 @@ def write_manifest_with_invalid_row(folder: Path, count: int) -> None:
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_run_labels_rows_and_prints_the_counts(tmp_path: Path, api: str, home: Path) -> None:
+def test_run_labels_rows_and_prints_the_counts(tmp_path: Path, api: str, prefect_home: Path, prefect_api: str) -> None:
+    """The first run starts a temporary Prefect server, as it does for a user who has none."""
     write_manifest_with_invalid_row(tmp_path, 1500)
     config = write_config(tmp_path, max_unlabeled="1%", scale={"url": api}, submit={"price_per_task": 0.5})
-    outcome = run_command(config, home=home)
+    outcome = run_command(config, home=prefect_home)
     assert outcome.returncode == 0, outcome.stderr
     assert "1,499 tasks created; cost of the job so far: 749.50" in outcome.stdout
     assert "rejected: row 2 (r1): attachment: is empty; use a non-empty string" in outcome.stdout
     assert outcome.stderr == ""
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 1499
 
-    again = run_command(config, home=home)
+    again = run_command(config, home=prefect_home, PREFECT_API_URL=prefect_api)
     assert again.returncode == 0, again.stderr
     assert "nothing to create" in again.stdout
 
     strict = write_config(tmp_path, max_unlabeled=0, scale={"url": api})
-    assert run_command(strict, home=home).returncode == 1
+    assert run_command(strict, home=prefect_home, PREFECT_API_URL=prefect_api).returncode == 1
 
 
-def test_ctrl_c_records_created_tasks_and_prints_how_to_resume(tmp_path: Path, api: str, home: Path) -> None:
-    write_manifest_with_invalid_row(tmp_path, 2500)
-    scale = {"url": api}
-    config = write_config(tmp_path, name="stopped", max_unlabeled="1%", scale=scale, submit={"rate": "300/s"})
-    with running_command(config, home=home) as process:
+def test_ctrl_c_records_created_tasks_and_prints_how_to_resume(
+    tmp_path: Path, api: str, prefect_home: Path, prefect_api: str
+) -> None:
+    rows = 1500
+    write_manifest_with_invalid_row(tmp_path, rows)
+    job = {"name": "stopped", "max_unlabeled": "1%", "scale": {"url": api}}
+    config = write_config(tmp_path, **job, submit={"rate": "50/s"})  # half a minute: it is stopped long before
+    with running_command(config, home=prefect_home) as process:
         with ScaleClient("test_command", api) as client:
             wait_until(lambda: any(task.metadata["job"] == "stopped" for task in client.list_tasks()))
         process.send_signal(signal.SIGINT)
@@ -83,11 +73,12 @@ def test_ctrl_c_records_created_tasks_and_prints_how_to_resume(tmp_path: Path, a
     recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
     with ScaleClient("test_command", api) as client:
         created = [task for task in client.list_tasks() if task.metadata["job"] == "stopped"]
-        assert 0 < len(created) < 2499
+        assert 0 < len(created) < rows - 1
         assert {task.task_id for task in created} == set(recorded["task_id"])
-        assert run_command(config, home=home).returncode == 0
-        assert sum(task.metadata["job"] == "stopped" for task in client.list_tasks()) == 2499
-    assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 2499
+        write_config(tmp_path, **job)
+        assert run_command(config, home=prefect_home, PREFECT_API_URL=prefect_api).returncode == 0
+        assert sum(task.metadata["job"] == "stopped" for task in client.list_tasks()) == rows - 1
+    assert len(pd.read_parquet(tmp_path / "out" / "labels")) == rows - 1
 
 
 def read_rows(folder: Path, name: str) -> list[str]:
@@ -97,24 +88,24 @@ def read_rows(folder: Path, name: str) -> list[str]:
 
 
 def test_detached_jobs_are_collected_by_config_and_by_output_folder(
-    tmp_path: Path, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prefect_home: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "live_collected"
     monkeypatch.setenv("SCALE_API_KEY", key)
     write_manifest_with_invalid_row(tmp_path, 20)
     outputs = {name: tmp_path / "outputs" / name for name in ("one", "two")}
-    environment = {"PREFECT_API_URL": prefect, "SCALE_API_KEY": key}
-    with running(turnaround=2) as url:
+    environment = {"PREFECT_API_URL": prefect_api, "SCALE_API_KEY": key}
+    with running_in_process(turnaround=2) as url:
         scale = {"url": url, "mode": "live"}
         for name, output in outputs.items():
             label(make_job(tmp_path, name=name, output=str(output), scale=scale), wait=False)
         with ScaleClient(key, url) as client:
             wait_until(lambda: all(task.status == "completed" for task in client.list_tasks()))
         config = write_config(tmp_path, name="one", output=str(outputs["one"]), scale=scale)
-        by_config = run_command(config, home=home, command=COLLECT, **environment)
+        by_config = run_command(config, home=prefect_home, command=COLLECT, **environment)
         assert by_config.returncode == 0, by_config.stderr
         assert [len(read_rows(output, "labels")) for output in outputs.values()] == [19, 0]
-        by_folder = run_command(tmp_path / "outputs", home=home, command=COLLECT, **environment)
+        by_folder = run_command(tmp_path / "outputs", home=prefect_home, command=COLLECT, **environment)
         assert by_folder.returncode == 0, by_folder.stderr
     assert [len(read_rows(output, "labels")) for output in outputs.values()] == [19, 19]
     summaries = [json.loads((output / "summary.json").read_text()) for output in outputs.values()]
@@ -130,22 +121,24 @@ def test_folder_without_a_job_is_reported_in_one_line(tmp_path: Path) -> None:
         assert not (tmp_path / "prefect").exists(), "Prefect was not imported"
 
 
-def test_cancel_some_rows_then_all(tmp_path: Path, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancel_some_rows_then_all(
+    tmp_path: Path, prefect_home: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = "live_canceled"
     monkeypatch.setenv("SCALE_API_KEY", key)
     write_manifest_with_invalid_row(tmp_path, 20)
     (tmp_path / "withdrawn.txt").write_text("r3\nr4\nnowhere\n")
-    environment = {"PREFECT_API_URL": prefect, "SCALE_API_KEY": key}
-    with running(turnaround=3600) as url, ScaleClient(key, url) as client:
+    environment = {"PREFECT_API_URL": prefect_api, "SCALE_API_KEY": key}
+    with running_in_process(turnaround=3600) as url, ScaleClient(key, url) as client:
         config = write_config(tmp_path, scale={"url": url, "mode": "live"})
         label(make_job(tmp_path, scale={"url": url, "mode": "live"}), wait=False)
         rows = ["--rows", tmp_path / "withdrawn.txt"]
-        some = run_command(config, *rows, "--yes", home=home, command=CANCEL, **environment)
+        some = run_command(config, *rows, "--yes", home=prefect_home, command=CANCEL, **environment)
         assert some.returncode == 0, some.stderr
         assert "2 tasks canceled" in some.stdout
         assert "not canceled, the row has no task: nowhere" in some.stdout
         assert read_rows(tmp_path / "out", "errors") == ["r3", "r4"]
-        rest = run_command(tmp_path / "out", "--yes", home=home, command=CANCEL, **environment)
+        rest = run_command(tmp_path / "out", "--yes", home=prefect_home, command=CANCEL, **environment)
         assert rest.returncode == 0, rest.stderr
         assert "17 tasks canceled, 2 had already finished" in rest.stdout
         assert {task.status for task in client.list_tasks()} == {"canceled"}
@@ -154,7 +147,7 @@ def test_cancel_some_rows_then_all(tmp_path: Path, home: Path, prefect: str, mon
 
 
 def test_changed_rows_are_relabeled_with_the_relabel_option(
-    tmp_path: Path, api: str, home: Path, prefect: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, api: str, prefect_home: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "test_relabeled"
     monkeypatch.setenv("SCALE_API_KEY", key)
@@ -164,10 +157,10 @@ def test_changed_rows_are_relabeled_with_the_relabel_option(
     manifest.write_text(manifest.read_text().replace('"text 5"', '"another text"'))
     config = write_config(tmp_path, scale={"url": api})
     relabel = [config, "--relabel", "changed"]
-    preview = run_command(*relabel, "--dry-run", home=home, SCALE_API_KEY=key)
+    preview = run_command(*relabel, "--dry-run", home=prefect_home, SCALE_API_KEY=key)
     assert "have a task" in preview.stdout
     assert len(created_rows(api, key)) == 19
-    outcome = run_command(*relabel, home=home, PREFECT_API_URL=prefect, SCALE_API_KEY=key)
+    outcome = run_command(*relabel, home=prefect_home, PREFECT_API_URL=prefect_api, SCALE_API_KEY=key)
     assert outcome.returncode == 0, outcome.stderr
     assert "1 tasks created" in outcome.stdout
     assert Counter(created_rows(api, key))["r5"] == 2

@@ -18,11 +18,10 @@ from prefect.cli.deploy._models import PrefectYamlModel
 
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job, Section
-from labelflow.sandbox.testing import running
-from tests.acceptance.callbacks.service import free_port
-from tests.acceptance.commands import ROOT, environment
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.proofs.callbacks.service import free_port
+from tests.support.commands import ROOT, environment
 from tests.support.jobs import TEXT_TASK
+from tests.support.sandbox import running_in_process
 
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -64,16 +63,16 @@ class DocsEnvironment:
 
 
 @pytest.fixture(scope="module")
-def docs_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DocsEnvironment]:
+def docs_environment(tmp_path_factory: pytest.TempPathFactory, prefect_api: str) -> Iterator[DocsEnvironment]:
     folder = tmp_path_factory.mktemp("docs")
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(30)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     job = {"name": "street-boxes", "manifest": {"uri": "manifest.jsonl", "row_id": "id"}, "task": TEXT_TASK}
     (folder / "my-job.yaml").write_text(yaml.safe_dump({**job, "output": "out/street-boxes"}))
     (folder / "docs").symlink_to(ROOT / "docs")
-    with running() as url, running_prefect_server(folder / "prefect") as prefect:
+    with running_in_process() as url:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        named = {"PREFECT_API_URL": prefect, "SCALE_API_URL": url, "PYTHONPATH": str(ROOT), "PATH": path}
+        named = {"PREFECT_API_URL": prefect_api, "SCALE_API_URL": url, "PYTHONPATH": str(ROOT), "PATH": path}
         port = url.rpartition(":")[2].partition("/")[0]
         yield DocsEnvironment(folder, port, environment(folder / "prefect", **named))
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from labelflow.jobs.job import Job
-from labelflow.sandbox.testing import running
-from tests.acceptance.commands import run_command
+from tests.support.commands import run_command
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 
 COMMAND = [sys.executable, "-m", "flows.collect_responses"]
 KEY = "live_collect"
@@ -33,13 +33,14 @@ def submit_job(folder: Path, url: str, name: str) -> Job:
     return job
 
 
-def test_failed_jobs_are_named_and_the_others_are_collected(tmp_path: Path) -> None:
+def test_failed_jobs_are_named_and_the_others_are_collected(tmp_path: Path, prefect_api: str) -> None:
     root = tmp_path / "out"
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         for name in ("a", "b", "c"):
             submit_job(tmp_path, url, name)
         (root / "b" / "_ledger" / "config.json").write_text("{")
-        done = run_command(root, home=tmp_path / "home", command=COMMAND, SCALE_API_KEY=KEY)
+        named = {"PREFECT_API_URL": prefect_api, "SCALE_API_KEY": KEY}
+        done = run_command(root, home=tmp_path / "home", command=COMMAND, **named)
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("b/_ledger/config.json is damaged") == 1
     assert "1 of 3 jobs could not be looked after:" in done.stderr
@@ -49,7 +50,7 @@ def test_failed_jobs_are_named_and_the_others_are_collected(tmp_path: Path) -> N
 
 
 def test_reason_is_reported_for_each_job_when_all_fail(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         for name in ("a", "b"):
             submit_job(tmp_path, url, name)
         (tmp_path / "out" / "b" / "_ledger" / "config.json").write_text("{")

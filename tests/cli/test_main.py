@@ -12,7 +12,7 @@ import pytest
 
 from labelflow import __main__ as console_script
 from labelflow.cli import signals
-from tests.acceptance.commands import ROOT, run_command
+from tests.support.commands import ROOT, run_command
 from tests.support.jobs import write_config
 
 LABELFLOW = [sys.executable, "-m", "labelflow"]

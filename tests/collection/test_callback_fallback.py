@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labelflow.sandbox.testing import running
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 
 ROWS = 20
 
@@ -32,7 +32,7 @@ def test_job_with_unreachable_callbacks_is_labeled_by_polling(
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     nowhere = f"http://127.0.0.1:{free_port()}/callback"
     completion = {"wait": "callback", "callback_url": nowhere, "port": free_port(), "poll_interval": "0.1s"}
-    with running(api=api_version, turnaround="0.2-1.5") as url:
+    with running_in_process(api=api_version, turnaround="0.2-1.5") as url:
         summary = label(make_job(tmp_path, scale={"url": url, "mode": "live"}, collect=completion))
     assert (summary.labeled, summary.pending) == (ROWS, 0)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == ROWS

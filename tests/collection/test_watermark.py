@@ -24,12 +24,12 @@ from labelflow.ledger.ledger import Ledger
 from labelflow.operations.collect import CollectionResult, collect_job
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.records import Outcome, Submission
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from labelflow.storage.local import LocalFolder
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process, running_staged
 
 KEY = "live_watermark"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -87,24 +87,17 @@ def list_tasks(url: str) -> list[Task]:
 def test_pass_costs_one_request_per_hundred_new_answers(
     tmp_path: Path, api_version: str, sent_paths: list[str]
 ) -> None:
-    count, visits, new = 2400, 0, 0
-    with running(api=api_version, turnaround=4) as url:
-        job = create_job(tmp_path, url, count, submit={"rate": "600/s", "concurrency": 4})
+    count, passes = 800, 8
+    with running_staged(api=api_version) as sandbox:
+        job = create_job(tmp_path, sandbox.url, count)
         label(job, wait=False)
-        (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
-        new = -len(read_rows(job, "labels"))
         sent_paths.clear()
-        deadline = time.monotonic() + 60
-        while True:
-            seen = collect_once(job)
-            visits, new = visits + 1, new + seen.labeled
-            if not seen.waiting:
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        for number in range(passes):
+            sandbox.complete(count // passes)
+            collected = collect_once(job)
+            assert (collected.labeled, collected.waiting) == (count // passes, count - (number + 1) * count // passes)
+        assert len(sent_paths) <= count / 100 + 4 * passes, "4: the overlap, the other statuses, an empty page"
         assert len(read_rows(job, "labels")) == count
-        assert visits >= 5, "answers came over several visits"
-        assert len(sent_paths) <= count / 100 + 6 * visits, (len(sent_paths), visits)
         sent_paths.clear()
         collect_once(job)
         assert len(sent_paths) <= 4, "nothing is read again"
@@ -114,12 +107,13 @@ def test_pass_costs_one_request_per_hundred_new_answers(
 @pytest.mark.parametrize("is_lost", [False, True], ids=["", "watermark-lost"])
 def test_no_answer_is_missed(tmp_path: Path, api_version: str, is_lost: bool) -> None:
     """Tasks that end in error, are canceled, or recalled and answered anew (today's contract) among them."""
-    faults = "seed=5, error=10%" + (", recall=20%:0.4s" if api_version == "current" else "")
-    with running(api=api_version, turnaround="0.5-3", faults=faults) as url:
+    faults = "seed=5, error=10%" + (", recall=20%:0.2s" if api_version == "current" else "")
+    with running_staged(api=api_version, faults=faults) as sandbox:
+        url = sandbox.url
         job = create_job(tmp_path, url, 300)
         label(job, wait=False)
         with ScaleClient(KEY, url) as client:
-            for task in [task for task in client.list_tasks() if task.status == "pending"][::10]:
+            for task in list(client.list_tasks())[::10]:
                 client.cancel_task(task.task_id)
         deadline = time.monotonic() + 40
         is_settled = False
@@ -128,9 +122,9 @@ def test_no_answer_is_missed(tmp_path: Path, api_version: str, is_lost: bool) ->
             if is_lost:
                 (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
             is_settled = not any(task.status == "pending" for task in list_tasks(url))
-            time.sleep(0.2)
+            sandbox.complete(40)
             waiting = collect_once(job).waiting
-        time.sleep(0.6)  # a recall may still come
+        time.sleep(0.4)  # a recall may still come
         while any(task.status == "pending" for task in list_tasks(url)):
             time.sleep(0.1)
         assert waiting == 0
@@ -146,7 +140,7 @@ def test_no_answer_is_missed(tmp_path: Path, api_version: str, is_lost: bool) ->
 
 
 def test_watermark_is_not_advanced_by_a_pass_that_saw_an_unrecorded_task(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url, 3)
         label(job, wait=False)
         collect_until_complete(job)
@@ -172,7 +166,7 @@ def read_watermark(job: Job) -> Watermark:
 
 
 def test_watermark_uses_the_server_clock_and_advances(tmp_path: Path) -> None:
-    with running(turnaround="0-1.5") as url:
+    with running_in_process(turnaround="0-0.5") as url:
         job = create_job(tmp_path, url, 20)
         label(job, wait=False)
         collect_until_complete(job)
@@ -185,7 +179,7 @@ def test_watermark_uses_the_server_clock_and_advances(tmp_path: Path) -> None:
 
 @API_VERSIONS
 def test_lost_labels_are_fetched_again(tmp_path: Path, api_version: str) -> None:
-    with running(api=api_version, turnaround=0) as url:
+    with running_in_process(api=api_version, turnaround=0) as url:
         job = create_job(tmp_path, url, 20)
         label(job, wait=False)
         collect_until_complete(job)
@@ -197,7 +191,7 @@ def test_lost_labels_are_fetched_again(tmp_path: Path, api_version: str) -> None
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"read_until": "soon"}', '{"read_until": "2999-01-01T00:00:00Z"}'])
 def test_invalid_watermark_is_ignored(tmp_path: Path, content: str) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").write_text(content)
@@ -210,7 +204,7 @@ def make_collector(existing: ConnectedJob) -> Collector:
 
 
 def test_process_without_the_collector_lease_writes_no_watermark(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)

@@ -14,9 +14,9 @@ from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
 from labelflow.operations.cancel import Cancellation, cancel
 from labelflow.operations.collect import collect_job
-from labelflow.sandbox.testing import running
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +39,7 @@ def cancel_rows(job: Job, row_ids: set[str] | None = None) -> Cancellation:
 
 @pytest.mark.parametrize("api_version", ["current", "2017"])
 def test_everything_pending_is_canceled_once(tmp_path: Path, api_version: str) -> None:
-    with running(api=api_version, turnaround=3600) as url:
+    with running_in_process(api=api_version, turnaround=3600) as url:
         job = submit_job(tmp_path, url)
         some = cancel_rows(job, {"r3", "r7", "r99"})
         assert (some.canceled, some.without_task) == (2, ["r99"])
@@ -55,7 +55,7 @@ def test_everything_pending_is_canceled_once(tmp_path: Path, api_version: str) -
 
 @pytest.mark.parametrize("api_version", ["current", "2017"])
 def test_task_completed_meanwhile_is_not_canceled(tmp_path: Path, api_version: str) -> None:
-    with running(api=api_version, turnaround=0.2) as url:
+    with running_in_process(api=api_version, turnaround=0.2) as url:
         job = submit_job(tmp_path, url)
         with closing(open_existing_job(job)) as begun:
             while collect_job(begun).waiting:
@@ -68,7 +68,7 @@ def test_task_completed_meanwhile_is_not_canceled(tmp_path: Path, api_version: s
 
 def test_network_failure_is_not_taken_for_a_cancel_response(tmp_path: Path) -> None:
     faults = "seed=4, 500-before=10%, 503-before=5%, 500-after=10%, dropped=10%, broken-json=5%"
-    with running(api="2017", turnaround=3600, faults=faults) as url:
+    with running_in_process(api="2017", turnaround=3600, faults=faults) as url:
         job = submit_job(tmp_path, url)
         result = cancel_rows(job)
         assert (result.canceled, result.too_late, result.not_found) == (30, [], [])

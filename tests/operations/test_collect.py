@@ -18,12 +18,12 @@ from labelflow.ledger.context import open_existing_job
 from labelflow.operations import discovery
 from labelflow.operations.collect import CollectionResult, collect_job
 from labelflow.operations.discovery import find_jobs, find_single_job
-from labelflow.sandbox.testing import running
 from labelflow.storage import s3
 from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 from tests.support.s3_servers import Bucket, S3RequestCounter
+from tests.support.sandbox import running_in_process, running_staged
 
 ROWS = 60
 
@@ -54,9 +54,10 @@ def test_job_is_completed_without_its_manifest_and_config(
     tmp_path: Path, api_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_visit")
-    with running(api=api_version, turnaround=1) as url:
-        submitted = label(create_job(tmp_path, url), wait=False)
+    with running_staged(api=api_version) as sandbox:
+        submitted = label(create_job(tmp_path, sandbox.url), wait=False)
         assert submitted.pending == ROWS - 1
+        sandbox.complete(ROWS - 1)
         (tmp_path / "manifest.jsonl").unlink()
         seen = collect_until_complete(find_single_job(str(tmp_path / "out")))
     assert seen.summary
@@ -71,7 +72,7 @@ def test_jobs_below_a_folder_are_found_on_disk_and_in_s3(
     tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_visit")
-    with running(turnaround=1) as url:
+    with running_in_process(turnaround=0) as url:
         for root in (str(tmp_path / "out"), bucket.uri("labels")):
             for name in ("one", "two"):
                 label(create_job(tmp_path, url, name, f"{root}/{name}"), wait=False)
@@ -89,7 +90,7 @@ def test_interrupted_submission_leaves_the_summary_to_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_visit")
-    with running(turnaround=0.2) as url:
+    with running_in_process(turnaround=0.2) as url:
         job = create_job(tmp_path, url)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "manifest.json").unlink()

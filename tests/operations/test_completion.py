@@ -19,11 +19,11 @@ from labelflow.ledger.context import open_existing_job
 from labelflow.operations import completion
 from labelflow.operations.collect import CollectionResult, collect_job
 from labelflow.operations.completion import RECHECK_PERIOD, ClosedRecord
-from labelflow.sandbox.testing import running
 from labelflow.storage.folder import Folder
 from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -62,7 +62,7 @@ def is_skipped(folder: Folder, at: datetime | None = None) -> bool:
 
 
 def test_closed_job_is_skipped_until_tasks_are_recorded(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url)
         label(job, wait=False)
         folder = close_job(job)
@@ -78,7 +78,7 @@ def test_closed_job_is_skipped_until_tasks_are_recorded(tmp_path: Path) -> None:
 
 
 def test_manifest_scan_with_different_totals_reopens_a_job(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url)
         label(job, wait=False)
         folder = close_job(job)
@@ -87,7 +87,7 @@ def test_manifest_scan_with_different_totals_reopens_a_job(tmp_path: Path) -> No
 
 
 def test_callbacks_reopen_a_closed_job_except_unmatched_ones(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url)
         label(job, wait=False)
         folder = close_job(job)
@@ -101,7 +101,7 @@ def test_callbacks_reopen_a_closed_job_except_unmatched_ones(tmp_path: Path) -> 
 def test_rows_recorded_during_a_pass_are_left_for_the_next_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url)
         label(job, wait=False)
         while not (seen := collect_once(job)).is_complete:
@@ -140,7 +140,7 @@ def test_closed_job_is_rechecked_at_growing_intervals_and_last_after_a_week(
 
 
 def test_recheck_of_a_closed_job_is_recorded_and_does_not_close_it_again(tmp_path: Path) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url)
         label(job, wait=False)
         folder = close_job(job)

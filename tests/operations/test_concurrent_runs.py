@@ -17,10 +17,10 @@ from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import Relabel
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 from tests.support.stale_leases import lease_files
 
 ROWS = 40
@@ -56,7 +56,7 @@ def created_rows(url: str) -> int:
 def test_second_run_is_refused_where_only_the_ledger_prevents_duplicates(
     tmp_path: Path, api_version: str, changes: dict[str, Any], relabel: Relabel | None
 ) -> None:
-    with running(api=api_version) as url:
+    with running_in_process(api=api_version) as url:
         job = create_job(tmp_path, url, **changes)
         with closing(LabelRun(Plan(job, relabel=relabel))) as first:
             with pytest.raises(RunAborted, match="another run of this job is active"):
@@ -73,7 +73,7 @@ def test_second_run_is_refused_where_only_the_ledger_prevents_duplicates(
 
 
 def test_run_planned_before_another_recorded_its_tasks_sees_them(tmp_path: Path) -> None:
-    with running(api="2017") as url:
+    with running_in_process(api="2017") as url:
         job = create_job(tmp_path, url)
         planned = Plan(job)
         assert label(job).created == ROWS
@@ -85,7 +85,7 @@ def test_run_planned_before_another_recorded_its_tasks_sees_them(tmp_path: Path)
 
 
 def test_concurrent_runs_share_tasks_and_answers(tmp_path: Path) -> None:
-    with running(api="current") as url:
+    with running_in_process(api="current") as url:
         job = create_job(tmp_path, url)
         with closing(LabelRun(Plan(job))) as first, closing(LabelRun(Plan(job))) as second:
             for mine, its in zip(first.plan.chunks(), second.plan.chunks(), strict=True):
@@ -103,7 +103,7 @@ def test_concurrent_runs_share_tasks_and_answers(tmp_path: Path) -> None:
 
 
 def test_only_one_process_writes_answers_while_others_read_them(tmp_path: Path) -> None:
-    with running(api="current") as url:
+    with running_in_process(api="current") as url:
         job = create_job(tmp_path, url)
         label(job)
         (tmp_path / "out" / "labels").rename(tmp_path / "hidden")
@@ -118,7 +118,7 @@ def test_only_one_process_writes_answers_while_others_read_them(tmp_path: Path) 
 
 
 def test_rows_left_by_one_run_and_submitted_by_another_are_counted_once(tmp_path: Path) -> None:
-    with running(api="current") as url:
+    with running_in_process(api="current") as url:
         job = create_job(tmp_path, url, max_unlabeled="100%")
         good = (tmp_path / "manifest.jsonl").read_text()
         (tmp_path / "manifest.jsonl").write_text(good.replace("text 3", " "))

@@ -19,7 +19,6 @@ from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from labelflow.storage import s3
@@ -28,6 +27,7 @@ from labelflow.tables.schemas import SCHEMA_VERSION
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 from tests.support.s3_servers import Bucket
+from tests.support.sandbox import running_in_process, running_staged
 from tests.support.stale_leases import abandon, lease_files
 
 OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
@@ -35,7 +35,7 @@ OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
 
 @pytest.fixture(scope="module", params=["current", "2017"])
 def api(request: pytest.FixtureRequest) -> Iterator[str]:
-    with running(api=request.param) as url:
+    with running_in_process(api=request.param) as url:
         yield url
 
 
@@ -184,7 +184,7 @@ def test_crash_before_the_ledger_write_creates_no_duplicate(tmp_path: Path, api:
 
 
 def test_changed_row_is_reported_and_left_alone(tmp_path: Path, key: str) -> None:
-    with running() as url:
+    with running_in_process() as url:
         write_rows(tmp_path / "manifest.jsonl", make_rows(5))
         job = create_job(tmp_path, url)
         label(job)
@@ -217,13 +217,14 @@ def test_pandas_duckdb_polars_and_pyarrow_read_the_same_labels(tmp_path: Path, a
 
 def test_canceled_task_becomes_an_errors_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_cancel")
-    with running(turnaround="2") as url:
+    with running_staged() as sandbox:
         write_rows(tmp_path / "manifest.jsonl", make_rows(6))
-        job = create_job(tmp_path, url, scale={"url": url, "mode": "live"})
+        job = create_job(tmp_path, sandbox.url, scale={"url": sandbox.url, "mode": "live"})
         waiting = label(job, wait=False)
         assert (waiting.created, waiting.pending) == (6, 6)
-        with ScaleClient("live_cancel", url) as client:
+        with ScaleClient("live_cancel", sandbox.url) as client:
             canceled = client.cancel_task(next(client.list_tasks()).task_id)
+        sandbox.complete(5)
         summary = label(job)
         assert (summary.labeled, summary.canceled, summary.pending) == (5, 1, 0)
         errors = pd.read_parquet(tmp_path / "out" / "errors")
@@ -279,7 +280,7 @@ def test_carried_value_without_a_type_becomes_text(tmp_path: Path, api: str, key
 
 
 def test_two_concurrent_runs_leave_no_duplicate_row(tmp_path: Path, key: str) -> None:
-    with running() as url:
+    with running_in_process() as url:
         job = create_job(tmp_path, url)
         write_rows(tmp_path / "manifest.jsonl", make_rows(20))
         with closing(LabelRun(Plan(job))) as first:
@@ -316,7 +317,7 @@ def test_max_tasks_holds_after_a_crash_with_a_lagging_list(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(reconciliation, "LISTING_LAG", 2.5)
-    with running(faults="lag=2s") as url:
+    with running_in_process(faults="lag=2s") as url:
         job = create_job(tmp_path, url, submit={"max_tasks": 20})
         write_rows(tmp_path / "manifest.jsonl", make_rows(20))
         with monkeypatch.context() as crash:

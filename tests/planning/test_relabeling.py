@@ -16,11 +16,11 @@ from labelflow.jobs.job import Job
 from labelflow.planning import unsubmitted
 from labelflow.planning.plan import Plan, Preview
 from labelflow.planning.relabeling import Relabel
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process, running_staged
 from tests.support.stale_leases import abandon, lease_files
 
 OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
@@ -29,7 +29,7 @@ OUTCOMES = ("labeled", "rejected", "error", "canceled", "pending")
 @pytest.fixture(params=["current", "2017"])
 def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("SCALE_API_KEY", "test_relabel")
-    with running(api=request.param) as url:
+    with running_in_process(api=request.param) as url:
         yield url
 
 
@@ -125,15 +125,23 @@ def test_row_can_be_relabeled_repeatedly(job: Job, tmp_path: Path, api: str) -> 
     assert len(set(ids)) == (4 if ids[0] else 1)
 
 
-def test_row_is_in_the_labels_once_while_its_new_task_is_pending(tmp_path: Path, api: str) -> None:
-    with running(api="current", turnaround=2) as slow:
+@pytest.mark.parametrize("api_version", ["current", "2017"])
+def test_row_is_in_the_labels_once_while_its_new_task_is_pending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api_version: str
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "live_relabel")
+    with running_staged(api=api_version) as sandbox:
         write_rows(tmp_path, "a", "b")
-        job = make_job(tmp_path, scale={"url": slow}, collect={"poll_interval": "0.3s"})
-        label(job)
+        job = make_job(tmp_path, scale={"url": sandbox.url, "mode": "live"}, collect={"poll_interval": "0.3s"})
+        label(job, wait=False)
+        sandbox.complete(2)
+        assert label(job, wait=False).labeled == 2
         write_rows(tmp_path, "a", "B")
         summary = label(job, relabel=Relabel.CHANGED, wait=False)
+        assert summary.pending == 1
         assert adds_up(summary)
         assert len(read_labels(tmp_path)) == summary.labeled
+        sandbox.complete(1)
         assert label(job).labeled == 2
         assert list(read_labels(tmp_path)["attachment"]) == ["a", "B"]
 
@@ -199,7 +207,7 @@ def test_relabel_errors_resubmits_rows_without_a_label(
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "test_relabel")
     write_rows(tmp_path, *[f"text {number}" for number in range(60)])
-    with running(api=api_version, faults="seed=3, error=30%") as url:
+    with running_in_process(api=api_version, faults="seed=3, error=30%") as url:
         job = make_job(tmp_path, scale={"url": url}, collect={"poll_interval": "0.5s"}, max_unlabeled="100%")
         first = label(job)
         failed = set(pd.read_parquet(tmp_path / "out" / "errors")["row_id"])

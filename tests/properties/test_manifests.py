@@ -27,13 +27,13 @@ from labelflow.outputs import rejects
 from labelflow.outputs.folders import REJECTS_FILE
 from labelflow.planning.plan import Plan
 from labelflow.records import RejectedRow
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.tables.column_types import to_json_value
 from tests.properties.conftest import case_folder, cases, check_readable, time_limit
 from tests.properties.strategies import anything, numbers, scalars, strings, timestamps
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process
 
 SECONDS = 20.0  # for one manifest
 FILLERS = 1000  # rows from which the types of a manifest are inferred
@@ -293,7 +293,7 @@ def test_every_row_has_one_outcome_and_its_reject_can_be_fixed(
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[str]:
-    with running() as url:
+    with running_in_process() as url:
         yield url
 
 

@@ -20,11 +20,11 @@ from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import Relabel
 from labelflow.records import ChunkReport
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.submission import remote
 from labelflow.submission.remote import WorkItem, execute
 from tests.support.jobs import make_job
+from tests.support.sandbox import running_in_process
 
 KEY = "test_elsewhere"
 ROWS = 30
@@ -37,7 +37,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[str]:
-    with running() as url:
+    with running_in_process() as url:
         yield url
 
 
@@ -142,7 +142,7 @@ def test_relabeling_and_servers_without_unique_id_are_rejected(tmp_path: Path, a
     job = create_job(tmp_path, api)
     with pytest.raises(UsageError, match="only one process may relabel rows; use runner: threads"):
         LabelRun(Plan(job, relabel=Relabel.CHANGED))
-    with running(api="2017") as old, pytest.raises(UsageError, match="does not support unique_id"):
+    with running_in_process(api="2017") as old, pytest.raises(UsageError, match="does not support unique_id"):
         LabelRun(Plan(create_job(tmp_path, old)))
 
 

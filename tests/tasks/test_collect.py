@@ -13,8 +13,8 @@ import pytest
 import requests
 from prefect import flow
 from prefect.events import emit_event
-from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
+from prefect.events.worker import EventsWorker
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.collect_responses import collect_responses
 from flows.label_dataset import label_dataset
@@ -24,20 +24,21 @@ from labelflow.ledger import context
 from labelflow.ledger.ledger import Ledger
 from labelflow.operations import completion
 from labelflow.operations.collect import CollectionFailed, CollectionResult
-from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from tasks import events
 from tasks.artifacts import ProgressArtifact, artifact_key, link
 from tests.support.jobs import make_job
 from tests.support.run_job import label
+from tests.support.sandbox import running_in_process, running_staged
 
 ROWS = 8
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=90):
+def use_prefect_server(prefect_api: str) -> Iterator[None]:
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
         yield
+        EventsWorker.drain_all(timeout=30)  # what is sent later would not find the server
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +106,7 @@ def collect_until_complete(root: Path) -> list[CollectionResult]:
 
 def test_failed_jobs_do_not_block_the_others(tmp_path: Path) -> None:
     root = tmp_path / "out"
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         for name in ("a", "damaged", "ledger", "mode", "z"):
             label(create_job(tmp_path, url, name), wait=False)
         (root / "damaged" / "_ledger" / "config.json").write_text("{")
@@ -130,7 +131,7 @@ def test_failed_jobs_do_not_block_the_others(tmp_path: Path) -> None:
 
 
 def test_internal_error_in_one_job_does_not_block_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         jobs = [create_job(tmp_path, url, name) for name in ("bad", "good")]
         for job in jobs:
             label(job, wait=False)
@@ -146,7 +147,7 @@ def test_completed_job_emits_one_event_and_sends_no_more_requests(
 ) -> None:
     asked: list[str] = []
     opened: list[str] = []
-    with running(turnaround=0.3) as url:
+    with running_in_process(turnaround=0.1) as url:
         label(create_job(tmp_path, url, "once"), wait=False)
         collect_until_complete(tmp_path / "out")
         assert completed_jobs == ["once"]
@@ -189,7 +190,7 @@ def test_completion_emitted_but_not_recorded_is_emitted_again(
     def dies(*_: Any) -> None:
         raise OSError("as if the process had died here")
 
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         label(create_job(tmp_path, url, "twice"), wait=False)
         with monkeypatch.context() as dying:
             dying.setattr(completion, "close", dies)
@@ -202,7 +203,7 @@ def test_completion_emitted_but_not_recorded_is_emitted_again(
 
 
 def test_completion_that_was_not_emitted_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         label(create_job(tmp_path, url, "untold"), wait=False)
         monkeypatch.setattr(events, "emit_event", lambda *_, **__: None)
         collect_until_complete(tmp_path / "out")
@@ -210,11 +211,12 @@ def test_completion_that_was_not_emitted_is_not_recorded(tmp_path: Path, monkeyp
 
 
 def test_progress_of_a_detached_run_is_continued_to_the_end(tmp_path: Path) -> None:
-    with running(turnaround=1) as url:
-        summary = label_dataset(create_job(tmp_path, url, "bar"), wait=False)
+    with running_staged() as sandbox:
+        summary = label_dataset(create_job(tmp_path, sandbox.url, "bar"), wait=False)
         assert summary.pending == ROWS - 1
         bar_of_run = artifact("label-bar-progress")
         assert bar_of_run["data"] < 100
+        sandbox.complete(ROWS)
         collect_until_complete(tmp_path / "out")
     final_bar = artifact("label-bar-progress")
     assert (final_bar["id"], final_bar["data"]) == (bar_of_run["id"], 100)
@@ -223,7 +225,7 @@ def test_progress_of_a_detached_run_is_continued_to_the_end(tmp_path: Path) -> N
 
 
 def test_progress_of_a_waiting_run_ends_with_the_run(tmp_path: Path, completed_jobs: list[str]) -> None:
-    with running(turnaround=0) as url:
+    with running_in_process(turnaround=0) as url:
         job = create_job(tmp_path, url, "Short_run", collect={"poll_interval": "0.1s"})
         label_dataset(job)
     assert artifact(f"{artifact_key('Short_run')}-progress")["data"] == 100

@@ -16,12 +16,12 @@ import requests
 
 from labelflow.sandbox import testing
 from labelflow.scale.models import format_time
-from tests.acceptance.chaos.audit import check_cap, check_output, check_tasks
-from tests.acceptance.chaos.manifest_edits import change_unrecorded_rows
-from tests.acceptance.chaos.readers import LabelReader
-from tests.acceptance.chaos.run_lifecycle import ChaosJob, RunSupervisor
-from tests.acceptance.chaos.stores import OutputStore, open_store
-from tests.acceptance.chaos.tally import ChaosReport
+from tests.proofs.chaos.audit import check_cap, check_output, check_tasks
+from tests.proofs.chaos.manifest_edits import change_unrecorded_rows
+from tests.proofs.chaos.readers import LabelReader
+from tests.proofs.chaos.run_lifecycle import ChaosJob, RunSupervisor
+from tests.proofs.chaos.stores import OutputStore, open_store
+from tests.proofs.chaos.tally import ChaosReport
 from tests.support.jobs import job_document
 
 ROWS = 300

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -13,17 +12,10 @@ import pytest
 
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
-from tests.acceptance.commands import created_rows, run_command, running_command, wait_until, write_manifest
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.support.commands import created_rows, run_command, running_command, wait_until, write_manifest
 from tests.support.jobs import write_config
 
 ROWS, RATE = 6000, 600
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as url:
-        yield url
 
 
 def worker_pids(command: int) -> list[int]:
@@ -33,11 +25,11 @@ def worker_pids(command: int) -> list[int]:
     return [int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
-def test_rows_of_a_killed_worker_are_taken_over_by_another(tmp_path: Path, server: str) -> None:
+def test_rows_of_a_killed_worker_are_taken_over_by_another(tmp_path: Path, prefect_api: str) -> None:
     write_manifest(tmp_path, ROWS)
     with running() as url:
         config = write_config(tmp_path, scale={"url": url}, submit={"rate": f"{RATE}/s"}, runner="dask")
-        with running_command(config, home=tmp_path / "home", PREFECT_API_URL=server) as process:
+        with running_command(config, home=tmp_path / "home", PREFECT_API_URL=prefect_api) as process:
             wait_until(lambda: len(created_rows(url)) > ROWS / 4, seconds=90)
             os.kill(worker_pids(process.pid)[0], signal.SIGKILL)
             output, errors = process.communicate(timeout=150)
@@ -52,16 +44,16 @@ def test_rows_of_a_killed_worker_are_taken_over_by_another(tmp_path: Path, serve
     assert (max(times) - min(times)).total_seconds() > 0.9 * ROWS / RATE, "the rate is for all workers together"
 
 
-def test_max_tasks_holds_across_all_workers(tmp_path: Path, server: str) -> None:
+def test_max_tasks_holds_across_all_workers(tmp_path: Path, prefect_api: str) -> None:
     write_manifest(tmp_path, 2500)
     with running() as url:
         job = {"scale": {"url": url}, "runner": {"type": "dask", "workers": 2}}
         config = write_config(tmp_path, **job, submit={"max_tasks": 1700}, max_unlabeled="100%")
-        first = run_command(config, "--no-wait", home=tmp_path / "home", PREFECT_API_URL=server)
+        first = run_command(config, "--no-wait", home=tmp_path / "home", PREFECT_API_URL=prefect_api)
         assert first.returncode == 0, first.stderr
         assert len(created_rows(url)) == 1700
         config = write_config(tmp_path, **job)
-        assert run_command(config, home=tmp_path / "home", PREFECT_API_URL=server).returncode == 0
+        assert run_command(config, home=tmp_path / "home", PREFECT_API_URL=prefect_api).returncode == 0
         assert Counter(created_rows(url)) == Counter(f"r{number}" for number in range(2500))
 
 

@@ -8,8 +8,8 @@ import json
 import pyarrow.parquet as pq
 
 from labelflow.storage.opening import open_folder
-from tests.acceptance.chaos.audit import settled_row_ids
-from tests.acceptance.chaos.run_lifecycle import ChaosJob
+from tests.proofs.chaos.audit import settled_row_ids
+from tests.proofs.chaos.run_lifecycle import ChaosJob
 
 MAX_CHANGED_ROWS = 5  # per job
 

@@ -1,6 +1,6 @@
 """Load test: many callbacks to a receiver that is killed several times; its stored callbacks are collected at the end.
 
-`python -m tests.acceptance.callbacks.load CONFIG` collects repeatedly until its stdin ends: a separate process, for a
+`python -m tests.proofs.callbacks.load CONFIG` collects repeatedly until its stdin ends: a separate process, for a
 test that needs a concurrent collector.
 """
 
@@ -35,7 +35,7 @@ from labelflow.ledger.ledger import Ledger
 from labelflow.records import Submission
 from labelflow.scale.client import ScaleClient
 from labelflow.storage.local import LocalFolder
-from tests.acceptance.callbacks.service import KEY, ROOT, ReceiverProcess, running_receiver
+from tests.proofs.callbacks.service import KEY, ROOT, ReceiverProcess, running_receiver
 from tests.support.jobs import make_job, write_config
 
 CONNECTIONS = 64
@@ -217,7 +217,7 @@ def _running_collector(config: Path | None) -> Iterator[None]:
     if config is None:
         yield
         return
-    command = [sys.executable, "-m", "tests.acceptance.callbacks.load", str(config)]
+    command = [sys.executable, "-m", "tests.proofs.callbacks.load", str(config)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE) as process:
         yield
         process.communicate(timeout=60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import sys
@@ -25,9 +26,9 @@ from demo.__main__ import BUCKET
 from labelflow.sandbox.settings.fault_spec import KINDS_BY_NAME
 from labelflow.sandbox.testing import running
 from labelflow.storage.opening import open_folder
-from tests.acceptance.callbacks.service import free_port
-from tests.acceptance.commands import COMMAND, ROOT, running_command, wait_until
 from tests.conftest import StubServer
+from tests.proofs.callbacks.service import free_port
+from tests.support.commands import COMMAND, ROOT, running_command, wait_until
 from tests.support.jobs import job_document
 from tests.support.media_server import MediaServer, picture
 from tests.support.media_server import file_response as served
@@ -155,9 +156,12 @@ def in_base64(key: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def secrets_environment(tmp_path_factory: pytest.TempPathFactory, demo_s3: dict[str, str]) -> SecretsEnvironment:
+def secrets_environment(
+    tmp_path_factory: pytest.TempPathFactory, demo_s3: dict[str, str], prefect_home_template: Path
+) -> SecretsEnvironment:
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "temporary").mkdir()
+    shutil.copytree(prefect_home_template, folder / "prefect")
     return SecretsEnvironment(
         folder,
         {

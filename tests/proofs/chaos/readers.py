@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from tests.acceptance.chaos.stores import OutputStore
+from tests.proofs.chaos.stores import OutputStore
 
 READ_INTERVAL = 0.1  # seconds
 

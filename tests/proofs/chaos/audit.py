@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from labelflow.scale.client import ScaleClient
 from labelflow.storage.folder import Folder
 from labelflow.storage.opening import open_folder
-from tests.acceptance.chaos.tally import ChaosReport
+from tests.proofs.chaos.tally import ChaosReport
 
 if TYPE_CHECKING:
-    from tests.acceptance.chaos.run_lifecycle import ChaosJob
+    from tests.proofs.chaos.run_lifecycle import ChaosJob
 
 KEY = "test_chaos"
 LISTING_LAG = 1.2  # seconds until a new task is in the sandbox's list

@@ -37,13 +37,13 @@ class Mutation:
 def chaos_proof(kills: int, api_version: str = "current", seed: int = 20_261_124) -> tuple[str, ...]:
     """A storm of so many kills."""
     options = ["--kills", str(kills), "--command-kills", "0", "--api", api_version, "--store", "disk"]
-    return ("tests.acceptance.chaos", *options, "--seed", str(seed))
+    return ("tests.proofs.chaos", *options, "--seed", str(seed))
 
 
 OUTAGE_PROOF = (
     "pytest",
     "-x",
-    "tests/acceptance/test_outages.py::test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes",
+    "tests/proofs/test_outages.py::test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes",
 )
 
 CREATE = "            task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)\n"
@@ -92,7 +92,7 @@ MUTATIONS = (
 
 def main() -> int:
     """Try all of them, or the one that is named; 1 where one goes unnoticed, or a proof fails without one."""
-    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.mutations", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs.mutations", description=__doc__)
     parser.add_argument("--name", help="only the mutation that is called so", choices=[one.name for one in MUTATIONS])
     wanted = parser.parse_args().name
     chosen = [one for one in MUTATIONS if wanted in (None, one.name)]

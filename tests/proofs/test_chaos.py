@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.chaos.scenario import run_scenario
+from tests.proofs.chaos.scenario import run_scenario
 
 
 @pytest.mark.parametrize(

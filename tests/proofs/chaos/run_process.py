@@ -1,6 +1,6 @@
 """A labeling run without Prefect, as a process that can be killed: the steps of flows/label_dataset.py.
 
-python -m tests.acceptance.chaos.run_process CONFIG [--crash POINT:N]
+python -m tests.proofs.chaos.run_process CONFIG [--crash POINT:N]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from labelflow.planning.plan import Plan
 from labelflow.records import ChunkReport
 from labelflow.scale.errors import ScaleError
 from labelflow.submission import reconciliation
-from tests.acceptance.chaos import crash_points
+from tests.proofs.chaos import crash_points
 
 CHUNK_ROWS, MAX_CHUNKS_IN_FLIGHT, HEARTBEAT_INTERVAL = 25, 3, 0.3
 LATE_WRITE_SECONDS = 0.3

@@ -53,7 +53,7 @@ class ForkServer:
     """The client of the fork server process."""
 
     def __init__(self, root: Path, environment: dict[str, str]) -> None:
-        command = [sys.executable, "-m", "tests.acceptance.chaos.fork_server"]
+        command = [sys.executable, "-m", "tests.proofs.chaos.fork_server"]
         self._process = subprocess.Popen(
             command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -89,7 +89,7 @@ class ForkServer:
 
 def main() -> None:
     """Fork a run for each line of stdin, and report its exit."""
-    from tests.acceptance.chaos import run_process
+    from tests.proofs.chaos import run_process
 
     rest = ""
     while True:

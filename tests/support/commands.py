@@ -1,4 +1,4 @@
-"""The command as a process of its own, for the acceptance tests."""
+"""The commands as processes of their own."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run_command(
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def wait_until(check: Callable[[], object], seconds: float = 60) -> None:
+def wait_until(check: Callable[[], object], seconds: float = 120) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not check():

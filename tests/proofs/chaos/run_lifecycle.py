@@ -17,12 +17,12 @@ from typing import Any
 
 import yaml
 
-from tests.acceptance.chaos.audit import KEY, listed_row_ids, settled_row_ids
-from tests.acceptance.chaos.crash_points import CRASH_POINTS, DISK_ONLY_POINTS
-from tests.acceptance.chaos.fork_server import ForkedRun, ForkServer
-from tests.acceptance.chaos.run_process import WORKING
-from tests.acceptance.chaos.stores import OutputStore
-from tests.acceptance.chaos.tally import ChaosReport
+from tests.proofs.chaos.audit import KEY, listed_row_ids, settled_row_ids
+from tests.proofs.chaos.crash_points import CRASH_POINTS, DISK_ONLY_POINTS
+from tests.proofs.chaos.fork_server import ForkedRun, ForkServer
+from tests.proofs.chaos.run_process import WORKING
+from tests.proofs.chaos.stores import OutputStore
+from tests.proofs.chaos.tally import ChaosReport
 
 ROOT = Path(__file__).parents[3]
 RUN_TIMEOUT = 120.0  # seconds; a run that takes longer hangs

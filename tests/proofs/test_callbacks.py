@@ -16,11 +16,11 @@ import requests
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
-from tests.acceptance.callbacks.delivery import API_KEY, collect_callbacks, run_delivery_test
-from tests.acceptance.callbacks.load import EXPECTED_STATUS, run_load_test
-from tests.acceptance.callbacks.poll_vs_callback import compare_methods
-from tests.acceptance.callbacks.service import COMMAND, KEY, ROOT, environment, free_port, running_receiver
-from tests.acceptance.commands import run_command, write_manifest
+from tests.proofs.callbacks.delivery import API_KEY, collect_callbacks, run_delivery_test
+from tests.proofs.callbacks.load import EXPECTED_STATUS, run_load_test
+from tests.proofs.callbacks.poll_vs_callback import compare_methods
+from tests.proofs.callbacks.service import COMMAND, KEY, ROOT, environment, free_port, running_receiver
+from tests.support.commands import run_command, write_manifest
 from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 
@@ -98,7 +98,7 @@ def test_recalled_duplicate_and_late_answers_match_the_server_in_the_end(tmp_pat
     assert found == on_the_server
 
 
-def test_command_waits_for_callbacks_and_stops_its_receiver(tmp_path: Path) -> None:
+def test_command_waits_for_callbacks_and_stops_its_receiver(tmp_path: Path, prefect_home: Path) -> None:
     write_manifest(tmp_path, 20)
     port = free_port()
     completion = {
@@ -109,8 +109,7 @@ def test_command_waits_for_callbacks_and_stops_its_receiver(tmp_path: Path) -> N
     }
     with running(turnaround="1-3") as url:
         config = write_config(tmp_path, scale={"url": url, "mode": "live"}, collect=completion)
-        home = tmp_path / "prefect"
-        outcome = run_command(config, home=home, SCALE_API_KEY=API_KEY, SCALE_CALLBACK_AUTH_KEY=KEY)
+        outcome = run_command(config, home=prefect_home, SCALE_API_KEY=API_KEY, SCALE_CALLBACK_AUTH_KEY=KEY)
     assert outcome.returncode == 0, outcome.stderr
     assert len(read_rows(tmp_path)) == 20
     assert KEY not in outcome.stdout + outcome.stderr

@@ -6,14 +6,14 @@ import argparse
 import sys
 import time
 
-from tests.acceptance.chaos.scenario import run_scenario
+from tests.proofs.chaos.scenario import run_scenario
 
 API_VERSIONS, STORES = ("current", "2017"), ("disk", "s3")
 
 
 def main() -> int:
     """Run the requested combinations and print the counts; returns 1 if there is a violation."""
-    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=30, help="kills of runs without Prefect, in each combination")
     parser.add_argument("--command-kills", type=int, default=2, help="kills of the whole command, in each combination")
     parser.add_argument("--api", choices=API_VERSIONS, action="append")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.comparison import all_comparisons
-from tests.acceptance.commands import run_command, running_command
+from tests.support.commands import run_command, running_command
 
 COMMAND = [sys.executable, "-m", "benchmarks"]
 

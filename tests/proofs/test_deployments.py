@@ -26,8 +26,8 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.schema_tools import validate
 
 from labelflow.sandbox.testing import running
-from tests.acceptance.commands import ROOT, created_rows, environment, wait_until
-from tests.acceptance.prefect_server import running_prefect_server
+from tests.support.commands import ROOT, created_rows, environment, wait_until
+from tests.support.prefect_server import running_prefect_server
 
 KEY = "live_deployments"
 CHECKOUT_FILES = ("flows", "tasks", "labelflow", "prefect.yaml")
@@ -101,8 +101,9 @@ def kill_process_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectInstallation]:
+def prefect(tmp_path_factory: pytest.TempPathFactory, prefect_home_template: Path) -> Iterator[PrefectInstallation]:
     folder = tmp_path_factory.mktemp("installation")
+    shutil.copytree(prefect_home_template, folder / "prefect")
     with running_prefect_server(folder / "prefect") as api:
         there = PrefectInstallation(folder, api)
         there.checkout.mkdir()

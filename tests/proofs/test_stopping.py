@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from labelflow.sandbox.testing import running
-from tests.acceptance.commands import (
+from tests.support.commands import (
     COMMAND,
     ROOT,
     created_rows,
@@ -31,18 +31,13 @@ from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 
 STOP_TIMEOUT = 25
-ROWS = 1200
+ROWS, RATE = 12_000, "200/s"  # a minute of submission: every run is stopped long before its last row
 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[str]:
     with running(turnaround=3600) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("prefect")
 
 
 def recorded_rows(folder: Path) -> list[str]:
@@ -56,39 +51,40 @@ def make_key(folder: Path, mode: str = "test") -> str:
 
 
 def write_job_config(folder: Path, url: str, **scale: str) -> Path:
-    return write_config(folder, scale={"url": url, **scale}, submit={"rate": "200/s"}, collect={"poll_interval": "1s"})
+    return write_config(folder, scale={"url": url, **scale}, submit={"rate": RATE}, collect={"poll_interval": "1s"})
 
 
-def test_sigterm_during_submission_records_created_tasks(tmp_path: Path, api: str, home: Path) -> None:
+def test_sigterm_during_submission_records_created_tasks(tmp_path: Path, api: str, prefect_home: Path) -> None:
     write_manifest(tmp_path, ROWS)
     config, key = write_job_config(tmp_path, api), make_key(tmp_path)
-    with running_command(config, home=home, SCALE_API_KEY=key) as process:
+    with running_command(config, home=prefect_home, SCALE_API_KEY=key) as process:
         wait_until(lambda: created_rows(api, key))
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=STOP_TIMEOUT)
     assert process.returncode == 143
     assert errors == f"Stopped. Created tasks are recorded; to continue, run: python -m flows.label_dataset {config}\n"
-    assert not prefect_server_pids(home)
+    assert not prefect_server_pids(prefect_home)
     rows = created_rows(api, key)
     assert 0 < len(rows) < ROWS
     assert sorted(rows) == recorded_rows(tmp_path)
 
 
-def test_signal_during_prefect_startup_ends_it_immediately(tmp_path: Path, api: str, home: Path) -> None:
+def test_signal_during_prefect_startup_ends_it_immediately(tmp_path: Path, api: str, prefect_home: Path) -> None:
     write_manifest(tmp_path, 5)
-    with running_command(write_job_config(tmp_path, api), home=home, SCALE_API_KEY=make_key(tmp_path)) as process:
-        wait_until(lambda: prefect_server_pids(home))
+    config, key = write_job_config(tmp_path, api), make_key(tmp_path)
+    with running_command(config, home=prefect_home, SCALE_API_KEY=key) as process:
+        wait_until(lambda: prefect_server_pids(prefect_home))
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=3)
     assert process.returncode == 143
     assert errors.startswith(
         "Stopped before the first task was created; to continue, run: python -m flows.label_dataset"
     )
-    assert not prefect_server_pids(home)
+    assert not prefect_server_pids(prefect_home)
     assert created_rows(api, make_key(tmp_path)) == []
 
 
-def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str, home: Path) -> None:
+def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str, prefect_home: Path) -> None:
     """The terminal sends it to the whole process group, Prefect's server among them."""
     write_manifest(tmp_path, 20)
     config, key = write_job_config(tmp_path, api, mode="live"), make_key(tmp_path, "live")
@@ -98,7 +94,7 @@ def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str
         "-c",
         f"import os, pty; os.login_tty({user}); os.execvp({COMMAND[0]!r}, {COMMAND!r} + [{str(config)!r}, '--yes'])",
     ]
-    process = subprocess.Popen(script, cwd=ROOT, env=environment(home, SCALE_API_KEY=key), pass_fds=[user])
+    process = subprocess.Popen(script, cwd=ROOT, env=environment(prefect_home, SCALE_API_KEY=key), pass_fds=[user])
     os.close(user)
     shown = bytearray()
     try:
@@ -116,7 +112,7 @@ def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str
     assert process.returncode == 130
     assert b"Stopped. Created tasks are recorded; to continue, run: " in shown
     assert b"Traceback" not in shown
-    assert not prefect_server_pids(home)
+    assert not prefect_server_pids(prefect_home)
 
 
 def fault_count(url: str, fault: str) -> int:
@@ -136,12 +132,14 @@ def drain_terminal(terminal: int, shown: bytearray) -> bool:
 
 
 @pytest.mark.parametrize(("presses", "seconds"), [(1, STOP_TIMEOUT), (2, 4)])
-def test_hanging_responses_do_not_delay_a_stop(tmp_path: Path, home: Path, presses: int, seconds: float) -> None:
+def test_hanging_responses_do_not_delay_a_stop(
+    tmp_path: Path, prefect_home: Path, presses: int, seconds: float
+) -> None:
     """All threads hang in the end, and the job bears that for minutes; what other rows got is recorded."""
     write_manifest(tmp_path, ROWS)
     with running(faults="seed=1, never=10%") as url:
         config = write_job_config(tmp_path, url, timeout="5m")
-        with running_command(config, home=home) as process:
+        with running_command(config, home=prefect_home) as process:
             wait_until(lambda: fault_count(url, "never") >= 5)
             process.send_signal(signal.SIGINT)
             if presses == 2:
@@ -151,7 +149,7 @@ def test_hanging_responses_do_not_delay_a_stop(tmp_path: Path, home: Path, press
         assert process.returncode == 130
         assert errors.startswith("Stopped" if presses == 1 else "Stopped at once. The next run finds the tasks")
         assert len(errors.splitlines()) == 1
-        assert not prefect_server_pids(home)
+        assert not prefect_server_pids(prefect_home)
         assert bool(recorded_rows(tmp_path)) is (presses == 1)
         assert list((tmp_path / "out" / "_ledger" / "runs").iterdir()), (
             "the next run looks for the tasks whose answers did not come"
@@ -160,7 +158,7 @@ def test_hanging_responses_do_not_delay_a_stop(tmp_path: Path, home: Path, press
 
 @pytest.mark.parametrize("flow", ["collect_responses", "cancel_dataset"])
 def test_sigterm_during_collection_or_cancellation(
-    tmp_path: Path, home: Path, flow: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prefect_home: Path, flow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each answer takes seconds by then; what came of those that were asked for is taken over by the next look."""
     key, database = make_key(tmp_path, "live"), tmp_path / "tasks.db"
@@ -172,7 +170,7 @@ def test_sigterm_during_collection_or_cancellation(
     command = [sys.executable, "-m", f"flows.{flow}", str(tmp_path / "out")]
     with running(db=database, turnaround=3600, faults="slow=100%:2s") as url:
         there = {"SCALE_API_KEY": key, "SCALE_API_URL": url}
-        with running_command(home=home, command=command, **there) as process:
+        with running_command(home=prefect_home, command=command, **there) as process:
             wait_until(lambda: fault_count(url, "slow") >= 1)
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=STOP_TIMEOUT)
@@ -180,7 +178,7 @@ def test_sigterm_during_collection_or_cancellation(
     assert errors.startswith("Stopped.")
     assert errors.endswith(f"to continue, run: python -m flows.{flow} {tmp_path / 'out'}\n")
     assert len(errors.splitlines()) == 1
-    assert not prefect_server_pids(home)
+    assert not prefect_server_pids(prefect_home)
     with running(db=database, turnaround=3600) as url:
         rows = created_rows(url, key)
         summary = label(make_job(tmp_path, scale={"url": url, "mode": "live"}), wait=False)
@@ -190,7 +188,7 @@ def test_sigterm_during_collection_or_cancellation(
     assert (summary.canceled > 0) is (flow == "cancel_dataset")
 
 
-def test_signal_while_the_summary_is_written(tmp_path: Path, api: str, home: Path) -> None:
+def test_signal_while_the_summary_is_written(tmp_path: Path, api: str, prefect_home: Path) -> None:
     write_manifest(tmp_path, 50)
     config = write_job_config(tmp_path, api)
     script = (
@@ -200,17 +198,19 @@ def test_signal_while_the_summary_is_written(tmp_path: Path, api: str, home: Pat
         "runpy.run_module('flows.label_dataset', run_name='__main__')"
     )
     with running_command(
-        home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=make_key(tmp_path)
+        home=prefect_home, command=[sys.executable, "-c", script], SCALE_API_KEY=make_key(tmp_path)
     ) as process:
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors
     assert errors.startswith("Stopped. Created tasks are recorded")
     assert "50 tasks created" in output
     assert (tmp_path / "out" / "summary.json").exists()
-    assert not prefect_server_pids(home)
+    assert not prefect_server_pids(prefect_home)
 
 
-def test_in_flight_tasks_are_recorded_when_a_worker_cancels_the_flow(tmp_path: Path, api: str, home: Path) -> None:
+def test_in_flight_tasks_are_recorded_when_a_worker_cancels_the_flow(
+    tmp_path: Path, api: str, prefect_home: Path
+) -> None:
     """Its process was not started by our command: Prefect turns SIGTERM into an exception in the main thread."""
     write_manifest(tmp_path, ROWS)
     config, key = write_job_config(tmp_path, api), make_key(tmp_path)
@@ -219,7 +219,7 @@ def test_in_flight_tasks_are_recorded_when_a_worker_cancels_the_flow(tmp_path: P
         "from labelflow.jobs.config import load_job\nfrom flows.label_dataset import label_dataset\n"
         f"label_dataset(load_job({str(config)!r}))"
     )
-    with running_command(home=home, command=[sys.executable, "-c", script], SCALE_API_KEY=key) as process:
+    with running_command(home=prefect_home, command=[sys.executable, "-c", script], SCALE_API_KEY=key) as process:
         wait_until(lambda: created_rows(api, key))
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=STOP_TIMEOUT)
@@ -227,4 +227,4 @@ def test_in_flight_tasks_are_recorded_when_a_worker_cancels_the_flow(tmp_path: P
     rows = created_rows(api, key)
     assert 0 < len(rows) < ROWS
     assert sorted(rows) == recorded_rows(tmp_path)
-    assert not prefect_server_pids(home)
+    assert not prefect_server_pids(prefect_home)

@@ -8,13 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.acceptance.callbacks.delivery import run_delivery_test
-from tests.acceptance.callbacks.load import run_load_test
+from tests.proofs.callbacks.delivery import run_delivery_test
+from tests.proofs.callbacks.load import run_load_test
 
 
 def main() -> int:
     """Run the load test and the delivery test, print their figures; returns 1 if there is a violation."""
-    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.callbacks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs.callbacks", description=__doc__)
     parser.add_argument("--count", type=int, default=3000, help="tasks of the load test")
     parser.add_argument(
         "--kills", type=int, default=5, help="kills of the receiver (SIGKILL), in each of the two tests"

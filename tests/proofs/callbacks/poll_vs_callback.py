@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job
 from labelflow.sandbox.testing import running
-from tests.acceptance.callbacks.service import KEY, free_port
+from tests.proofs.callbacks.service import KEY, free_port
 from tests.support.jobs import make_job
 from tests.support.media_server import MediaServer, file_response, picture
 from tests.support.run_job import label
@@ -190,7 +190,7 @@ def _rows(path: Path) -> Rows:
 
 def main() -> int:
     """Compare both methods with one API version or with both; returns 1 if the results differ."""
-    parser = argparse.ArgumentParser(prog="python -m tests.acceptance.callbacks.poll_vs_callback", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs.callbacks.poll_vs_callback", description=__doc__)
     parser.add_argument("--rows", type=int, default=150)
     parser.add_argument(
         "--turnaround", default="1-10", help="seconds until a task is finished: LOW-HIGH, different for each task"

@@ -18,7 +18,7 @@ from labelflow.ledger.context import open_existing_job
 from labelflow.sandbox.testing import running
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
-from tests.acceptance.callbacks.service import KEY, ReceiverProcess, running_receiver
+from tests.proofs.callbacks.service import KEY, ReceiverProcess, running_receiver
 from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
 

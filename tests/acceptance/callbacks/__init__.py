@@ -1,1 +1,0 @@
-"""Load test of callbacks with a receiver that is killed several times: python -m tests.acceptance.callbacks."""
