@@ -41,7 +41,7 @@ def main() -> None:
     job = load_job_argument(__doc__)
     started_at, numbers = time.monotonic(), count()
     with closing(Plan(job)) as plan:
-        job_record.create(plan.context.folder, job, plan.builder.source_type)
+        job_record.claim(plan.context.folder, job, plan.builder.source_type)
         job_record.save_config(plan.context.folder, job)
         for chunk in plan.chunks():
             bound, _ = plan.check(chunk)

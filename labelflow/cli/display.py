@@ -203,6 +203,10 @@ def print_collection_results(results: Sequence[CollectionResult]) -> None:
         numbers = [f"{number:,}" for number in (result.labeled, result.errors, result.waiting)]
         table.add_row(result.job, *numbers, pending, result.output)
     console.print(table)
+    for result in results:
+        if result.blocked_by:
+            text = f"{result.job}: not collected, another process is collecting: {result.blocked_by}"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_cancellation(result: Cancellation) -> None:

@@ -27,9 +27,13 @@ LATE_WRITE_GRACE = 2.0  # seconds for a write that a killed process has sent las
 
 
 class Collector:
-    """Collects answers, each once, in as many passes as it takes; a later answer replaces an earlier one."""
+    """Collects answers, each once, in as many passes as it takes; a later answer replaces an earlier one.
+
+    blocked_by: the process that was collecting during the last pass, so that this one could not; None if it could.
+    """
 
     def __init__(self, context: ConnectedJob) -> None:
+        self.blocked_by: str | None = None
         job, folder, ledger = context.job, context.folder, context.ledger
         self._context = context
         self._lease = Lease(folder, COLLECTORS, exclusive=True, request_timeout=job.scale.timeout.total_seconds())
@@ -61,7 +65,8 @@ class Collector:
         """One pass over what has finished since the last. Returns the number of new answers.
 
         poll: whether to ask the API, too.
-        If another process is collecting, its answers are read instead.
+        If another process is collecting, its answers are read instead, and `blocked_by` names it. A process that has
+        died is waited for until its lease expires: request timeout + 40 s after its last heartbeat.
         """
         before = len(self.outcomes)
         self._context.ledger.refresh()
@@ -84,7 +89,9 @@ class Collector:
     @contextmanager
     def _writer_lease(self) -> Iterator[bool]:
         """Whether this process may write answers: one does at a time, so that no reader sees a row twice."""
-        may_write = self._lease.try_acquire() is None
+        active = self._lease.acquire_unless_active(self._context.stop.sleep)
+        self.blocked_by = str(active) if active else None
+        may_write = active is None
         try:
             if may_write:
                 if self._lease.abandoned:
@@ -107,12 +114,13 @@ class Collector:
     def _ingest_listed(self) -> None:
         """Ingest what the listing shows since the last pass of any process."""
         folder, ledger = self._context.folder, self._context.ledger
-        known = watermark.read(folder, len(self.outcomes))
+        now = self._context.client.now
+        known = watermark.read(folder, len(self.outcomes), now())
         strategy: UpdatedSince | CreatedWindows
         if ledger.supports_unique_id:
-            strategy = UpdatedSince(ledger, self._pages, self._ingest_page)
+            strategy = UpdatedSince(ledger, self._pages, self._ingest_page, now)
         else:
-            strategy = CreatedWindows(ledger, self.outcomes, self._pages, self._ingest_page, self._files.flush)
+            strategy = CreatedWindows(ledger, self.outcomes, self._pages, self._ingest_page, self._files.flush, now)
         try:
             reached = strategy.read(known)
         finally:  # an interrupted pass is repeated: what it read is kept

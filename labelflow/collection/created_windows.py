@@ -24,7 +24,10 @@ FINISHED = (TaskStatus.COMPLETED, TaskStatus.CANCELED)
 
 
 class CreatedWindows:
-    """Lists the windows of creation time that contain pending tasks. flush: writes the answers ingested so far."""
+    """Lists the windows of creation time that contain pending tasks. flush: writes the answers ingested so far.
+
+    now: gives the server's time.
+    """
 
     def __init__(
         self,
@@ -33,12 +36,14 @@ class CreatedWindows:
         pages: Pages,
         ingest_page: IngestPage,
         flush: Callable[[], None],
+        now: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._outcomes = outcomes
         self._pages = pages
         self._ingest_page = ingest_page
         self._flush = flush
+        self._now = now
 
     def read(self, known: Watermark) -> Watermark:
         """Ingest what is new in each window. Returns the totals of the listings that were read completely."""
@@ -50,7 +55,7 @@ class CreatedWindows:
                 if total:
                     totals[name] = total
             self._flush()  # what has finished is no longer pending: the next listings are shorter
-        return Watermark(totals=totals, counted_at=known.counted_at or datetime.now(UTC))
+        return Watermark(totals=totals, counted_at=known.counted_at or self._now())
 
     def _read_window(self, status: TaskStatus, filters: Filters, known_total: int | None) -> int | None:
         """Read a listing until nothing in it can be new.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from labelflow.collection import watermark
 from labelflow.collection.listing import IngestPage, Pages
@@ -15,10 +16,11 @@ FINISHED = (TaskStatus.COMPLETED, TaskStatus.CANCELED, TaskStatus.ERROR)
 
 
 class UpdatedSince:
-    """Completions, cancellations, errors and replaced answers, whatever the reason for the update."""
+    """Completions, cancellations, errors and replaced answers. now: gives the server's time."""
 
-    def __init__(self, ledger: Ledger, pages: Pages, ingest_page: IngestPage) -> None:
+    def __init__(self, ledger: Ledger, pages: Pages, ingest_page: IngestPage, now: Callable[[], datetime]) -> None:
         self._ledger = ledger
+        self._now = now
         self._pages = pages
         self._ingest_page = ingest_page
 
@@ -29,7 +31,7 @@ class UpdatedSince:
         for status in FINISHED:
             for page in self._pages(status, filters):
                 complete &= self._ingest_page(page).complete
-                latest = max(filter(None, (latest, watermark.newest(page.tasks))), default=None)
+                latest = max(filter(None, (latest, watermark.newest(page.tasks, self._now()))), default=None)
         if not complete or latest is None:
             return known.model_copy()
         # A task may have been updated on a page that was already read: the watermark is when the pass started.
@@ -39,6 +41,7 @@ class UpdatedSince:
     def _filters(self, known: Watermark) -> dict[str, str]:
         first = self._ledger.first_created()
         filters = {"start_time": format_time(first - watermark.OVERLAP)} if first else {}
-        if known.since:
-            filters["updated_after"] = format_time(known.since)
+        since = known.since(self._now())
+        if since:
+            filters["updated_after"] = format_time(since)
         return filters

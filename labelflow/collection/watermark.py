@@ -7,7 +7,7 @@ without it, or with an older one, costs more requests and finds the same.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
@@ -22,10 +22,10 @@ RECOUNT_INTERVAL = timedelta(hours=1)  # one task out of a list, another one int
 class Watermark(BaseModel):
     """How far the list was read.
 
-    read_until: what had changed by then, by the service's own clock, was seen (contract B); None where it told no time.
-    totals: how many tasks were in each list that was read to its end, by its filters (contract A); counted_at: since
-    when they have been relied on.
-    answers: how many tasks had come back then. Where there are fewer now, some were lost, and it means nothing.
+    read_until: all updates until then were read, by the server's clock (current API); None if it gave no time.
+    totals: how many tasks each completely read listing had, by its filters (2017 API). counted_at: since when these
+    totals have been used.
+    answers: how many answers the folder had then.
     """
 
     read_until: AwareDatetime | None = None
@@ -33,20 +33,21 @@ class Watermark(BaseModel):
     counted_at: AwareDatetime | None = None
     answers: int = 0
 
-    @property
-    def since(self) -> datetime | None:
-        """From when on the next look asks for changes; None for all of them. Never a time that is still to come."""
-        return min(self.read_until, datetime.now(UTC)) - OVERLAP if self.read_until else None
+    def since(self, now: datetime) -> datetime | None:
+        """The time from which the next pass asks for updates; None for all. now: the server's time, never exceeded."""
+        return min(self.read_until, now) - OVERLAP if self.read_until else None
 
 
-def read(folder: Folder, answers: int) -> Watermark:
-    """The watermark of a folder whose files hold so many answers; one that says nothing where it cannot be used."""
+def read(folder: Folder, answers: int, now: datetime) -> Watermark:
+    """The watermark of a folder; an empty one if it cannot be used. now: the server's time.
+
+    answers: how many answers the folder has. If the watermark counts more, some were lost, and it is not used.
+    """
     content = folder.read(FILE)
     try:
         found = Watermark.model_validate_json(content) if content else Watermark()
     except ValidationError:
         return Watermark()
-    now = datetime.now(UTC)
     if found.answers > answers or (found.read_until and found.read_until > now + OVERLAP):
         return Watermark()
     is_recent = found.counted_at is not None and abs(now - found.counted_at) < RECOUNT_INTERVAL
@@ -54,12 +55,11 @@ def read(folder: Folder, answers: int) -> Watermark:
 
 
 def write(folder: Folder, watermark: Watermark) -> None:
-    """Write it down."""
+    """Write the watermark of a folder."""
     folder.write(FILE, watermark.model_dump_json().encode())
 
 
-def newest(tasks: Iterable[Task]) -> datetime | None:
-    """When one of the tasks changed last, by the service's own clock (UTC); a time that is still to come is none."""
-    told = (task.updated_at or task.completed_at or task.created_at for task in tasks)
-    now = datetime.now(UTC)
-    return max((moment for moment in told if moment and moment <= now), default=None)
+def newest(tasks: Iterable[Task], now: datetime) -> datetime | None:
+    """When one of the tasks changed last (UTC), by the server's clock; times after `now` do not count."""
+    times = (task.updated_at or task.completed_at or task.created_at for task in tasks)
+    return max((moment for moment in times if moment and moment <= now), default=None)

@@ -3,8 +3,10 @@
 Each holder has its own record, below `_ledger/runs/` (it creates tasks) or `_ledger/collectors/` (it writes answers),
 and rewrites it every few seconds: its heartbeat. A process acquires a lease by writing its record first and reading
 the other records afterwards: of two concurrent processes, at least one sees the other. Clocks of machines are never
-compared: a holder is dead if its process no longer exists on this machine, or if its heartbeat counter has not changed
-for the timeout in its record.
+compared: a holder is dead if its process no longer exists on this machine, or if its record was not rewritten for the
+timeout in it. The age of a record comes from the store's clock when it is first read, and is measured here afterwards:
+so a process that has just started can tell that a holder in another container, or on a machine that no longer exists,
+is dead.
 
 docs/guarantees.md describes what a lease cannot guarantee.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import random
 import threading
+from datetime import UTC, datetime
 
 from labelflow.concurrency import lease_record
 from labelflow.concurrency.lease_record import LeaseLost, LeaseRecord, monotonic_seconds, read_lease_record
@@ -29,6 +32,7 @@ class Lease:
 
     prefix: folder of the records, RUNS or COLLECTORS.
     request_timeout: seconds that a request of the holder may be in flight.
+    since: when the holder's first request may be sent, by the API's clock; None for a holder that creates no tasks.
     stop: if remote workers run under this lease (see `LeaseWatcher`), the token that stops them.
     abandoned: records of holders that ended without releasing their lease, as of the acquisition of this one.
 
@@ -40,15 +44,24 @@ class Lease:
     """
 
     def __init__(
-        self, folder: Folder, prefix: str, *, exclusive: bool, request_timeout: float, stop: StopToken | None = None
+        self,
+        folder: Folder,
+        prefix: str,
+        *,
+        exclusive: bool,
+        request_timeout: float,
+        since: datetime | None = None,
+        stop: StopToken | None = None,
     ) -> None:
         self.abandoned: list[LeaseRecord] = []
         self._stop = stop
         self._folder = folder
         self._prefix = prefix
         timeout = lease_record.HEARTBEAT_TIMEOUT + request_timeout + lease_record.IN_FLIGHT_GRACE
-        self._record = LeaseRecord(exclusive=exclusive, timeout=timeout, has_workers=stop is not None)
-        self._heartbeats: dict[str, tuple[int, float]] = {}  # id → heartbeat, and when it was first read
+        self._record = LeaseRecord(
+            since=since or datetime.now(UTC), exclusive=exclusive, timeout=timeout, has_workers=stop is not None
+        )
+        self._heartbeats: dict[str, tuple[int, float]] = {}  # id → heartbeat, and when it was written
         self._thread: threading.Thread | None = None
         self._released = threading.Event()
         self._renewed_at = 0.0
@@ -78,17 +91,22 @@ class Lease:
         return conflict
 
     def acquire(self, sleep: Sleep) -> None:
-        """Acquire the lease, waiting until a conflicting holder is known to be dead.
+        """Acquire the lease; see `acquire_unless_active`. Raises RunAborted if another holder is active."""
+        if active := self.acquire_unless_active(sleep):
+            raise RunAborted(f"{self._folder.uri}: another run of this job is active ({active}); wait for it to finish")
 
-        Raises RunAborted as soon as the heartbeat of a conflicting holder changes, and what `sleep` raises.
+    def acquire_unless_active(self, sleep: Sleep) -> LeaseRecord | None:
+        """Acquire the lease, waiting until a conflicting holder has released it or is known to be dead.
+
+        Returns the record of a conflicting holder as soon as its heartbeat changes, None if the lease was acquired.
+        It waits at most for the timeout of a dead holder. Raises what `sleep` raises.
         """
         first_heartbeats: dict[str, int] = {}
         while conflict := self.try_acquire():
             if first_heartbeats.setdefault(conflict.id, conflict.heartbeat) != conflict.heartbeat:
-                raise RunAborted(
-                    f"{self._folder.uri}: another run of this job is active ({conflict}); wait for it to finish"
-                )
+                return conflict
             sleep(random.uniform(0.2, 0.6))
+        return None
 
     def check(self) -> None:
         """Raise LeaseLost if the lease was acquired and is no longer valid. Call it before each write."""
@@ -158,11 +176,14 @@ class Lease:
         return next((record for record in active if record.exclusive or self._record.exclusive), None), dead
 
     def _is_stale(self, record: LeaseRecord) -> bool:
-        heartbeat, since = self._heartbeats.setdefault(record.id, (record.heartbeat, monotonic_seconds()))
+        now = monotonic_seconds()
+        if record.id not in self._heartbeats:
+            self._heartbeats[record.id] = record.heartbeat, now - (self._folder.age(self._file(record)) or 0.0)
+        heartbeat, written_at = self._heartbeats[record.id]
         if heartbeat != record.heartbeat:
-            self._heartbeats[record.id] = (record.heartbeat, monotonic_seconds())
+            self._heartbeats[record.id] = record.heartbeat, now
             return False
-        return monotonic_seconds() - since > record.timeout
+        return now - written_at > record.timeout
 
     def _file(self, record: LeaseRecord) -> str:
         return f"{self._prefix}{record.id}.json"

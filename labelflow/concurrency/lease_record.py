@@ -26,7 +26,7 @@ class LeaseLost(RunAborted):
 class LeaseRecord(BaseModel):
     """A process that holds a lease, or left its record behind.
 
-    since: start of the lease, UTC, by the holder's clock.
+    since: start of the lease, UTC; of a run by the API's clock, as the tasks that it may have created are looked for.
     machine: identifies machine, boot and pid namespace; only if it is equal can `pid` be checked.
     timeout: seconds without a new heartbeat after which other processes consider the holder dead.
     has_workers: remote workers run under this lease, and may outlive its process by some seconds.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from labelflow.errors import RunAborted, UsageError
 from labelflow.jobs.job import Job
 from labelflow.redaction import strip_signatures
@@ -24,16 +27,24 @@ def open_client(job: Job, key: str, sleep: Sleep, rate_limiter: RateLimiter | No
     )
 
 
-def check_connection(job: Job, key: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """What the first requests say about the API. now: the server's time (UTC)."""
+
+    supports_unique_id: bool
+    now: datetime
+
+
+def check_connection(job: Job, key: str) -> ApiState:
     """Request one task, to check that the API responds and accepts the key.
 
-    Returns whether the server supports `unique_id`. Raises UsageError, or RunAborted if a later attempt may succeed.
+    Raises UsageError, or RunAborted if a later attempt may succeed.
     """
     retry = RetryPolicy(attempts=3, max_retry_after=5.0)
     with ScaleClient(key, job.scale.url, connections=1, retry=retry, timeout=(5.0, 15.0)) as client:
         try:
             next(client.list_pages(limit=1))
-            return client.supports_unique_id()
+            return ApiState(client.supports_unique_id(), client.now())
         except Unauthorized:
             raise UsageError("scale.key", f"{job.scale.url} rejected the key", "use a valid API key") from None
         except ConnectError as error:

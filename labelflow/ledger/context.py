@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 import pyarrow as pa
 
@@ -15,8 +17,11 @@ from labelflow.jobs.secrets import use_s3_credentials
 from labelflow.ledger.job_record import read_source_schema
 from labelflow.ledger.ledger import Ledger
 from labelflow.scale.client import ScaleClient
+from labelflow.scale.errors import InvalidResponse, NotFound
 from labelflow.storage.folder import Folder
 from labelflow.storage.opening import open_output
+
+ACCOUNT_SAMPLE = 3  # tasks: one of them may have been deleted on the server
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,25 @@ def open_output_folder(job: Job) -> tuple[Folder, pa.StructType | None]:
         return folder, read_source_schema(folder, job)
     except StorageError as error:
         raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
+
+
+def check_account(context: ConnectedJob) -> None:
+    """Check that the API has the job's tasks for this key: they belong to one server and account.
+
+    Raises UsageError if it has none of the first tasks of the ledger.
+    """
+    sample = [task_id for _, task_id in islice(context.ledger.all_tasks(), ACCOUNT_SAMPLE)]
+    for task_id in sample:
+        with suppress(NotFound):
+            with suppress(InvalidResponse):  # the task is there, in whatever form
+                context.client.get_task(task_id)
+            return
+    if sample:
+        raise UsageError(
+            f"output {context.folder.uri}",
+            f"holds tasks that {context.job.scale.url} does not have for this key",
+            "use the scale.url and a key of the account that created them, or another output",
+        )
 
 
 def open_existing_job(job: Job, stop: StopToken | None = None) -> ConnectedJob:

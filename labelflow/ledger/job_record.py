@@ -1,6 +1,6 @@
-"""Whose an output folder is: what a job writes there when it begins, and holds itself against ever after.
+"""The job record: which job an output folder belongs to.
 
-_ledger/job.json     whose folder this is, and the types of the carried columns; written once
+_ledger/job.json     the job's name, task type and mode, and the types of the carried columns; written once
 _ledger/config.json  the job as its last run had it
 """
 
@@ -21,80 +21,111 @@ from labelflow.scale.task_types import task_type
 from labelflow.storage.folder import Folder
 
 JOB, CONFIG = "_ledger/job.json", "_ledger/config.json"
+FORMAT = 2  # of everything below _ledger/ and of the columns of labels/ and errors/
 
 
 def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:
-    """The types of the carried columns with which a folder was begun, None for a new folder.
+    """The recorded types of the carried columns, the row id first; None for a new folder.
 
-    Raises UsageError where the folder belongs to another job, or to this one as it was before it was changed.
+    Raises UsageError if the folder belongs to another job or mode, to this job before an incompatible change, or to
+    another version of labelflow.
     """
     content = folder.read(JOB)
     if content is None:
         return None
-    begun = _read_record(folder, JOB, content)
-    where = f"output {folder.uri}"
-    if begun["job"] != job.name or begun["task_type"] != job.task_type:
+    record = _parse(folder, content)
+    location = f"output {folder.uri}"
+    if record["job"] != job.name or record["task_type"] != job.task_type:
         raise UsageError(
-            where,
-            f"holds the job {begun['job']!r} ({begun['task_type']}), not {job.name!r} ({job.task_type})",
+            location,
+            f"holds the job {record['job']!r} ({record['task_type']}), not {job.name!r} ({job.task_type})",
             "give each job an output of its own",
         )
+    mode = job.scale.mode.value
+    if record["mode"] != mode:
+        reason = f"holds {record['mode']} tasks, and the job says mode: {mode}"
+        raise UsageError(location, reason, f"use another `output` for mode: {mode}")
     columns = _label_columns(job)
-    if begun["label_columns"] != columns:
+    if record["label_columns"] != columns:
         raise UsageError(
-            where,
-            f"was begun with the label columns {begun['label_columns']}, and the task now gives {columns}",
+            location,
+            f"has the label columns {record['label_columns']}, and the task now produces {columns}",
             "restore the task's fields and choices, or use another output",
         )
-    schema: pa.Schema = begun["source"]
-    wanted = list(dict.fromkeys([job.manifest.row_id, *job.metadata]))
-    if schema.names != wanted:
+    schema: pa.Schema = record["source"]
+    carried = list(dict.fromkeys([job.manifest.row_id, *job.metadata]))
+    if schema.names != carried:
         raise UsageError(
-            where,
-            f"was begun with the columns {', '.join(schema.names)} in `source`, now {', '.join(wanted)} are asked for",
+            location,
+            f"has the columns {', '.join(schema.names)} in `source`, and the job now asks for {', '.join(carried)}",
             "restore manifest.row_id and metadata, or use another output",
         )
     return pa.struct(list(schema))
 
 
-def create(folder: Folder, job: Job, source_type: pa.StructType) -> None:
-    """Make a folder this job's, for good."""
-    schema = pa.schema(list(source_type))
-    begun = {
+def claim(folder: Folder, job: Job, source_type: pa.StructType) -> None:
+    """Make a folder this job's, permanently. Of two jobs that claim it at the same time, one succeeds.
+
+    Raises UsageError if it belongs to another job, or holds other types of the carried columns.
+    """
+    record = {
+        "format": FORMAT,
         "job": job.name,
         "task_type": job.task_type,
-        "begun_at": format_time(datetime.now(UTC)),
+        "mode": job.scale.mode.value,
+        "created_at": format_time(datetime.now(UTC)),
         "label_columns": _label_columns(job),
         "columns": {field.name: str(field.type) for field in source_type},
-        "source": base64.b64encode(schema.serialize().to_pybytes()).decode(),
+        "source": base64.b64encode(pa.schema(list(source_type)).serialize().to_pybytes()).decode(),
     }
-    folder.write(JOB, orjson.dumps(begun, option=orjson.OPT_INDENT_2))
+    folder.create(JOB, orjson.dumps(record, option=orjson.OPT_INDENT_2))
+    verify(folder, job, source_type)
+
+
+def verify(folder: Folder, job: Job, source_type: pa.StructType) -> None:
+    """Check that a folder is this job's. Raises UsageError as `claim` does."""
+    recorded = read_source_schema(folder, job)
+    if recorded != source_type:
+        raise UsageError(
+            f"output {folder.uri}",
+            f"holds the types {recorded} in `source`, and this run's manifest has {source_type}",
+            "run the command again: another run has started at the same time",
+        )
 
 
 def save_config(folder: Folder, job: Job) -> None:
-    """Write the job down beside what it produces, so that it can be looked after without its config file."""
+    """Write the job beside its results, so that it can be collected without its config file."""
     content = job.model_dump_json(indent=2).encode()
     if folder.read(CONFIG) != content:
         folder.write(CONFIG, content)
 
 
 def load_config(folder: Folder) -> Job | None:
-    """The job as its last run had it; None where there was none. Raises RunAborted for what cannot be read."""
+    """The job as its last run had it; None if there was none. Raises RunAborted if it cannot be read."""
     content = folder.read(CONFIG)
     try:
         return Job.model_validate_json(content) if content else None
     except ValidationError:
-        raise RunAborted(f"{folder.uri}/{CONFIG} is damaged; run label_dataset to have it written anew") from None
+        raise RunAborted(f"{folder.uri}/{CONFIG} is corrupt; run label_dataset to rewrite it") from None
 
 
 def _label_columns(job: Job) -> dict[str, str]:
     return {field.name: str(field.type) for field in task_type(job.task_type).columns(job.task)}
 
 
-def _read_record(folder: Folder, name: str, content: bytes) -> dict[str, Any]:
+def _parse(folder: Folder, content: bytes) -> dict[str, Any]:
+    """The record. Raises UsageError for another format, RunAborted if it is corrupt."""
+    corrupt = RunAborted(f"{folder.uri}/{JOB} is corrupt; restore it from a backup")
     try:
-        begun: dict[str, Any] = orjson.loads(content)
-        begun["source"] = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(begun["source"])))
-        return {key: begun[key] for key in ("job", "task_type", "label_columns", "source")}
+        record: dict[str, Any] = orjson.loads(content)
+        found = record.get("format", 1)
+    except (ValueError, AttributeError):
+        raise corrupt from None
+    if found != FORMAT:
+        reason = f"was written by another version of labelflow (format {found}, this version uses {FORMAT})"
+        raise UsageError(f"output {folder.uri}", reason, "finish the job with that version, or use another output")
+    try:
+        record["source"] = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(record["source"])))
+        return {key: record[key] for key in ("job", "task_type", "mode", "label_columns", "source")}
     except (ValueError, TypeError, LookupError, OSError, pa.ArrowException):
-        raise RunAborted(f"{folder.uri}/{name} is damaged; restore it from a backup") from None
+        raise corrupt from None

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from labelflow.errors import UsageError
-from labelflow.ledger.context import ConnectedJob
+from labelflow.ledger.context import ConnectedJob, check_account
 from labelflow.manifests import open_manifest
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.scale.errors import NotFound
@@ -31,6 +31,7 @@ def cancel(context: ConnectedJob, row_ids: Collection[str] | None = None) -> Can
 
     Raises the errors of `labelflow.scale.errors`; what was canceled by then stays canceled.
     """
+    check_account(context)
     outcomes = OutcomeIndex(context.folder)
     tasks = [
         (row_id, task_id) for row_id, task_id in context.ledger.all_tasks() if row_ids is None or row_id in row_ids

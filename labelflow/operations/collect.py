@@ -1,4 +1,4 @@
-"""A visit to a job that was begun: what has come back is taken over, the summary written anew. No manifest is read."""
+"""Collect: one pass over a job that has an output folder. No manifest is read."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from labelflow.accounting.tally import count_pending, summarize
 from labelflow.collection.collector import Collector
 from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
-from labelflow.ledger.context import ConnectedJob
+from labelflow.ledger.context import ConnectedJob, check_account
 from labelflow.operations import completion
 from labelflow.storage.folder import Folder
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionResult:
-    """What a visit found. Numbers of tasks; `pending` have not come back yet.
+    """What a pass over one job has found: numbers of tasks.
 
-    summary: None where a labeling run is under way, or broke off before it had gone through the manifest; and for a
-    closed job, which was left alone.
-    mark: what was there before; see `labelflow.operations.collect`. Empty for a closed job.
+    summary: None while a run submits rows, or if the last run did not scan the manifest to its end; and for a closed
+    job, which is skipped.
+    blocked_by: another process that was collecting, so that this pass could not; None if it could.
+    state_digest: of the state before the pass; see `labelflow.operations.completion`. Empty for a skipped job.
     """
 
     job: str
@@ -31,6 +32,7 @@ class CollectionResult:
     errors: int  # new ones, canceled tasks among them
     waiting: int
     summary: Summary | None
+    blocked_by: str | None = None
     state_digest: str = ""
 
     @property
@@ -40,18 +42,18 @@ class CollectionResult:
 
     @property
     def was_skipped(self) -> bool:
-        """Whether it was left alone, for every row had ended before."""
+        """Whether the job was closed, and nothing was read."""
         return not self.state_digest
 
 
 class CollectionFailed(RunAborted):
-    """Some jobs could not be looked after; the others were."""
+    """Some jobs failed; the others were collected."""
 
-    def __init__(self, visited: Sequence[CollectionResult], failed: Mapping[str, str]) -> None:
+    def __init__(self, collected: Sequence[CollectionResult], failed: Mapping[str, str]) -> None:
         reasons = "".join(f"\n{name}: {reason}" for name, reason in failed.items())
-        number = len(visited) + len(failed)
-        super().__init__(f"{len(failed)} of {number} jobs could not be looked after:{reasons}")
-        self.collected = visited
+        number = len(collected) + len(failed)
+        super().__init__(f"{len(failed)} of {number} jobs failed:{reasons}")
+        self.collected = collected
         self.failed = failed
 
     def __reduce__(self) -> tuple[type[CollectionFailed], tuple[Sequence[CollectionResult], Mapping[str, str]]]:
@@ -59,28 +61,40 @@ class CollectionFailed(RunAborted):
 
 
 def collect_job(context: ConnectedJob) -> CollectionResult:
-    """Take over what people have answered. Once nothing is waited for, the files are made large."""
-    recorded = completion.ledger_digest(
-        context.folder
-    )  # before anything is read: what comes later is for the next visit
+    """Collect the finished answers of a job. Once nothing is pending, its files are compacted.
+
+    Raises CountMismatch if the numbers do not add up; UsageError if the API does not have the job's tasks.
+    """
+    # Before anything is read: what is recorded later is left to the next pass.
+    recorded = completion.ledger_digest(context.folder)
     collector = Collector(context)
     outcomes = collector.outcomes
-    labeled, all_before = outcomes.labeled, len(outcomes)
+    labeled_before, finished_before = outcomes.labeled, len(outcomes)
     collector.collect()
-    new, new_labels = len(outcomes) - all_before, outcomes.labeled - labeled
-    left = count_pending(context.ledger, outcomes)
-    if not left:
+    finished, labeled = len(outcomes) - finished_before, outcomes.labeled - labeled_before
+    pending = count_pending(context.ledger, outcomes)
+    if pending and not finished:
+        check_account(context)
+    if not pending:
         collector.compact()
-    accounts = read_totals(context.folder, context.ledger)
-    summary = summarize(context.job, accounts, context.ledger, outcomes) if accounts else None
+    totals = read_totals(context.folder, context.ledger)
+    summary = summarize(context.job, totals, context.ledger, outcomes) if totals else None
     if summary:
         summary = replace(summary, unmatched_callbacks=collector.unmatched_callbacks)
         summary.write(context.folder)
         summary.check()
-    mark = completion.digest_state(recorded, collector.unmatched_callback_files)
-    return CollectionResult(context.job.name, context.folder.uri, new_labels, new - new_labels, left, summary, mark)
+    return CollectionResult(
+        job=context.job.name,
+        output=context.folder.uri,
+        labeled=labeled,
+        errors=finished - labeled,
+        waiting=pending,
+        summary=summary,
+        blocked_by=collector.blocked_by,
+        state_digest=completion.digest_state(recorded, collector.unmatched_callback_files),
+    )
 
 
 def skipped(job: Job, folder: Folder) -> CollectionResult:
-    """The visit that a closed job does not get."""
+    """The result for a closed job: nothing is read."""
     return CollectionResult(job.name, folder.uri, 0, 0, 0, None)

@@ -9,7 +9,7 @@ from labelflow.errors import StorageError, UsageError
 from labelflow.jobs.api_keys import read_key
 from labelflow.jobs.connection import check_connection, open_client
 from labelflow.ledger import job_record
-from labelflow.ledger.context import ConnectedJob
+from labelflow.ledger.context import ConnectedJob, check_account
 from labelflow.planning.plan import Plan
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.submission import reconciliation
@@ -26,17 +26,18 @@ class Session:
     def __init__(self, plan: Plan) -> None:
         context, job = plan.context, plan.context.job
         key = read_key(job)
-        supports_unique_id = check_connection(job, key)
+        api = check_connection(job, key)
         if job.runner.is_distributed:
-            check_distributed_allowed(plan, supports_unique_id)
+            check_distributed_allowed(plan, api.supports_unique_id)
         self._stop = context.stop
         # A server that refuses a second task with the same unique_id lets runs work side by side. What only the
         # ledger knows (the cap, which rows are relabeled) does not.
         self.lease = Lease(
             context.folder,
             RUNS,
-            exclusive=not supports_unique_id or job.submit.cap() is not None or plan.relabel is not None,
+            exclusive=not api.supports_unique_id or job.submit.cap() is not None or plan.relabel is not None,
             request_timeout=job.scale.timeout.total_seconds(),
+            since=api.now,
             stop=context.stop if job.runner.is_distributed else None,
         )
         rate_limiter = RateLimiter(job.submit.rate, self.sleep)
@@ -44,9 +45,12 @@ class Session:
         self.context = ConnectedJob(job, context.folder, context.ledger, context.stop, client)
         try:
             if plan.is_new:
-                job_record.create(context.folder, job, plan.builder.source_type)
-            job_record.save_config(context.folder, job)
+                job_record.claim(context.folder, job, plan.builder.source_type)
+            else:
+                check_account(self.context)
             self.lease.acquire(context.stop.sleep)
+            job_record.verify(context.folder, job, plan.builder.source_type)
+            job_record.save_config(context.folder, job)
         except StorageError as error:
             raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -78,6 +79,13 @@ class ScaleClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def now(self) -> datetime:
+        """The server's time (UTC), from the `Date` of its responses; this machine's time before the first of them.
+
+        Times that are compared with the server's must come from here: this machine's clock may be wrong.
+        """
+        return self._transport.now()
 
     def close(self) -> None:
         """Close the connections."""

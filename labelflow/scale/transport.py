@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from ssl import SSLCertVerificationError
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -20,6 +23,7 @@ from labelflow.scale.errors import ConnectError, InvalidResponse, ResponseLost, 
 from labelflow.scale.lenient_json import parse_json
 from labelflow.scale.retry import retry_after_seconds
 
+CLOCK_INTERVAL = 60.0  # seconds between two readings of the server's clock
 _NO_RETRIES = urllib3.Retry(False, redirect=False)  # `call_with_retries` retries
 
 
@@ -40,6 +44,7 @@ class HttpTransport:
         self._redact = redact
         credentials = base64.b64encode(f"{key}:".encode()).decode()
         self._secrets = (key, credentials)
+        self._server_clock: tuple[datetime, float] | None = None  # a `Date`, and monotonic seconds when it was read
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
         self._pool, self._base_path = _connection_pool(url, self._adapter)
         self._headers = {
@@ -49,6 +54,13 @@ class HttpTransport:
             "User-Agent": "labelflow",
         }
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
+
+    def now(self) -> datetime:
+        """The server's time (UTC) according to the last `Date` that was read; else this machine's."""
+        if self._server_clock is None:
+            return datetime.now(UTC)
+        date, read_at = self._server_clock
+        return date + timedelta(seconds=time.monotonic() - read_at)
 
     def close(self) -> None:
         """Close the connections."""
@@ -74,10 +86,21 @@ class HttpTransport:
             )
         except HTTPError as error:
             raise self._connection_error(error) from None
+        self._read_clock(response.headers.get("Date"))
         if response.status == 200:
             return self._parse_object(response.data)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
         raise error_for_status(response.status, self._strip_secrets(_error_text(response)), retry_after)
+
+    def _read_clock(self, date: str | None) -> None:
+        """Take the server's time from a response, once in CLOCK_INTERVAL."""
+        if self._server_clock and time.monotonic() - self._server_clock[1] < CLOCK_INTERVAL:
+            return
+        try:
+            parsed = parsedate_to_datetime(date or "")
+        except ValueError:
+            return
+        self._server_clock = parsed.replace(tzinfo=parsed.tzinfo or UTC), time.monotonic()
 
     def _parse_object(self, content: bytes) -> dict[str, Any]:
         try:

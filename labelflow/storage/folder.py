@@ -39,6 +39,15 @@ class Folder(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Write a file atomically: readers see the old content or the new one, never a part."""
 
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file if there is none of that name. Returns whether it was written.
+
+        Atomic on disk, and in S3 if the store supports `If-None-Match`; other stores may let two writers succeed.
+        """
+
+    def age(self, name: str) -> float | None:
+        """Seconds since a file was last written, by the store's clock (S3: up to 1 s less); None if missing."""
+
     def write_file(self, name: str, path: Path) -> None:
         """Write a file atomically, with the content of a local file."""
 

@@ -38,6 +38,31 @@ class LocalFolder:
         with self._replacing(name) as file:
             file.write(content)
 
+    def create(self, name: str, content: bytes) -> bool:
+        target = self._root / name
+        try:
+            with self._temporary(target) as temporary:
+                temporary.write_bytes(content)
+                os.link(temporary, target)  # unlike a rename, it does not replace a file
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise _local_storage_error(target, error) from error
+        _sync_directory(target.parent)
+        return True
+
+    def age(self, name: str) -> float | None:
+        target = self._root / name
+        try:
+            written_at = target.stat().st_mtime
+            with self._temporary(target) as temporary:
+                temporary.touch()  # its time is the file system's, which may be another machine's
+                return temporary.stat().st_mtime - written_at
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _local_storage_error(target, error) from error
+
     def write_file(self, name: str, path: Path) -> None:
         with self._replacing(name) as file, path.open("rb") as source:
             while block := source.read(1 << 20):
@@ -53,6 +78,16 @@ class LocalFolder:
             return
         except OSError as error:
             raise _local_storage_error(new_path, error) from error
+
+    @contextmanager
+    def _temporary(self, target: Path) -> Iterator[Path]:
+        """A hidden path beside a file, removed at the end."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[BinaryIO]:

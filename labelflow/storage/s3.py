@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,32 @@ def read_bytes(uri: str) -> bytes:
 def put_bytes(uri: str, data: bytes) -> None:
     """Write an object with one PUT: readers see the old content or the new one."""
     client().put_object(**_object(uri), Body=data)
+
+
+def create_bytes(uri: str, data: bytes) -> bool:
+    """Write an object if there is none. Returns whether it was written; see `Folder.create`."""
+    if age(uri) is not None:  # for stores that ignore the condition below
+        return False
+    try:
+        client().put_object(**_object(uri), Body=data, IfNoneMatch="*")
+    except errors() as error:
+        if error_code(error) not in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+            raise
+        return False
+    return True
+
+
+def age(uri: str) -> float | None:
+    """At least so many seconds ago an object was written, by the server's clock; None if it does not exist."""
+    try:
+        response = client().head_object(**_object(uri))
+    except errors() as error:
+        if error_code(error) not in NOT_FOUND:
+            raise
+        return None
+    now = parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"])
+    seconds: float = (now - response["LastModified"]).total_seconds()
+    return max(0.0, seconds - 1.0)  # both times are whole seconds
 
 
 def put_file(uri: str, path: Path | str) -> None:

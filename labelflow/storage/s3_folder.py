@@ -38,6 +38,14 @@ class S3Folder:
         with _s3_storage_error(self._object_uri(name)):
             s3.put_bytes(self._object_uri(name), content)
 
+    def create(self, name: str, content: bytes) -> bool:
+        with _s3_storage_error(self._object_uri(name)):
+            return s3.create_bytes(self._object_uri(name), content)
+
+    def age(self, name: str) -> float | None:
+        with _s3_storage_error(self._object_uri(name)):
+            return s3.age(self._object_uri(name))
+
     def write_file(self, name: str, path: Path) -> None:
         with _s3_storage_error(self._object_uri(name)):
             s3.put_file(self._object_uri(name), path)

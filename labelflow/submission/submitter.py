@@ -6,7 +6,6 @@ import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
 from itertools import accumulate
@@ -143,7 +142,7 @@ class Submitter:
             return self._recover(row, unrecorded, budget)
         if not allowed:
             return NotSubmitted.OVER_CAP
-        find = partial(self._reconciler.find, row, datetime.now(UTC))
+        find = partial(self._reconciler.find, row, self._context.client.now())
         try:
             task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)
         except Duplicate as error:

@@ -71,7 +71,7 @@ class CallbackJob:
     def __init__(self, job: Job, tasks: int) -> None:
         self.job = job
         self.folder = open_folder(job.output)
-        job_record.create(self.folder, job, SOURCE)
+        job_record.claim(self.folder, job, SOURCE)
         self.record(0, tasks)
 
     def record(self, first: int, stop: int) -> None:

@@ -42,8 +42,8 @@ def test_failed_jobs_are_named_and_the_others_are_collected(tmp_path: Path, pref
         named = {"PREFECT_API_URL": prefect_api, "SCALE_API_KEY": KEY}
         done = run_command(root, home=tmp_path / "home", command=COMMAND, **named)
     assert done.returncode == 1, done.stderr
-    assert done.stderr.count("b/_ledger/config.json is damaged") == 1
-    assert "1 of 3 jobs could not be looked after:" in done.stderr
+    assert done.stderr.count("b/_ledger/config.json is corrupt") == 1
+    assert "1 of 3 jobs failed:" in done.stderr
     assert "Traceback" not in done.stderr
     assert [name for name in ("a", "b", "c") if f" {name} " in done.stdout] == ["a", "c"]
     assert [len(pd.read_parquet(root / name / "labels")) for name in ("a", "c")] == [5, 5]
@@ -58,7 +58,7 @@ def test_reason_is_reported_for_each_job_when_all_fail(tmp_path: Path) -> None:
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
     assert first.startswith(f"a ({tmp_path}/out/a): scale.mode: the mode is live, but the key is a test key")
-    assert "b/_ledger/config.json is damaged" in second
+    assert "b/_ledger/config.json is corrupt" in second
     assert not (tmp_path / "home").exists(), "Prefect was not started"
 
 

@@ -17,7 +17,7 @@ import pytest
 from labelflow.collection import watermark
 from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
-from labelflow.ledger.job_record import create, read_source_schema
+from labelflow.ledger.job_record import claim, read_source_schema
 from labelflow.ledger.ledger import Ledger
 from labelflow.operations.label import LabelRun
 from labelflow.outputs import answer_files
@@ -214,10 +214,10 @@ def test_on_2017_an_unrecorded_task_causes_a_full_listing_again(
         people.complete("r0")
         people.tasks["r99"] = {**people.tasks["r0"], "task_id": "f" * 24, "metadata": {"job": "job", "row_id": "r99"}}
         run.collect()
-        assert watermark.read(run.plan.context.folder, 99).totals == {}
+        assert watermark.read(run.plan.context.folder, 99, datetime.now(UTC)).totals == {}
         del people.tasks["r99"]
         run.collect()
-        assert list(watermark.read(run.plan.context.folder, 99).totals.values()) == [1]
+        assert list(watermark.read(run.plan.context.folder, 99, datetime.now(UTC)).totals.values()) == [1]
 
 
 def test_errors_are_written_once_across_runs_and_merged_in_order(
@@ -320,9 +320,9 @@ def test_ledger_returns_its_oldest_task(tmp_path: Path) -> None:
 def test_carried_columns_keep_their_order(tmp_path: Path, job_factory: Callable[..., Job]) -> None:
     folder = LocalFolder(str(tmp_path / "out"))
     kind = pa.struct([("id", pa.string()), ("n", pa.int64()), ("text", pa.string())])
-    create(folder, job_factory(metadata=["n", "text"]), kind)
+    claim(folder, job_factory(metadata=["n", "text"]), kind)
     assert read_source_schema(folder, job_factory(metadata=["n", "text"])) == kind
-    with pytest.raises(UsageError, match="was begun with the columns id, n, text"):
+    with pytest.raises(UsageError, match="has the columns id, n, text in `source`"):
         read_source_schema(folder, job_factory(metadata=["text", "n"]))
 
 

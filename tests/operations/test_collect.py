@@ -158,7 +158,7 @@ def test_corrupt_job_does_not_hide_others(tmp_path: Path) -> None:
     (root / "d" / "_ledger" / "config.json").mkdir()
     found = list(find_jobs(str(root)))
     assert [one.job.name if one.job else one.output for one in found] == ["a", str(root / "b"), "c", str(root / "d")]
-    with pytest.raises(RunAborted, match=r"b/_ledger/config.json is damaged; run label_dataset"):
+    with pytest.raises(RunAborted, match=r"b/_ledger/config.json is corrupt; run label_dataset"):
         found[1].require_job()
     with pytest.raises(RunAborted, match=r"d/_ledger/config.json: "):
         found[3].require_job()

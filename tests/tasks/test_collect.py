@@ -120,8 +120,8 @@ def test_failed_jobs_do_not_block_the_others(tmp_path: Path) -> None:
     assert [result.job for result in error.collected] == ["a", "z"]
     assert len(pd.read_parquet(root / "z" / "labels")) == ROWS - 1
     lines = str(error).splitlines()
-    assert lines[0] == "3 of 5 jobs could not be looked after:"
-    assert "damaged/_ledger/config.json is damaged; run label_dataset to have it written anew" in lines[1]
+    assert lines[0] == "3 of 5 jobs failed:"
+    assert "damaged/_ledger/config.json is corrupt; run label_dataset to rewrite it" in lines[1]
     assert lines[2].startswith(f"ledger ({root}/ledger): ")
     assert lines[3].startswith(f"mode ({root}/mode): scale.mode: the mode is test, but the key is a live key")
     runs = post_to_prefect("/flow_runs/filter", sort="START_TIME_DESC", limit=1)

@@ -192,7 +192,7 @@ def run_load_test(
 def write_ledger(job: Job, count: int) -> None:
     """Write the ledger of a run that has created a task for each row."""
     folder, kind = LocalFolder(job.output), pa.struct([("id", pa.string())])
-    job_record.create(folder, job, kind)
+    job_record.claim(folder, job, kind)
     ledger = Ledger(folder, kind)
     for first in range(0, count, 1000):
         ledger.record([_submission(number) for number in range(first, min(first + 1000, count))])
