@@ -18,7 +18,7 @@ PACKAGES = ("labelflow", "tasks", "flows")  # the ones that are installed
 BASE = "base modules"  # one box for the single files at the bottom
 BASE_MODULES = {"errors", "media", "problems", "redaction"}
 
-CAPTIONS = {
+CAPTIONS = {  # of the boxes; a new folder needs one
     "__main__": "console script",
     "flows": "order of the steps",
     "tasks": "steps as Prefect tasks",
@@ -66,11 +66,11 @@ Cost = tuple[int, float]
 
 def modules(package: str) -> dict[str, Path]:
     """The modules of a package, by dotted name. A package itself has the path of its `__init__.py`."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted((ROOT / package).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts).removesuffix(".__init__")] = path
-    return found
+        paths[".".join(parts).removesuffix(".__init__")] = path
+    return paths
 
 
 def imported(path: Path, own: Iterable[str] = (), *, on_load: bool = False) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.draw_architecture import PACKAGES, PICTURE, Graph, draw, folder, imported, modules
+from docs.draw_architecture import PACKAGES, PICTURE, Graph, draw, folder, imported, modules, reduce_transitively
 
 ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {  # a folder may import only the rows below it that it names
@@ -53,6 +53,7 @@ SANDBOX_MAY_IMPORT = (
     "labelflow.problems",
     "labelflow.concurrency.daemon_threads",
 )
+SOURCES = (*PACKAGES, "benchmarks")  # what the page describes
 OWN_PACKAGES = {*PACKAGES, "demo", "tests", "benchmarks"}
 OWN_MODULES = {name: path for package in PACKAGES for name, path in modules(package).items()}
 
@@ -75,6 +76,7 @@ def is_part_of(module: str, package: str) -> bool:
 def test_table_has_every_folder() -> None:
     assert {folder(name) for name in OWN_MODULES if name != "labelflow"} == set(MAY_IMPORT)
     assert not own_imports("labelflow")
+    assert not own_imports("labelflow.__main__", on_load=True)
 
 
 @pytest.mark.parametrize("row", MAY_IMPORT)
@@ -123,6 +125,32 @@ def test_architecture_page_has_the_same_table() -> None:
     assert {row: set(allowed.split(", ")) - {""} for row, allowed in table.items()} == {
         row: set(allowed.split()) for row, allowed in MAY_IMPORT.items()
     }
+
+
+def test_architecture_page_uses_names_of_the_code() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    code = "".join(path.read_text() for package in SOURCES for path in sorted((ROOT / package).rglob("*.py")))
+    names = set(re.findall(r"`([A-Z][A-Za-z]{3,}|[A-Z_]{4,}|[a-z]+_[a-z_]+)`", page))
+    state_files = set(re.findall(r"_ledger/[a-z-]+(?:\.json|/)", page))
+    assert len(names) > 20
+    assert len(state_files) > 10
+    assert not {name for name in names if not re.search(rf"\b{name}\b", code)}
+    assert not {name for name in state_files if f'"{name}"' not in code}
+
+
+def test_lazy_imports_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(
+        "from typing import TYPE_CHECKING\nimport a.b\nif TYPE_CHECKING:\n    import c\n"
+        "class C:\n    from d import e, f\n    def m(self):\n        import g\n"
+    )
+    assert imported(path, ["d.e"]) == {"typing", "a.b", "c", "d.e", "d", "g"}
+    assert imported(path, ["d.e", "d.f"], on_load=True) == {"typing", "a.b", "d.e", "d.f"}
+
+
+def test_picture_omits_arrows_that_others_imply() -> None:
+    graph: Graph = {"a": {"b", "c", "d"}, "b": {"c"}, "c": {"d"}, "d": set()}
+    assert reduce_transitively(graph) == {"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": set()}
 
 
 def test_architecture_picture_is_current() -> None:
