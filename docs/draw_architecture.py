@@ -165,7 +165,7 @@ class Layout:
 
 
 def arrange(graph: Graph) -> Layout:
-    """Place the nodes so that few arrows cross, and arrows are short."""
+    """Place the nodes so that few arrows cross and arrows are short."""
     height = heights(graph)
     top = max(height.values())
     layers: list[list[str]] = [[] for _ in range(top + 1)]
@@ -244,7 +244,7 @@ def _spread(layer: list[str], wanted: list[float]) -> list[float]:
     offsets = [0.0]
     for left, right in pairwise(layer):
         offsets.append(offsets[-1] + _distance(left, right))
-    blocks: list[list[float]] = []  # of neighbours that touch: what each wants its first position to be
+    blocks: list[list[float]] = []  # of neighbours that touch: the start of the layer that each requires
     for offset, position in zip(offsets, wanted, strict=True):
         blocks.append([position - offset])
         while len(blocks) > 1 and _mean(blocks[-2]) > _mean(blocks[-1]):
@@ -254,7 +254,7 @@ def _spread(layer: list[str], wanted: list[float]) -> list[float]:
 
 
 def _weighted_mean(node: str, neighbours: list[str], x: Mapping[str, float]) -> float:
-    """Where a node wants to be. Lanes pull harder, so that long arrows are straight."""
+    """The mean x of the neighbours of a node. Lanes weigh more to lanes, so that long arrows are straight."""
     weights = [LANE_WEIGHT if is_lane(node) and is_lane(other) else 1 for other in neighbours]
     return sum(weight * x[other] for weight, other in zip(weights, neighbours, strict=True)) / (sum(weights) or 1)
 
