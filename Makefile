@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test proofs chaos properties callbacks poll-vs-callback mutations bench check format clean
+.PHONY: demo test proofs chaos properties callbacks poll-vs-callback mutations bench architecture check format clean
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -67,6 +67,10 @@ mutations: .venv/ready
 # Measures what is claimed about speed and memory, and writes docs/benchmarks.md. NAMES="dry_run labels": only those.
 bench: .venv/ready
 	$(BIN)/python -m benchmarks $(NAMES)
+
+# Draws docs/architecture.svg from the imports.
+architecture: .venv/ready
+	$(BIN)/python docs/draw_architecture.py
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

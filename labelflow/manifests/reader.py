@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
-import labelflow.manifests as package
 from labelflow.errors import RunAborted, UsageError
 from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManifest
 from labelflow.problems import one_line
@@ -75,8 +74,8 @@ def _rest(uri: str, parsed: ParsedManifest, number: int) -> Iterator[ManifestRow
 
 def _format_of(uri: str) -> ManifestFormat:
     formats: list[ManifestFormat] = [
-        importlib.import_module(f"{package.__name__}.{module.name}").FORMAT
-        for module in pkgutil.iter_modules(package.__path__)
+        importlib.import_module(f"{__package__}.{module.name}").FORMAT
+        for module in pkgutil.iter_modules([str(Path(__file__).parent)])
         if module.name not in _NOT_FORMATS
     ]
     for candidate in formats:
