@@ -1,6 +1,6 @@
 """Run the three jobs of configs/ without an account: `make demo`.
 
-Starts the sandbox and a local S3 server on free ports, uploads the sample data sets, runs the jobs as a user would, and
+Starts the sandbox, a local S3 server and a Prefect server on free ports, uploads the sample data sets, runs the jobs as a user would, and
 prints the first rows of their output.
 """
 
@@ -23,6 +23,7 @@ import pandas as pd
 import yaml
 from moto.server import ThreadedMotoServer
 
+from demo.prefect_server import starting_prefect_server, wait_until_ready
 from demo.samples import make_samples, write_manifests
 from labelflow.sandbox.testing import running as running_sandbox
 
@@ -38,16 +39,19 @@ HIDDEN = ["task_id", "unique_id", "task_type", "attachments", "source", "respons
 
 def main() -> int:
     """Run the demo; returns the highest exit status of its jobs."""
-    print("Creating the sample data …", flush=True)
-    make_samples(SAMPLES)
-    with s3_server() as s3_url, running_sandbox() as api_url:
+    isolated = _isolate_prefect()
+    with starting_prefect_server(isolated) as prefect_url, s3_server() as s3_url, running_sandbox() as api_url:
+        print("Creating the sample data …", flush=True)
+        make_samples(SAMPLES)
+        upload(s3_url)
         environment = {
-            **_isolate_prefect(),
+            **isolated,
             **s3_access(s3_url),
+            "PREFECT_API_URL": prefect_url,
             "SCALE_API_URL": api_url,
             "SCALE_API_KEY": "test_demo",
         }
-        upload(s3_url)
+        wait_until_ready(prefect_url)
         status = max(_run_job(name, environment) for name in JOBS)
     for name in JOBS:
         _show_output(ROOT / "out" / name)
