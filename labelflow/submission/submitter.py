@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +17,11 @@ from labelflow.planning.relabeling import at_generation, reject_changed
 from labelflow.problems import Problem
 from labelflow.records import ChunkReport, PreparedRow, RejectedRow, Submission
 from labelflow.redaction import strip_signatures
-from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse, NotFound
+from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse
 from labelflow.scale.models import Task
 from labelflow.submission.payload import task_body
 from labelflow.submission.reconciliation import TaskReconciler, UnrecordedTasks, belongs_to_row
 from labelflow.submission.task_budget import TaskBudget
-
-_TASK_ID = re.compile(r"\(([0-9a-f]{24})\)")
 
 
 class NotSubmitted(Enum):
@@ -146,8 +143,8 @@ class Submitter:
         find = partial(self._reconciler.find, row, datetime.now(UTC))
         try:
             task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)
-        except Duplicate as error:
-            return self._recover_existing(row, error, budget)
+        except Duplicate:
+            return self._recover_existing(row, budget)
         except InvalidRequest as error:
             budget.give_back()
             return RejectedRow(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "fix it"))
@@ -156,11 +153,14 @@ class Submitter:
         self._reconciler.supports_unique_id = task.unique_id == row.unique_id
         return Created(_submission(row, task), recovered=False)
 
-    def _recover_existing(self, row: PreparedRow, error: Duplicate, budget: TaskBudget) -> Result:
-        """A task holds the row's unique_id: the row's own from before, unless it asks something else."""
+    def _recover_existing(self, row: PreparedRow, budget: TaskBudget) -> Result:
+        """A task holds the row's unique_id: the row's own from before, unless it asks something else.
+
+        The 409 names the task, but its message also quotes the row's id, which may contain anything.
+        """
         self._reconciler.supports_unique_id = True
         try:
-            task = self._find_existing(row, error)
+            task = self._reconciler.find_by_unique_id(row.unique_id)
         except InvalidResponse as invalid:
             return self._outcome_unknown(invalid)
         return self._outcome_unknown() if task is None else self._recover(row, task, budget)
@@ -171,15 +171,6 @@ class Submitter:
             self._progress.first_invalid_response = self._progress.first_invalid_response or error.message
         self._has_unknown_outcomes = True
         return NotSubmitted.OUTCOME_UNKNOWN
-
-    def _find_existing(self, row: PreparedRow, error: Duplicate) -> Task | None:
-        named = _TASK_ID.search(error.message)
-        if named:
-            try:
-                return self._context.client.get_task(named[1])
-            except NotFound:
-                pass
-        return self._reconciler.find_by_unique_id(row.unique_id)
 
     def _recover(self, row: PreparedRow, task: Task, budget: TaskBudget) -> Result:
         """Record an existing task for the row, after comparing what it asks with what the row asks."""
