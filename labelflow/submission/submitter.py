@@ -146,8 +146,7 @@ class Submitter:
         except Duplicate:
             return self._recover_existing(row, budget)
         except InvalidRequest as error:
-            budget.give_back()
-            return RejectedRow(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "fix it"))
+            return self._handle_refusal(row, error, budget)
         except InvalidResponse as error:
             return self._outcome_unknown(error)
         self._reconciler.supports_unique_id = task.unique_id == row.unique_id
@@ -165,7 +164,24 @@ class Submitter:
             return self._outcome_unknown(invalid)
         return self._outcome_unknown() if task is None else self._recover(row, task, budget)
 
-    def _outcome_unknown(self, error: InvalidResponse | None = None) -> NotSubmitted:
+    def _handle_refusal(self, row: PreparedRow, refusal: InvalidRequest, budget: TaskBudget) -> Result:
+        """Reject a row, unless an earlier attempt has created its task, in this run or in one that did not record it.
+
+        Such an attempt keeps its place under the cap until the next run knows what became of it.
+        """
+        try:
+            task = self._reconciler.find_by_unique_id(row.unique_id, wait=refusal.outcome_unknown)
+        except (InvalidRequest, InvalidResponse) as error:
+            return self._outcome_unknown(error)
+        if task is not None:
+            return self._recover(row, task, budget)
+        if refusal.outcome_unknown:
+            return self._outcome_unknown(refusal)
+        budget.give_back()
+        problem = Problem("task", f"the API refused it: {refusal.message}", "fix it")
+        return RejectedRow(row.row, row.row_id, problem)
+
+    def _outcome_unknown(self, error: InvalidRequest | InvalidResponse | None = None) -> NotSubmitted:
         """The next run finds out; the lease record says that there is something to find."""
         if error:
             self._progress.first_invalid_response = self._progress.first_invalid_response or error.message

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,6 +19,9 @@ from tests.support.run_job import label
 from tests.support.stale_leases import lease_files
 
 JobFactory = Callable[..., Job]
+
+LOST = CreationFault(creates_task=True, response=None)
+REFUSED = CreationFault(creates_task=False, response=(400, {"error": "the batch is closed"}, {}))
 
 
 @pytest.fixture
@@ -49,8 +54,7 @@ def test_task_id_in_a_row_id_is_not_taken_for_the_holder_of_its_unique_id(
 ) -> None:
     numbers = [number for pair in range(1, ROWS, 2) for number in (pair + 1, pair)]  # the ids of other rows' tasks
     write_rows(tmp_path, [f"frame ({number:024x}).jpg" for number in numbers])
-    lost = CreationFault(creates_task=True, response=None)
-    api = FaultyApi(stub_server, True, lambda number, _: lost if number % 3 == 1 else None)
+    api = FaultyApi(stub_server, True, lambda number, _: LOST if number % 3 == 1 else None)
     job = job_factory(submit={"concurrency": 4, "max_tasks": cap})
     for _ in range(3):
         summary = label(job)
@@ -58,3 +62,71 @@ def test_task_id_in_a_row_id_is_not_taken_for_the_holder_of_its_unique_id(
     assert len(api.tasks) == (cap or ROWS)
     assert recorded_tasks(tmp_path) == server_tasks(api)
     assert not lease_files(tmp_path / "out")
+
+
+@pytest.mark.parametrize("supports_unique_id", [True, False], ids=["current", "2017"])
+@pytest.mark.parametrize("cap", [None, ROWS // 2])
+def test_refusal_after_a_lost_response_leaves_the_outcome_unknown(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path, supports_unique_id: bool, cap: int | None
+) -> None:
+    attempts: Counter[str] = Counter()
+
+    def fault(_: int, request: dict[str, Any]) -> CreationFault | None:
+        row_id = request["metadata"]["row_id"]
+        attempts[row_id] += 1
+        if int(row_id[1:]) % 3:
+            return None
+        return LOST if attempts[row_id] == 1 else REFUSED
+
+    class Hiding(FaultyApi):  # its listing does not show the new tasks yet
+        hides = True
+
+        def _list(self, query: dict[str, list[str]]) -> Any:
+            if self.hides and ("unique_id" in query or "start_time" in query):
+                return 200, {"docs": [], "total": 0, "has_more": False}, {}
+            return super()._list(query)
+
+    api = Hiding(stub_server, supports_unique_id, fault)
+    job = job_factory(submit={"concurrency": 4, "max_tasks": cap})
+    first = label(job, wait=False)
+    expected = cap or ROWS
+    assert (first.rejected, first.outcome_unknown, len(api.tasks)) == (0, expected // 3, expected)
+    assert lease_files(tmp_path / "out"), "the next run reconciles"
+    api.hides = False
+    second = label(job)
+    assert (second.rejected, second.outcome_unknown, second.labeled, len(api.tasks)) == (0, 0, expected, expected)
+    assert recorded_tasks(tmp_path) == server_tasks(api)
+    assert not lease_files(tmp_path / "out")
+
+
+def test_task_behind_a_refusal_is_found_at_once_by_its_unique_id(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path
+) -> None:
+    attempts: Counter[str] = Counter()
+
+    def fault(_: int, request: dict[str, Any]) -> CreationFault | None:
+        attempts[request["unique_id"]] += 1
+        return LOST if attempts[request["unique_id"]] == 1 else REFUSED
+
+    api = FaultyApi(stub_server, True, fault)
+    summary = label(job_factory())
+    assert (summary.labeled, summary.rejected, len(api.tasks)) == (ROWS, 0, ROWS)
+    assert recorded_tasks(tmp_path) == server_tasks(api)
+
+
+def test_search_for_a_lost_task_that_fails_does_not_reject_its_row(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path
+) -> None:
+    class Refusing(FaultyApi):
+        refuses = True
+
+        def _list(self, query: dict[str, list[str]]) -> Any:
+            if self.refuses and "start_time" in query and "status" not in query:
+                return 400, {"error": "start_time: no"}, {}
+            return super()._list(query)
+
+    api = Refusing(stub_server, False, lambda number, _: LOST if number == 3 else None)
+    first = label(job_factory(), wait=False)
+    assert (first.rejected, first.outcome_unknown, len(api.tasks)) == (0, 1, ROWS)
+    api.refuses = False
+    assert (label(job_factory()).labeled, len(api.tasks)) == (ROWS, ROWS)
