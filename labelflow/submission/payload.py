@@ -1,4 +1,4 @@
-"""The body of a task creation: parameters with signed attachments, `unique_id` and metadata."""
+"""The body of a task creation, and the check of its response. `s3://` attachments are signed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 from labelflow.errors import StorageError
 from labelflow.jobs.job import Job
+from labelflow.problems import abbreviate
 from labelflow.records import PreparedRow
+from labelflow.scale.errors import InvalidResponse
+from labelflow.scale.models import Task
 from labelflow.storage import s3
 from labelflow.storage.s3_client import errors as s3_errors
 from labelflow.storage.s3_errors import s3_error
@@ -31,6 +34,26 @@ def task_body(job: Job, row: PreparedRow) -> dict[str, Any]:
     }
     params = _with_signed_attachments(row, int(job.attachments.presign.total_seconds()))
     return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}
+
+
+def check_created(task: Task, job: Job, row: PreparedRow) -> None:
+    """Raises InvalidResponse if a task is not the one that was requested for a row, by its unique_id and metadata.
+
+    A gateway may give a response to the wrong request. The 2017 API returns no `unique_id`.
+    """
+    metadata = {
+        "job": job.name,
+        "row_id": row.row_id,
+        "fingerprint": row.fingerprint,
+        "generation": row.generation or None,
+    }
+    received = {name: task.metadata.get(name) for name in metadata}
+    if received == metadata and task.unique_id in (None, row.unique_id):
+        return
+    name = task.unique_id or f"{received['job']}/{received['row_id']}"
+    raise InvalidResponse(
+        f"row {abbreviate(row.row_id)} was sent, and the response has task {task.task_id} of {abbreviate(name)}"
+    )
 
 
 def _with_signed_attachments(row: PreparedRow, seconds: int) -> dict[str, Any]:

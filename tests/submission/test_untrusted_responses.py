@@ -130,3 +130,87 @@ def test_search_for_a_lost_task_that_fails_does_not_reject_its_row(
     assert (first.rejected, first.outcome_unknown, len(api.tasks)) == (0, 1, ROWS)
     api.refuses = False
     assert (label(job_factory()).labeled, len(api.tasks)) == (ROWS, ROWS)
+
+
+class SwappingApi(FaultyApi):
+    """An API behind a gateway that answers some creations with the response to an earlier one."""
+
+    def __init__(self, stub_server: StubServer, supports_unique_id: bool, swapped: set[str]) -> None:
+        super().__init__(stub_server, supports_unique_id, lambda *_: None)
+        self.swapped = swapped
+        self._earlier: Any = None
+
+    def _create(self, request: dict[str, Any]) -> Any:
+        response = super()._create(request)
+        if request["metadata"]["row_id"] in self.swapped and self._earlier:
+            return self._earlier
+        self._earlier = response
+        return response
+
+
+@pytest.mark.parametrize("supports_unique_id", [True, False], ids=["current", "2017"])
+def test_response_about_another_row_is_never_recorded(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path, supports_unique_id: bool
+) -> None:
+    api = SwappingApi(stub_server, supports_unique_id, {"r3", "r4", "r9"})
+    job = job_factory(submit={"concurrency": 1})
+    first = label(job, wait=False)
+    assert (first.outcome_unknown, first.rejected, first.created, len(api.tasks)) == (3, 0, ROWS - 3, ROWS)
+    assert lease_files(tmp_path / "out")
+    api.swapped = set()
+    second = label(job)
+    assert (second.labeled, second.recovered, len(api.tasks)) == (ROWS, 3, ROWS)
+    assert recorded_tasks(tmp_path) == server_tasks(api)
+    labels = pd.read_parquet(tmp_path / "out" / "labels")
+    assert dict(zip(labels["row_id"], labels["task_id"], strict=True)) == server_tasks(api)
+
+
+@pytest.mark.parametrize("changes", [{"fingerprint": "0"}, {"job": "other"}, {"row_id": "r"}, {"generation": 1}])
+def test_response_with_other_metadata_than_sent_is_invalid(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    class Altering(FaultyApi):
+        def _create(self, request: dict[str, Any]) -> Any:
+            status, task, headers = super()._create(request)  # type: ignore[misc]
+            if request["metadata"]["row_id"] == "r5":
+                task = {**task, "metadata": {**task["metadata"], **changes}}
+            return status, task, headers
+
+    Altering(stub_server, True, lambda *_: None)
+    summary = label(job_factory(), wait=False)
+    assert (summary.outcome_unknown, summary.created) == (1, ROWS - 1)
+    assert "r5" not in recorded_tasks(tmp_path)
+
+
+def test_row_whose_unique_id_has_a_hidden_holder_is_rejected_by_name(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path
+) -> None:
+    conflict = CreationFault(False, (409, {"error": f"is already used ({0xABC:024x})."}, {}))
+    api = FaultyApi(stub_server, True, lambda _, request: conflict if request["unique_id"] == "job/r5" else None)
+    for _ in range(2):
+        summary = label(job_factory())
+        assert (summary.labeled, summary.rejected, summary.outcome_unknown) == (ROWS - 1, 1, 0)
+    rejects = pd.read_parquet(tmp_path / "out" / "rejects")
+    assert list(rejects["reject_row"]) == [6]
+    assert "the API reports a task with the unique_id 'job/r5', but lists none" in rejects["reject_reason"][0]
+    assert len(api.tasks) == ROWS - 1
+    assert not lease_files(tmp_path / "out")
+
+
+def test_row_with_a_lost_response_and_a_hidden_holder_is_left_to_the_next_run(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path
+) -> None:
+    class Hiding(FaultyApi):
+        hides = True
+
+        def _list(self, query: dict[str, list[str]]) -> Any:
+            status, page, headers = super()._list(query)
+            return status, ({"docs": [], "total": 0} if self.hides and "unique_id" in query else page), headers
+
+    api = Hiding(stub_server, True, lambda number, _: LOST if number == 3 else None)
+    first = label(job_factory(), wait=False)
+    assert (first.outcome_unknown, first.rejected) == (1, 0)
+    api.hides = False
+    second = label(job_factory())
+    assert (second.recovered, second.labeled, len(api.tasks)) == (1, ROWS, ROWS)
+    assert not lease_files(tmp_path / "out")
