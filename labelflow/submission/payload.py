@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from labelflow.errors import StorageError
@@ -36,23 +37,18 @@ def task_body(job: Job, row: PreparedRow) -> dict[str, Any]:
     return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}
 
 
-def check_created(task: Task, job: Job, row: PreparedRow) -> None:
-    """Raises InvalidResponse if a task is not the one that was requested for a row, by its unique_id and metadata.
+def check_created(task: Task, body: Mapping[str, Any]) -> None:
+    """Raises InvalidResponse if a task is not the one that was requested, according to its unique_id and metadata.
 
     A gateway may give a response to the wrong request. The 2017 API returns no `unique_id`.
     """
-    metadata = {
-        "job": job.name,
-        "row_id": row.row_id,
-        "fingerprint": row.fingerprint,
-        "generation": row.generation or None,
-    }
-    received = {name: task.metadata.get(name) for name in metadata}
-    if received == metadata and task.unique_id in (None, row.unique_id):
+    sent, received = body["metadata"], task.metadata
+    same_row = all(received.get(name) == sent.get(name) for name in ("job", "row_id", "fingerprint", "generation"))
+    if same_row and task.unique_id in (None, body["unique_id"]):
         return
-    name = task.unique_id or f"{received['job']}/{received['row_id']}"
+    owner = task.unique_id or f"{received.get('job')}/{received.get('row_id')}"
     raise InvalidResponse(
-        f"row {abbreviate(row.row_id)} was sent, and the response has task {task.task_id} of {abbreviate(name)}"
+        f"{abbreviate(body['unique_id'])} was sent, and the response is task {task.task_id} of {abbreviate(owner)}"
     )
 
 

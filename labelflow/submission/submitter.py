@@ -140,10 +140,11 @@ class Submitter:
             return self._recover(row, unrecorded, budget)
         if not allowed:
             return NotSubmitted.OVER_CAP
+        body = task_body(self._job, row)
         find = partial(self._reconciler.find, row, datetime.now(UTC))
         try:
-            task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)
-            check_created(task, self._job, row)
+            task = self._context.client.create_task(self._job.task_type, body, find)
+            check_created(task, body)
         except Duplicate as error:
             return self._recover_existing(row, error, budget)
         except InvalidRequest as error:
