@@ -116,7 +116,11 @@ def test_unique_ids_do_not_collide_and_stay_short() -> None:
     long = unique_id("job", "x" * 1000)
     assert len(long) <= MAX_UNIQUE_ID_CHARS
     assert long != unique_id("job", "x" * 1001)
-    assert unique_id("job", "1", 2) == "job/1#2"
+    assert unique_id("street-boxes", "000017") == "street-boxes/000017"
+    assert unique_id("job", "1", 2) == "job#2/1"
+    assert unique_id("job", "a#1") != unique_id("job", "a", 1)
+    hashed = long.removeprefix("job/")
+    assert unique_id("job", hashed) != long
 
 
 def test_times_and_numbers_are_serialized_to_json(tmp_path: Path) -> None:

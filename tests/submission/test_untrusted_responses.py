@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from labelflow.jobs.job import Job
+from labelflow.planning.relabeling import Relabel
 from tests.conftest import StubServer
 from tests.submission.test_submitter import ROWS, CreationFault, FaultyApi
 from tests.support.jobs import make_job
@@ -214,3 +215,16 @@ def test_row_with_a_lost_response_and_a_hidden_holder_is_left_to_the_next_run(
     second = label(job_factory())
     assert (second.recovered, second.labeled, len(api.tasks)) == (1, ROWS, ROWS)
     assert not lease_files(tmp_path / "out")
+
+
+def test_relabeled_row_and_a_row_named_like_its_next_generation_both_get_tasks(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path
+) -> None:
+    api = FaultyApi(stub_server, True, lambda *_: None)
+    write_rows(tmp_path, ["p.jpg", "p.jpg#1"])
+    label(job_factory())
+    rows = [{"id": "p.jpg", "text": "changed"}, {"id": "p.jpg#1", "text": "text 1"}]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary = label(job_factory(), relabel=Relabel.CHANGED)
+    assert (summary.labeled, summary.rejected, summary.created) == (2, 0, 1)
+    assert sorted(task["unique_id"] for task in api.tasks) == ["job#1/p.jpg", "job/p.jpg", "job/p.jpg#1"]
