@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from labelflow.attachments import Attachment
 from labelflow.errors import UsageError
+from labelflow.jobs.config import unique_id_problems
 from labelflow.jobs.job import Job
 from labelflow.jobs.templates import TemplateError, compile_template
 from labelflow.problems import Problem, abbreviate, one_line, problems
@@ -33,10 +34,12 @@ class TaskRequestBuilder:
 
     begun_with: the types of the carried columns where earlier runs have settled them.
     source_type: the Arrow struct of the carried columns, the row's own id first.
-    Raises UsageError where the job needs a column that the manifest does not have.
+    Raises UsageError where the job needs a column that the manifest does not have, or frees unique_ids.
     """
 
     def __init__(self, job: Job, schema: pa.Schema, recorded_types: pa.StructType | None = None) -> None:
+        for problem in unique_id_problems(job.task):  # of a job that is not from a config file
+            raise UsageError(f"job {job.name}", f"{problem.field} {problem.reason}", problem.fix)
         task = {key: value for key, value in job.task.items() if key != "type"}
         common = {key: task.pop(key) for key in list(task) if key in CommonParams.model_fields}
         self._job = job
