@@ -71,12 +71,13 @@ def collect_job(context: ConnectedJob) -> CollectionResult:
     left = count_pending(context.ledger, outcomes)
     if not left:
         collector.compact()
+    mismatch = collector.find_count_mismatch()
     accounts = read_totals(context.folder, context.ledger)
     summary = summarize(context.job, accounts, context.ledger, outcomes) if accounts else None
     if summary:
         summary = replace(summary, unmatched_callbacks=collector.unmatched_callbacks)
         summary.write(context.folder)
-        summary.check()
+        summary.check(mismatch)
     mark = completion.digest_state(recorded, collector.unmatched_callback_files)
     return CollectionResult(context.job.name, context.folder.uri, new_labels, new - new_labels, left, summary, mark)
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
+from labelflow.accounting.summary import CountMismatch
 from labelflow.jobs.job import Job
+from labelflow.ledger.context import open_existing_job
+from labelflow.operations.collect import collect_job
 from labelflow.planning.relabeling import Relabel
+from labelflow.submission import submitter
 from tests.conftest import StubServer
 from tests.submission.test_submitter import ROWS, CreationFault, FaultyApi
 from tests.support.jobs import make_job
@@ -228,3 +234,35 @@ def test_relabeled_row_and_a_row_named_like_its_next_generation_both_get_tasks(
     summary = label(job_factory(), relabel=Relabel.CHANGED)
     assert (summary.labeled, summary.rejected, summary.created) == (2, 0, 1)
     assert sorted(task["unique_id"] for task in api.tasks) == ["job#1/p.jpg", "job/p.jpg", "job/p.jpg#1"]
+
+
+def test_summary_is_checked_against_the_rows_of_the_files(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitter, "check_created", lambda *_: None)
+    SwappingApi(stub_server, True, {"r3", "r4", "r9"})
+    job = job_factory(submit={"concurrency": 1})
+    message = f"{ROWS - 3} rows, with answers to {ROWS - 3} tasks and for {ROWS} rows of the ledger"
+    with pytest.raises(CountMismatch, match=message):
+        label(job)
+    with closing(open_existing_job(job)) as existing, pytest.raises(CountMismatch, match=message):
+        collect_job(existing)
+
+
+def test_row_that_is_twice_in_the_files_is_a_count_mismatch(
+    stub_server: StubServer, job_factory: JobFactory, tmp_path: Path
+) -> None:
+    class Slow(FaultyApi):
+        def _create(self, request: dict[str, Any]) -> Any:
+            response = super()._create(request)
+            if request["metadata"]["row_id"] == "r5":  # or the files would be compacted
+                self.tasks[-1]["status"] = "pending"
+            return response
+
+    Slow(stub_server, True, lambda *_: None)
+    label(job_factory(), wait=False)
+    label(job_factory(), wait=False)  # finds nothing wrong
+    part = next((tmp_path / "out" / "labels").glob("*.parquet"))
+    pq.write_table(pq.read_table(part).slice(0, 1), part.with_name("part-copy.parquet"))
+    with pytest.raises(CountMismatch, match=f"{ROWS} rows, with answers to {ROWS - 1} tasks"):
+        label(job_factory(), wait=False)
