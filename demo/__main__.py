@@ -1,7 +1,7 @@
 """Run the three jobs of configs/ without an account: `make demo`.
 
-Starts the sandbox, a local S3 server and a Prefect server on free ports, uploads the sample data sets, runs the jobs as a user would, and
-prints the first rows of their output.
+Starts the sandbox, a local S3 server and a Prefect server on free ports, uploads the sample data sets, runs the jobs as
+a user would, and prints the first rows of their output.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ MAY_IMPORT = {  # a folder may import only the rows below it that it names
         "accounting outputs ledger manifests records jobs attachments tables concurrency scale redaction "
         "problems errors"
     ),
-    "collection": "accounting callbacks outputs ledger records jobs tables concurrency storage scale",
+    "collection": "accounting callbacks outputs ledger records jobs tables concurrency storage scale errors",
     "accounting": "outputs ledger records jobs storage errors",
     "callbacks": "ledger jobs tables storage scale redaction errors",
     "outputs": "ledger records jobs tables storage scale redaction problems",

@@ -14,7 +14,7 @@ FILE = "summary.json"
 
 
 class CountMismatch(LabelflowError):
-    """The outcomes do not add up to the rows of the manifest: an internal error."""
+    """The outcomes do not add up to the rows of the manifest, or to those of the files: an internal error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,19 @@ class Summary:
         if self.unlabeled + pending > allowed:
             raise LimitExceeded(f"{pending:,} of {self.rows:,} rows have no label yet; run the same command again")
 
-    def check(self) -> None:
-        """Raises CountMismatch if a row is missing or counted twice."""
+    def check(self, file_mismatch: str | None) -> None:
+        """Raises CountMismatch if a row is missing or counted twice, in the counts or in the files.
+
+        file_mismatch: how the files differ from the ledger; see `Collector.find_count_mismatch`.
+        """
         total = self.labeled + self.unlabeled + self.pending
         if total != self.rows:
             raise CountMismatch(
                 f"Internal error: {self.job}: the manifest has {self.rows} rows, but the outcomes add up to {total}; "
                 "please report this"
             )
+        if file_mismatch:
+            raise CountMismatch(f"Internal error: {self.job}: {file_mismatch}; please report this")
 
     def write(self, folder: Folder) -> None:
         """Write summary.json."""

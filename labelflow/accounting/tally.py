@@ -9,6 +9,7 @@ from labelflow.accounting.manifest_totals import ManifestTotals
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
+from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.records import Outcome
 
@@ -24,6 +25,15 @@ def _tally(ledger: Ledger, outcomes: OutcomeIndex, _state: tuple[int, int, int])
     for _, task_ids in ledger.rows():
         tally.update(outcomes.tally(task_ids))
     return tally
+
+
+def count_answers(ledger: Ledger, outcomes: OutcomeIndex) -> dict[str, int]:
+    """Return how many rows of the ledger have an answer in labels/ and in errors/.
+
+    Unlike in a summary, rows that were removed from the manifest are included.
+    """
+    tally = _tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes))
+    return {LABELS: tally[Outcome.LABELED], ERRORS: tally[Outcome.ERROR] + tally[Outcome.CANCELED]}
 
 
 def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: OutcomeIndex) -> Summary:

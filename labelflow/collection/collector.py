@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from labelflow.accounting.tally import count_answers
 from labelflow.callbacks.inbox import Inbox
 from labelflow.collection import watermark
 from labelflow.collection.created_windows import CreatedWindows
 from labelflow.collection.listing import Filters, PageResult
 from labelflow.collection.updated_since import UpdatedSince
 from labelflow.concurrency.lease import COLLECTORS, Lease
+from labelflow.errors import RunAborted
 from labelflow.ledger.context import ConnectedJob
 from labelflow.outputs.answer import Answer
 from labelflow.outputs.answer_files import AnswerFiles
@@ -85,6 +87,35 @@ class Collector:
         with self._writer_lease() as may_write:
             for prefix in (LABELS, ERRORS) if may_write else ():
                 compaction.compact(self._context.folder, prefix, self._context.ledger.row_numbers)
+
+    def find_count_mismatch(self) -> str | None:
+        """How the numbers of rows of labels/ and errors/ differ from the outcomes; None if they agree.
+
+        The files hold each task once, and an answer for each row that is counted. They may hold more: answers to tasks
+        that the ledger has lost. If they differ, another process may be writing: they are compared again once this
+        process may write. If it may not, the writer compares them.
+        """
+        with suppress(RunAborted):  # a file that another process has just replaced
+            if self._count_mismatch() is None:
+                return None
+        with self._writer_lease() as may_write:
+            if not may_write:
+                return None
+            self._context.ledger.refresh()
+            self._files.remove(self._context.ledger.superseded())
+            return self._count_mismatch()
+
+    def _count_mismatch(self) -> str | None:
+        labeled, finished = self.outcomes.labeled, len(self.outcomes)
+        tasks = {LABELS: labeled, ERRORS: finished - labeled}
+        answered, rows = count_answers(self._context.ledger, self.outcomes), self._files.count_rows()
+        wrong = [
+            f"the files of {prefix} have {rows[prefix]:,} rows, with answers to {tasks[prefix]:,} tasks and for "
+            f"{answered[prefix]:,} rows of the ledger"
+            for prefix in rows
+            if rows[prefix] != tasks[prefix] or rows[prefix] < answered[prefix]
+        ]
+        return "; ".join(wrong) or None
 
     @contextmanager
     def _writer_lease(self) -> Iterator[bool]:

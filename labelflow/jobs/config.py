@@ -22,6 +22,7 @@ _SET_BY_LABELFLOW = {
     "metadata": "list columns under the job's own `metadata`",
     "unique_id": "remove it; it is derived from `name`",
 }
+_FREES_UNIQUE_ID = "clear_unique_id_on_error"
 _ANY_URL = "https://placeholder.invalid/"
 MAX_PROBLEMS = 20  # in one message
 
@@ -81,7 +82,8 @@ def check_task(task: dict[str, Any]) -> list[Problem]:
     task_problems = [
         Problem(f"task.{key}", "is set by the job itself", fix) for key, fix in _SET_BY_LABELFLOW.items() if key in task
     ]
-    params = {key: value for key, value in task.items() if key not in ("type", *_SET_BY_LABELFLOW)}
+    task_problems += unique_id_problems(task)
+    params = {key: value for key, value in task.items() if key not in ("type", _FREES_UNIQUE_ID, *_SET_BY_LABELFLOW)}
     common = {key: params[key] for key in CommonParams.model_fields if key in params}
     own = {key: value for key, value in params.items() if key not in common}
     kind = task_type(name)
@@ -91,6 +93,18 @@ def check_task(task: dict[str, Any]) -> list[Problem]:
             _unknown_key(f"task.{key}", key, known_keys) for key in own if key not in kind.params.model_fields
         ]
     return [*task_problems, *_model_problems(CommonParams, common), *_model_problems(kind.params, own)]
+
+
+def unique_id_problems(task: dict[str, Any]) -> list[Problem]:
+    """Return a problem if the API would free the `unique_id` of a task that ends in an error.
+
+    A request that is repeated after a lost response would then create a second task.
+    """
+    if task.get(_FREES_UNIQUE_ID, False) is False:
+        return []
+    reason = "would free the unique_id of a task that ends in an error, so that its row could be paid twice"
+    fix = "remove it; to label such rows again, run with --relabel errors"
+    return [Problem(f"task.{_FREES_UNIQUE_ID}", reason, fix)]
 
 
 def _model_problems(model: Any, values: dict[str, Any]) -> list[Problem]:

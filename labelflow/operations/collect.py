@@ -77,12 +77,13 @@ def collect_job(context: ConnectedJob) -> CollectionResult:
         check_account(context)
     if not pending:
         collector.compact()
+    mismatch = collector.find_count_mismatch()
     totals = read_totals(context.folder, context.ledger)
     summary = summarize(context.job, totals, context.ledger, outcomes) if totals else None
     if summary:
         summary = replace(summary, unmatched_callbacks=collector.unmatched_callbacks)
         summary.write(context.folder)
-        summary.check()
+        summary.check(mismatch)
     return CollectionResult(
         job=context.job.name,
         output=context.folder.uri,

@@ -107,9 +107,10 @@ class LabelRun:
         """Write the summary; once nothing is pending, compact the files. Raises CountMismatch."""
         if not self.pending:
             self._collector.compact()
+        mismatch = self._collector.find_count_mismatch()
         summary = self.summary()
         summary.write(self._context.folder)
-        summary.check()
+        summary.check(mismatch)
         self.final_summary = summary
         return summary
 

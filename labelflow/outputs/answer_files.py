@@ -19,7 +19,7 @@ from labelflow.outputs.answer_tables import AnswerTables
 from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.outputs.outcomes import OutcomeIndex, versions_of
 from labelflow.storage.folder import Folder
-from labelflow.tables.parts import digest_of, part_name, read_part, strings, to_parquet
+from labelflow.tables.parts import count_part_rows, digest_of, list_parts, part_name, read_part, strings, to_parquet
 
 PART_ROWS = 5000  # answers that are buffered before they are written
 
@@ -83,6 +83,13 @@ class AnswerFiles:
             table = read_part(self._folder, name)
             self._rewrite(name, table.filter(pc.invert(pc.is_in(table["task_id"], removed))))
         self._outcomes.remove(task_ids)
+
+    def count_rows(self) -> dict[str, int]:
+        """Return the numbers of rows in labels/ and errors/, from the footers of their files."""
+        return {
+            prefix: sum(count_part_rows(self._folder, name) for name in list_parts(self._folder, prefix))
+            for prefix in (LABELS, ERRORS)
+        }
 
     def _write_part(self, prefix: str, answers: list[Answer]) -> None:
         if not answers:

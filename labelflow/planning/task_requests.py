@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from labelflow.attachments import Attachment
 from labelflow.errors import UsageError
+from labelflow.jobs.config import unique_id_problems
 from labelflow.jobs.job import Job
 from labelflow.jobs.templates import TemplateError, compile_template
 from labelflow.problems import Problem, abbreviate, one_line, problems
@@ -22,6 +24,7 @@ from labelflow.scale.task_types import CommonParams, task_type
 from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
 
 MAX_UNIQUE_ID_CHARS = 200  # characters of a `unique_id`; a longer one is hashed
+_HASHED_ROW_ID = re.compile(r"sha256-[0-9a-f]{64}")  # in the `unique_id` of a row with a long id
 _MISSING = "\0missing"  # what no column holds
 _ANY_URL = "https://placeholder.invalid/"  # passes for the URL that an s3:// attachment is signed into
 
@@ -31,10 +34,12 @@ class TaskRequestBuilder:
 
     begun_with: the types of the carried columns where earlier runs have settled them.
     source_type: the Arrow struct of the carried columns, the row's own id first.
-    Raises UsageError where the job needs a column that the manifest does not have.
+    Raises UsageError where the job needs a column that the manifest does not have, or frees unique_ids.
     """
 
     def __init__(self, job: Job, schema: pa.Schema, recorded_types: pa.StructType | None = None) -> None:
+        for problem in unique_id_problems(job.task):  # of a job that is not from a config file
+            raise UsageError(f"job {job.name}", f"{problem.field} {problem.reason}", problem.fix)
         task = {key: value for key, value in job.task.items() if key != "type"}
         common = {key: task.pop(key) for key in list(task) if key in CommonParams.model_fields}
         self._job = job
@@ -158,12 +163,23 @@ class TaskRequestBuilder:
         return source
 
 
-def unique_id(job: str, row_id: str, generation: int = 0) -> str:
-    """The id under which a row's task can exist once: from the job's name and the row's id, nothing else."""
-    name = f"{job}/{row_id}" + (f"#{generation}" if generation else "")
-    if len(name) <= MAX_UNIQUE_ID_CHARS:
+def unique_id(job: str, row_id: str, generation: int = 0, copy: int = 0) -> str:
+    """The id under which a row's task can exist once: from the job's name and the row's id.
+
+    generation: of the row, see `PreparedRow`. copy: reserved for several tasks per row; 0 is the first.
+    Both are part of the name before the first slash, whose characters `#` and `+` no job name contains. So no row id
+    produces them. A long id is hashed; a row id that looks like the hash is hashed, too.
+
+    >>> unique_id("street-boxes", "000017")
+    'street-boxes/000017'
+    >>> unique_id("street-boxes", "000017", generation=2, copy=1)
+    'street-boxes+1#2/000017'
+    """
+    prefix = job + (f"+{copy}" if copy else "") + (f"#{generation}" if generation else "")
+    name = f"{prefix}/{row_id}"
+    if len(name) <= MAX_UNIQUE_ID_CHARS and not _HASHED_ROW_ID.fullmatch(row_id):
         return name
-    return f"{job}/sha256-{hashlib.sha256(name.encode()).hexdigest()}"
+    return f"{prefix}/sha256-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iterable[str]) -> None:

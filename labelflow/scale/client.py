@@ -97,7 +97,8 @@ class ScaleClient:
         """Create a task: `POST /task/{type}`. Source: 2017 API, "Creating".
 
         recover: finds the task if a response was lost and the server may have created it; see `call_with_retries`.
-        Raises Duplicate if the server supports `unique_id` and another task has it.
+        Raises Duplicate if the server supports `unique_id` and another task has it. An error whose `outcome_unknown` is
+        true may have been preceded by an attempt that created the task, even if it is a refusal.
         """
         payload = orjson.dumps(body)
         path = f"/task/{quote(task_type, safe='')}"
@@ -195,8 +196,11 @@ class ScaleClient:
         if len(unique_ids) > PAGE_LIMIT:
             raise InvalidRequest(f"{len(unique_ids)} ids in one request; the maximum is {PAGE_LIMIT}")
         requested = set(unique_ids)
-        # A server that ignores the filter returns other tasks.
-        return [task for task in self.list_tasks(unique_id=list(unique_ids)) if task.unique_id in requested]
+        # One page holds a task for each id. A server that ignores the filter returns other tasks, on many pages.
+        page = next(self.list_pages(unique_id=list(unique_ids)))
+        if page.parse_errors:
+            raise page.parse_errors[0]
+        return [task for task in page.tasks if task.unique_id in requested]
 
     def _call(self, method: str, path: str) -> dict[str, Any]:
         return call_with_retries(lambda: self._send(method, path), self._retry, self._sleep)

@@ -13,7 +13,8 @@
     │   └── ResponseLost             the connection broke or timed out: the request may have been executed or not
     └── InvalidResponse              a response that does not match the documented format
 
-`retryable` is true if a retry can succeed. `outcome_unknown` is true if the server may have executed the request.
+`retryable` is true if a retry can succeed. `outcome_unknown` is true if the server may have executed the request, or
+one of the attempts before it.
 Source: 2017 API, "Errors"; current API, "Errors".
 """
 

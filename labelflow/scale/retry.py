@@ -47,21 +47,32 @@ def call_with_retries(
     """Call a function until it succeeds or fails with an error that is not a TransientError.
 
     recover: called before a call is repeated whose outcome is unknown (see `ScaleError.outcome_unknown`). Its
-    result replaces the lost response; None means that the call was not executed.
-    Raises the last error once the attempts are used up.
+    result replaces the lost response; None means that the call was not executed, as far as the server shows.
+    Raises the last error once the attempts are used up. Its `outcome_unknown` is true if that of any attempt was: an
+    attempt that is refused does not show what became of the attempts before it.
     """
-    failures = 0
+    failures, outcome_unknown = 0, False
     while True:
         try:
             return call()
-        except TransientError as error:
+        except ScaleError as error:
             failures += 1
-            if failures >= policy.attempts:
+            may_recover = error.outcome_unknown
+            outcome_unknown = error.outcome_unknown = outcome_unknown or error.outcome_unknown
+            if not isinstance(error, TransientError) or failures >= policy.attempts:
                 raise
             sleep(policy.delay_after(failures, error))
-            recovered = recover() if recover and error.outcome_unknown else None
-            if recovered is not None:
-                return recovered
+        recovered = _recover(recover) if recover and may_recover else None
+        if recovered is not None:
+            return recovered
+
+
+def _recover(recover: Callable[[], T | None]) -> T | None:
+    try:
+        return recover()
+    except ScaleError as error:
+        error.outcome_unknown = True  # of the call, whatever the search met
+        raise
 
 
 def retry_after_seconds(header: str | None) -> float | None:

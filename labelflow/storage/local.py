@@ -93,17 +93,12 @@ class LocalFolder:
     def _replacing(self, name: str) -> Iterator[BinaryIO]:
         target = self._root / name
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
-            try:
+            with self._temporary(target) as temporary:
                 with temporary.open("xb") as file:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.replace(target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
             _sync_directory(target.parent)
         except OSError as error:
             raise _local_storage_error(target, error) from error

@@ -50,15 +50,19 @@ class TaskReconciler:
         finally:
             del self._waiting[key]
 
-    def find_by_unique_id(self, unique_id: str) -> Task | None:
-        """The task with a `unique_id`, on a server that has just said that there is one."""
-        deadline = time.monotonic() + LISTING_LAG
-        while True:
+    def find_by_unique_id(self, unique_id: str, *, wait: bool = True) -> Task | None:
+        """The task with a `unique_id`. None if there is none, and on a server that does not know `unique_id`.
+
+        wait: whether the task may be so new that the listing does not show it yet.
+        """
+        deadline = time.monotonic() + (LISTING_LAG if wait else 0.0)
+        while self.supports_unique_id is not False:
             for task in self._context.client.find_by_unique_id([unique_id]):
                 return task
             if time.monotonic() >= deadline:
                 return None
             self._context.stop.sleep(INITIAL_DELAY)
+        return None
 
     def _search_until_certain(self, key: tuple[str, int]) -> Task | None:
         certain_at = time.monotonic() + LISTING_LAG

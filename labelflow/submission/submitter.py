@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,16 +13,14 @@ from labelflow.accounting.progress import RunProgress
 from labelflow.concurrency.daemon_threads import DaemonThreadPool, gather
 from labelflow.ledger.context import ConnectedJob
 from labelflow.planning.relabeling import at_generation, reject_changed
-from labelflow.problems import Problem
+from labelflow.problems import Problem, abbreviate
 from labelflow.records import ChunkReport, PreparedRow, RejectedRow, Submission
 from labelflow.redaction import strip_signatures
-from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse, NotFound
+from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse, ScaleError
 from labelflow.scale.models import Task
-from labelflow.submission.payload import task_body
+from labelflow.submission.payload import check_created, task_body
 from labelflow.submission.reconciliation import TaskReconciler, UnrecordedTasks, belongs_to_row
 from labelflow.submission.task_budget import TaskBudget
-
-_TASK_ID = re.compile(r"\(([0-9a-f]{24})\)")
 
 
 class NotSubmitted(Enum):
@@ -142,43 +139,58 @@ class Submitter:
             return self._recover(row, unrecorded, budget)
         if not allowed:
             return NotSubmitted.OVER_CAP
+        body = task_body(self._job, row)
         find = partial(self._reconciler.find, row, self._context.client.now())
         try:
-            task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)
+            task = self._context.client.create_task(self._job.task_type, body, find)
+            check_created(task, body)
         except Duplicate as error:
             return self._recover_existing(row, error, budget)
         except InvalidRequest as error:
-            budget.give_back()
-            return RejectedRow(row.row, row.row_id, Problem("task", f"the API refused it: {error.message}", "fix it"))
+            return self._handle_refusal(row, error, budget)
         except InvalidResponse as error:
             return self._outcome_unknown(error)
         self._reconciler.supports_unique_id = task.unique_id == row.unique_id
         return Created(_submission(row, task), recovered=False)
 
-    def _recover_existing(self, row: PreparedRow, error: Duplicate, budget: TaskBudget) -> Result:
-        """A task holds the row's unique_id: the row's own from before, unless it asks something else."""
+    def _recover_existing(self, row: PreparedRow, conflict: Duplicate, budget: TaskBudget) -> Result:
+        """A task holds the row's unique_id: the row's own from before, unless it asks something else.
+
+        The 409 names the task, but its message also quotes the row's id, which may contain anything. The place under
+        the cap stays used: the task may be one of this job that the API does not show.
+        """
         self._reconciler.supports_unique_id = True
         try:
-            task = self._find_existing(row, error)
-        except InvalidResponse as invalid:
-            return self._outcome_unknown(invalid)
-        return self._outcome_unknown() if task is None else self._recover(row, task, budget)
+            task = self._reconciler.find_by_unique_id(row.unique_id)
+        except (InvalidRequest, InvalidResponse) as error:
+            return self._outcome_unknown(error)
+        if task is not None:
+            return self._recover(row, task, budget)
+        return self._outcome_unknown(conflict) if conflict.outcome_unknown else _reject_hidden(row)
 
-    def _outcome_unknown(self, error: InvalidResponse | None = None) -> NotSubmitted:
+    def _handle_refusal(self, row: PreparedRow, refusal: InvalidRequest, budget: TaskBudget) -> Result:
+        """Reject a row, unless an earlier attempt has created its task, in this run or in one that did not record it.
+
+        Such an attempt keeps its place under the cap until the next run knows what became of it.
+        """
+        try:
+            task = self._reconciler.find_by_unique_id(row.unique_id, wait=refusal.outcome_unknown)
+        except (InvalidRequest, InvalidResponse) as error:
+            return self._outcome_unknown(error)
+        if task is not None:
+            return self._recover(row, task, budget)
+        if refusal.outcome_unknown:
+            return self._outcome_unknown(refusal)
+        budget.give_back()
+        problem = Problem("task", f"the API refused it: {refusal.message}", "fix it")
+        return RejectedRow(row.row, row.row_id, problem)
+
+    def _outcome_unknown(self, error: ScaleError | None = None) -> NotSubmitted:
         """The next run finds out; the lease record says that there is something to find."""
         if error:
             self._progress.first_invalid_response = self._progress.first_invalid_response or error.message
         self._has_unknown_outcomes = True
         return NotSubmitted.OUTCOME_UNKNOWN
-
-    def _find_existing(self, row: PreparedRow, error: Duplicate) -> Task | None:
-        named = _TASK_ID.search(error.message)
-        if named:
-            try:
-                return self._context.client.get_task(named[1])
-            except NotFound:
-                pass
-        return self._reconciler.find_by_unique_id(row.unique_id)
 
     def _recover(self, row: PreparedRow, task: Task, budget: TaskBudget) -> Result:
         """Record an existing task for the row, after comparing what it asks with what the row asks."""
@@ -186,7 +198,9 @@ class Submitter:
         if is_own and task.metadata.get("fingerprint") == row.fingerprint:
             self._unrecorded.pop((row.row_id, row.generation), None)
             return Created(_submission(row, task), recovered=True)
-        if not is_own or not self._relabel_changed:
+        if not is_own:
+            return _reject_foreign(row, task)
+        if not self._relabel_changed:
             return reject_changed(row.row, row.row_id, task.task_id)
         allowed = budget.take() != 0
         result = self._create(at_generation(row, self._job.name, row.generation + 1), allowed, budget)
@@ -210,6 +224,19 @@ def _report(rows: Sequence[PreparedRow], results: Sequence[Result | None]) -> Ch
         relabel_deferred=len(waiting) - len(first),
         rejected=[result for result in results if isinstance(result, RejectedRow)],
     )
+
+
+def _reject_hidden(row: PreparedRow) -> RejectedRow:
+    reason = f"the API reports a task with the unique_id {abbreviate(row.unique_id)}, but lists none"
+    fix = "run again later; if it stays so, have Scale free this unique_id, or give the row another id"
+    return RejectedRow(row.row, row.row_id, Problem("task", reason, fix))
+
+
+def _reject_foreign(row: PreparedRow, task: Task) -> RejectedRow:
+    owner = f"row {abbreviate(task.metadata.get('row_id'))} of job {abbreviate(task.metadata.get('job'))}"
+    reason = f"its unique_id {abbreviate(row.unique_id)} belongs to task {task.task_id} of {owner}"
+    fix = "give the job a name that no other job of the account has, or the row another id"
+    return RejectedRow(row.row, row.row_id, Problem("task", reason, fix))
 
 
 def _submission(row: PreparedRow, task: Task) -> Submission:

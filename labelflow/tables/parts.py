@@ -53,6 +53,12 @@ def read_part(folder: Folder, name: str, columns: list[str] | None = None) -> pa
         return file.read(columns, use_threads=False)  # starting threads takes longer than reading a small file
 
 
+def count_part_rows(folder: Folder, name: str) -> int:
+    """Return the number of rows of a Parquet file, from its footer. Raises RunAborted as `read_part` does."""
+    with _open_part(folder, name) as file:
+        return int(file.metadata.num_rows)
+
+
 def read_batches(folder: Folder, name: str, columns: list[str]) -> Iterator[pa.Table]:
     """Read some columns of a Parquet file of any size in batches. Raises RunAborted as `read_part` does."""
     with _open_part(folder, name) as file:

@@ -166,7 +166,7 @@ def test_changed_rows_are_relabeled_with_the_relabel_option(
     assert Counter(created_rows(api, key))["r5"] == 2
     labels = pd.read_parquet(tmp_path / "out" / "labels").set_index("row_id")
     assert len(labels) == 19
-    assert labels.loc["r5", "unique_id"] == "job/r5#1"
+    assert labels.loc["r5", "unique_id"] == "job#1/r5"
     assert labels.loc["r5", "attachment"] == "another text"
 
 

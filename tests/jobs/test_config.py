@@ -49,6 +49,8 @@ INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
     ({"task__categories": "a"}, ["task.categories", "'a'", "a list"]),
     ({"task__catgories": ["a"]}, ["task.catgories", "did you mean `categories`?"]),
     ({"task__unique_id": "x"}, ["task.unique_id", "set by the job"]),
+    ({"task__clear_unique_id_on_error": True}, ["task.clear_unique_id_on_error", "paid twice", "remove it"]),
+    ({"task__clear_unique_id_on_error": "{text}"}, ["task.clear_unique_id_on_error", "paid twice", "remove it"]),
     ({"task__urgency": "now"}, ["task.urgency", "'now'", "'day'"]),
     ({"task__callback_url": "nowhere"}, ["task.callback_url", "'nowhere'", "https://"]),
     ({"task__attachment_type": "smell"}, ["task.attachment_type", "'smell'", "'image'"]),
@@ -67,6 +69,14 @@ def test_config_error_is_named(tmp_path: Path, change: dict[str, Any], words: li
     for word in [str(path), *words]:
         assert word in str(caught.value)
     assert "live_abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, "maybe", 1])
+def test_option_that_frees_unique_ids_gives_one_message(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_job(str(write_config(tmp_path, task__clear_unique_id_on_error=value)))
+    assert str(caught.value).count("clear_unique_id_on_error") == 1
+    assert load_job(str(write_config(tmp_path, task__clear_unique_id_on_error=False)))
 
 
 def test_all_config_errors_are_reported_at_once(tmp_path: Path) -> None:

@@ -111,12 +111,22 @@ def test_row_digest_depends_only_on_its_content(tmp_path: Path) -> None:
     )
 
 
+def test_job_that_frees_unique_ids_is_refused(tmp_path: Path) -> None:
+    job = make_job(tmp_path, task__clear_unique_id_on_error=True)
+    with pytest.raises(UsageError, match="clear_unique_id_on_error would free the unique_id"):
+        TaskRequestBuilder(job, pa.schema([("id", pa.string()), ("text", pa.string())]))
+
+
 def test_unique_ids_do_not_collide_and_stay_short() -> None:
     assert unique_id("a", "b/c") != unique_id("a.b", "c")
     long = unique_id("job", "x" * 1000)
     assert len(long) <= MAX_UNIQUE_ID_CHARS
     assert long != unique_id("job", "x" * 1001)
-    assert unique_id("job", "1", 2) == "job/1#2"
+    assert unique_id("street-boxes", "000017") == "street-boxes/000017"
+    assert unique_id("job", "1", 2) == "job#2/1"
+    assert unique_id("job", "a#1") != unique_id("job", "a", 1)
+    hashed = long.removeprefix("job/")
+    assert unique_id("job", hashed) != long
 
 
 def test_times_and_numbers_are_serialized_to_json(tmp_path: Path) -> None:

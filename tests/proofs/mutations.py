@@ -46,7 +46,7 @@ OUTAGE_PROOF = (
     "tests/proofs/test_outages.py::test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes",
 )
 
-CREATE = "            task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)\n"
+CREATE = "            task = self._context.client.create_task(self._job.task_type, body, find)\n"
 
 MUTATIONS = (
     Mutation(
@@ -81,8 +81,10 @@ MUTATIONS = (
         "a plain write instead of a rename",
         "labelflow/storage/local.py",
         {
-            'temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.part"': "temporary = target",
-            'with temporary.open("xb") as file:': 'with temporary.open("wb") as file:',
+            '            with self._temporary(target) as temporary:\n                with temporary.open("xb") as file:': (
+                "            if not target.parent.mkdir(parents=True, exist_ok=True):\n"
+                '                with target.open("wb") as file:'
+            ),
             "                temporary.replace(target)\n": "",
         },
         (chaos_proof(30),),

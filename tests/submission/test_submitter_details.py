@@ -437,7 +437,7 @@ def test_malformed_conflict_response_leaves_the_row_to_the_next_run(
 ) -> None:
     class Odd(FaultyApi):
         def respond(self, method: str, path: str, body: bytes) -> Any:
-            if method == "GET" and path.endswith(f"{5:024x}"):
+            if method == "GET" and "unique_id=job%2Fr5" in path:
                 return 200, {"ok": 1}, {}
             return super().respond(method, path, body)
 
