@@ -17,7 +17,7 @@ from labelflow.scale.retry import RetryPolicy, Sleep, call_with_retries
 from labelflow.scale.transport import HttpTransport
 
 CONNECT_TIMEOUT = 10.0  # seconds
-READ_TIMEOUT = 20.0  # seconds without a byte from the server
+READ_TIMEOUT = 20.0  # seconds, for a whole response
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class ScaleClient:
     key: never printed, never part of an error.
     url: the base URL of the API, with `/v1`.
     connections: how many requests may be in flight; further threads wait for a free connection.
-    timeout: seconds to connect, and seconds without a byte from the server.
+    timeout: seconds to connect, and seconds for a whole response, headers and body.
     retry: how failed calls are repeated; the default is `RetryPolicy()`.
     rate_limiter: limits how many tasks are created per second; None does not limit them.
     sleep: waits between attempts; may raise to abort the call.
