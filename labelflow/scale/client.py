@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import orjson
-
+from labelflow.lenient_json import dump_json
 from labelflow.scale.errors import InvalidRequest, InvalidResponse, RateLimited
 from labelflow.scale.models import LIVE_URL, PAGE_LIMIT, Task, TaskStatus
 from labelflow.scale.rate_limiter import RateLimiter
@@ -91,7 +90,7 @@ class ScaleClient:
         recover: finds the task if a response was lost and the server may have created it; see `call_with_retries`.
         Raises Duplicate if the server supports `unique_id` and another task has it.
         """
-        payload = orjson.dumps(body)
+        payload = dump_json(body)
         path = f"/task/{quote(task_type, safe='')}"
 
         def create() -> Task:

@@ -17,8 +17,8 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from labelflow.http_timeouts import TotalTimeoutAdapter
+from labelflow.lenient_json import parse_json
 from labelflow.scale.errors import ConnectError, InvalidResponse, ResponseLost, error_for_status
-from labelflow.scale.lenient_json import parse_json
 from labelflow.scale.retry import retry_after_seconds
 
 _NO_RETRIES = urllib3.Retry(False, redirect=False)  # `call_with_retries` retries
@@ -83,7 +83,7 @@ class HttpTransport:
     def _parse_object(self, content: bytes) -> dict[str, Any]:
         try:
             doc = parse_json(content)
-        except (ValueError, RecursionError):
+        except ValueError:
             raise ResponseLost(f"the response is not valid JSON: {self._excerpt(content)}") from None
         if not isinstance(doc, dict):
             raise InvalidResponse(f"the response is not a JSON object: {self._excerpt(content)}")
