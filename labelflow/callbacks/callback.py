@@ -6,15 +6,12 @@ requests with the account's callback auth key may be parsed.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from labelflow.lenient_json import dump_json, parse_json
 from labelflow.redaction import strip_signatures
 from labelflow.scale.errors import InvalidResponse
-from labelflow.scale.lenient_json import parse_json
 from labelflow.scale.models import Task, TaskStatus
 
 OMITTED_FIELDS = ("params", "instruction")  # of a task: long, known from the request, and they contain signed URLs
@@ -39,7 +36,7 @@ class Callback:
         doc = {"task_id": self.task_id, "response": self.response}
         if self.task:
             doc["task"] = {key: value for key, value in raw.items() if key not in (*OMITTED_FIELDS, "response")}
-        return strip_signatures(_json(doc)).encode()
+        return strip_signatures(dump_json(doc).decode()).encode()
 
     def to_task(self, task_type: str) -> Task:
         """Return the task; without one, a failed task of the job's type. Raises InvalidResponse without a task id."""
@@ -58,7 +55,7 @@ def parse_callback(content: bytes) -> Callback:
     """Parse the body of a POST, or a stored line. Raises InvalidCallback."""
     try:
         doc = parse_json(content)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise InvalidCallback("the body is not valid JSON") from None
     if not isinstance(doc, dict):
         raise InvalidCallback("the body is not a JSON object")
@@ -87,17 +84,3 @@ def _without_task(doc: dict[str, Any]) -> Callback:
     if task_id is not None and (not isinstance(task_id, str) or not task_id):
         raise InvalidCallback("`task_id` is not a string, or empty")
     return Callback(task_id, None, {key: response[key] for key in ("error", "attachments") if key in response})
-
-
-def _json(doc: Any) -> str:
-    try:
-        return orjson.dumps(doc).decode()
-    except TypeError:  # nested deeper than orjson writes
-        return _deep_json(doc)
-
-
-def _deep_json(doc: Any) -> str:
-    try:
-        return json.dumps(doc)
-    except RecursionError:
-        raise InvalidCallback("the body is nested too deeply") from None

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import orjson
 
+from labelflow.lenient_json import parse_exact_json
 from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManifest
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow
@@ -48,7 +49,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 def _row(number: int, line: bytes) -> ManifestRow:
     try:
-        values = orjson.loads(line)
+        values = parse_exact_json(line)
     except orjson.JSONDecodeError as error:
         reason = _reason(line, error)
         return ManifestRow(number, {}, Problem("(line)", reason, _FIX), line.decode("utf-8", "replace").strip())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-import orjson
-
+from labelflow.lenient_json import dump_json
 from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.records import Outcome
 from labelflow.redaction import strip_signatures
@@ -63,11 +61,7 @@ class Answer(NamedTuple):
     @property
     def response_json(self) -> str:
         """The complete response as JSON, without URL signatures."""
-        try:
-            text = orjson.dumps(self.response).decode()
-        except TypeError:  # nested deeper than orjson writes
-            text = json.dumps(self.response)
-        return strip_signatures(text)
+        return strip_signatures(dump_json(self.response).decode())
 
     @property
     def reason(self) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
+from labelflow.lenient_json import dump_json
 from labelflow.outputs.folders import REJECTS, REJECTS_FILE
 from labelflow.problems import abbreviate
 from labelflow.records import RejectedRow
@@ -100,6 +100,6 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     try:
-        return orjson.dumps(to_json_value(value)).decode()
+        return dump_json(to_json_value(value)).decode()
     except (TypeError, RecursionError):
         return abbreviate(value, 1000)

@@ -17,6 +17,7 @@ from labelflow.errors import UsageError
 from labelflow.jobs.config import unique_id_problems
 from labelflow.jobs.job import Job
 from labelflow.jobs.templates import TemplateError, compile_template
+from labelflow.lenient_json import dump_json
 from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.redaction import strip_signatures, strip_signatures_in
@@ -155,7 +156,7 @@ class TaskRequestBuilder:
         for field in self.source_type:
             value = values.get(field.name)
             if value is not None and pa.types.is_string(field.type) and not isinstance(value, str):
-                value = orjson.dumps(to_json_value(value)).decode()
+                value = dump_json(to_json_value(value)).decode()
             if value is not None and not _fits(value, field.type):
                 reason = f"was {abbreviate(value)}, and the column holds {field.type} in the rows before"
                 raise TemplateError(Problem(field.name, reason, "make the column's values alike"))
@@ -221,7 +222,7 @@ def _signed(value: Any) -> Any:
 
 def _fingerprint(name: str, params: dict[str, Any]) -> str:
     """Of what people are asked. A URL signed anew is the same attachment; urgency and project are no part."""
-    stable = strip_signatures(orjson.dumps([name, params], option=orjson.OPT_SORT_KEYS).decode())
+    stable = strip_signatures(dump_json([name, params], sort_keys=True).decode())
     return hashlib.sha256(stable.encode()).hexdigest()[:32]
 
 

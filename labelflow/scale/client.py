@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import orjson
-
+from labelflow.lenient_json import dump_json
 from labelflow.scale.errors import InvalidRequest, InvalidResponse, RateLimited
 from labelflow.scale.models import LIVE_URL, PAGE_LIMIT, Task, TaskStatus
 from labelflow.scale.rate_limiter import RateLimiter
@@ -18,7 +17,7 @@ from labelflow.scale.retry import RetryPolicy, Sleep, call_with_retries
 from labelflow.scale.transport import HttpTransport
 
 CONNECT_TIMEOUT = 10.0  # seconds
-READ_TIMEOUT = 20.0  # seconds without a byte from the server
+READ_TIMEOUT = 20.0  # seconds, for a whole response
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class ScaleClient:
     key: never printed, never part of an error.
     url: the base URL of the API, with `/v1`.
     connections: how many requests may be in flight; further threads wait for a free connection.
-    timeout: seconds to connect, and seconds without a byte from the server.
+    timeout: seconds to connect, and seconds for a whole response, headers and body.
     retry: how failed calls are repeated; the default is `RetryPolicy()`.
     rate_limiter: limits how many tasks are created per second; None does not limit them.
     sleep: waits between attempts; may raise to abort the call.
@@ -100,7 +99,7 @@ class ScaleClient:
         Raises Duplicate if the server supports `unique_id` and another task has it. An error whose `outcome_unknown` is
         true may have been preceded by an attempt that created the task, even if it is a refusal.
         """
-        payload = orjson.dumps(body)
+        payload = dump_json(body)
         path = f"/task/{quote(task_type, safe='')}"
 
         def create() -> Task:

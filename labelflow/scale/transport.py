@@ -19,8 +19,9 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from labelflow.http_timeouts import TotalTimeoutAdapter
+from labelflow.lenient_json import parse_json
 from labelflow.scale.errors import ConnectError, InvalidResponse, ResponseLost, error_for_status
-from labelflow.scale.lenient_json import parse_json
 from labelflow.scale.retry import retry_after_seconds
 
 CLOCK_INTERVAL = 60.0  # seconds between two readings of the server's clock
@@ -32,7 +33,7 @@ class HttpTransport:
 
     url: the base URL, without a slash at its end.
     connections: the size of the pool; a thread waits if all connections are in use.
-    timeout: seconds to connect, and seconds without a byte from the server.
+    timeout: seconds to connect, and seconds for the whole response after that.
     redact: removes secrets from what the server says; an error message may quote the request.
     """
 
@@ -40,12 +41,12 @@ class HttpTransport:
         self, key: str, url: str, connections: int, timeout: tuple[float, float], redact: Callable[[str], str]
     ) -> None:
         self._url = url
-        self._timeout = urllib3.Timeout(*timeout)
+        self._timeout = urllib3.Timeout(connect=timeout[0], read=timeout[1])
         self._redact = redact
         credentials = base64.b64encode(f"{key}:".encode()).decode()
         self._secrets = (key, credentials)
         self._server_clock: tuple[datetime, float] | None = None  # a `Date`, and monotonic seconds when it was read
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
+        self._adapter = TotalTimeoutAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
         self._pool, self._base_path = _connection_pool(url, self._adapter)
         self._headers = {
             "Authorization": f"Basic {credentials}",
@@ -105,7 +106,7 @@ class HttpTransport:
     def _parse_object(self, content: bytes) -> dict[str, Any]:
         try:
             doc = parse_json(content)
-        except (ValueError, RecursionError):
+        except ValueError:
             raise ResponseLost(f"the response is not valid JSON: {self._excerpt(content)}") from None
         if not isinstance(doc, dict):
             raise InvalidResponse(f"the response is not a JSON object: {self._excerpt(content)}")

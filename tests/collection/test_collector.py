@@ -119,3 +119,97 @@ def test_fields_keyed_by_manifest_values_become_a_map(
     table = pq.read_table(tmp_path / "out" / "labels")
     assert pa.types.is_map(table.schema.field("fields").type)
     assert table["fields"].to_pylist() == [[("a", "1"), ("b", "2")]]
+
+
+class ManyResponsesApi:
+    """An API that completes every task with the JSON text that is its row's response."""
+
+    def __init__(self, stub_server: StubServer, responses: dict[str, str]) -> None:
+        self._responses = responses
+        self._tasks: list[str] = []  # JSON
+        self.created: list[bytes] = []
+        stub_server.respond = self.respond
+
+    def respond(self, method: str, path: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
+        if method == "POST":
+            self.created.append(body)
+            request = json.loads(body)
+            row_id = request["metadata"]["row_id"]
+            task = {"task_id": f"{len(self._tasks):024x}", "type": "annotation", "created_at": "2026-11-26T00:00:00Z"}
+            task |= {"unique_id": request["unique_id"], "metadata": request["metadata"]}
+            completed = json.dumps({**task, "status": "completed", "completed_at": "2026-11-26T01:00:00Z"})
+            self._tasks.append(f'{completed[:-1]}, "response": {self._responses[row_id]}}}')
+            return 200, {**task, "status": "pending"}, {}
+        is_completed = parse_qs(urlsplit(path).query).get("status", [""])[0] == "completed"
+        docs = self._tasks if is_completed else []
+        return 200, f'{{"docs": [{", ".join(docs)}], "total": {len(docs)}, "has_more": false}}'.encode(), {}
+
+
+def box(left: str) -> str:
+    return f'{{"annotations": [{{"left": {left}, "top": 1, "width": 2, "height": 3, "label": "car"}}]}}'
+
+
+ODD_VALUES = {
+    "infinite": "1e999",
+    "5000 digits": "9" * 5000,
+    "4000 digits": "9" * 4000,
+    "65 bits": "80241446968629130001",
+    "NaN": "NaN",
+    "300 levels": "[" * 300 + "]" * 300,
+    "900 levels": "[" * 900 + "]" * 900,
+    "1015 levels": "[" * 1015 + "]" * 1015,
+    "1100 levels": '{"a":' * 1100 + "1" + "}" * 1100,
+}
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+def test_odd_task_in_a_listing_is_kept_and_does_not_stop_the_others(
+    tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "test_x")
+    value = ODD_VALUES[odd]
+    responses = {str(number): box("1.5") for number in range(20)}
+    responses |= {"7": box(value), "8": f'{{"other": {value}}}', "9": f'{{"error": "failed", "detail": {value}}}'}
+    ManyResponsesApi(stub_server, responses)
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps({"id": row}) + "\n" for row in responses))
+    task = {"type": "annotation", **own_params(EXAMPLES["annotation"]["request"])}
+    job = make_job(
+        tmp_path,
+        task=task,
+        attachments={"check": "off"},
+        scale={"url": stub_server.url},
+        collect={"timeout": "9s"},
+    )
+    summary = label(job)
+    assert (summary.labeled, summary.error) == (19, 1)
+    rows = (
+        pq.read_table(tmp_path / "out" / "labels").to_pylist() + pq.read_table(tmp_path / "out" / "errors").to_pylist()
+    )
+    texts = {row["row_id"]: row["response_json"] for row in rows}
+    assert json.loads(texts["0"]) == json.loads(box("1.5"))
+    kept = "null" if odd == "NaN" else value
+    for row_id in ("7", "8", "9"):
+        assert kept in texts[row_id] or odd == "1100 levels"
+    if odd == "1100 levels":
+        assert texts["8"].count('"a') + texts["8"].count('\\"a') >= 1100
+
+
+def test_integers_over_64_bits_are_sent_and_stored_exactly(
+    tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "test_x")
+    number = "80241446968629130001"
+    api = ManyResponsesApi(stub_server, {"a": f'{{"serial": {number}}}'})
+    (tmp_path / "manifest.jsonl").write_text(f'{{"id": "a", "serial": {number}, "parts": {{"of": [{number}]}}}}\n')
+    task = {"type": "newtype", "serial": "{serial}", "parts": "{parts}"}
+    job = make_job(
+        tmp_path, task=task, metadata=["serial"], attachments={"check": "off"}, scale={"url": stub_server.url}
+    )
+    assert label(job).labeled == 1
+    [body] = api.created
+    sent = json.loads(body)
+    assert (sent["serial"], sent["parts"]) == (int(number), {"of": [int(number)]})
+    assert sent["metadata"]["serial"] == number
+    [row] = pq.read_table(tmp_path / "out" / "labels").to_pylist()
+    assert (row["source"]["serial"], row["response_json"]) == (number, f'{{"serial":{number}}}')
+    assert label(job).created == 0

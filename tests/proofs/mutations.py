@@ -81,7 +81,8 @@ MUTATIONS = (
         "a plain write instead of a rename",
         "labelflow/storage/local.py",
         {
-            '            with self._temporary(target) as temporary:\n                with temporary.open("xb") as file:': (
+            "            with self._temporary(target) as temporary:\n"
+            '                with temporary.open("xb") as file:': (
                 "            if not target.parent.mkdir(parents=True, exist_ok=True):\n"
                 '                with target.open("wb") as file:'
             ),

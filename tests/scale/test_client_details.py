@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
+import socket
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
@@ -144,3 +149,65 @@ def test_times_are_formatted_in_utc_with_milliseconds() -> None:
 )
 def test_the_mode_of_a_key(key: str, mode: Mode | None) -> None:
     assert Mode.from_key(key) is mode
+
+
+class TricklingServer:
+    """Sends each response byte by byte; `fast` responses at once. One connection serves several requests."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.trickled = "head"  # what the next response sends slowly: head, body, or nothing
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                connection, _ = self._listener.accept()
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        body = json.dumps(task(1)).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        with connection, suppress(OSError):  # the client closes first
+            while b"\r\n\r\n" in connection.recv(1 << 16):
+                at_once = {"head": 0, "body": len(head), "nothing": len(head + body)}[self.trickled]
+                connection.sendall((head + body)[:at_once])
+                for byte in (head + body)[at_once:]:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.1)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.fixture
+def trickling_server() -> Iterator[TricklingServer]:
+    server = TricklingServer()
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("trickled", ["head", "body"])
+@pytest.mark.parametrize("is_reused", [False, True])
+def test_trickling_response_ends_at_the_timeout_and_the_next_request_works(
+    trickling_server: TricklingServer, trickled: str, is_reused: bool
+) -> None:
+    with ScaleClient(KEY, trickling_server.url, retry=RetryPolicy(attempts=1), timeout=(1.0, 0.5)) as client:
+        if is_reused:
+            trickling_server.trickled = "nothing"
+            for _ in range(3):
+                client.get_task("a")
+                time.sleep(0.2)  # idle time is not part of a response
+            assert trickling_server.connections == 1
+        trickling_server.trickled = trickled
+        start = time.monotonic()
+        with pytest.raises(ResponseLost) as caught:
+            client.get_task("a")
+        assert 0.4 < time.monotonic() - start < 0.9
+        assert caught.value.outcome_unknown
+        trickling_server.trickled = "nothing"
+        assert client.get_task("a").task_id == f"{1:024x}"
+        assert trickling_server.connections == 2

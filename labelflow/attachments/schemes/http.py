@@ -24,8 +24,9 @@ from labelflow.attachments.attachment import (
     ProbeResult,
 )
 from labelflow.attachments.circuit_breaker import CircuitBreaker, HostUnreachable
-from labelflow.attachments.http_timeouts import Deadline, TotalTimeoutAdapter
+from labelflow.attachments.deadline import Deadline
 from labelflow.attachments.media_probe import probe_media, probe_media_prefix
+from labelflow.http_timeouts import TotalTimeoutAdapter
 from labelflow.scale.errors import TransientError
 from labelflow.scale.retry import RetryPolicy, call_with_retries, retry_after_seconds
 from labelflow.storage.ranged_file import RangedFile, ReadBudgetExceeded

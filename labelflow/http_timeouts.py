@@ -1,4 +1,4 @@
-"""Total time limits for HTTP: for one response, and for all attempts to fetch one file.
+"""A total time limit for one HTTP response.
 
 The read timeout of urllib3 and requests applies to each read of the socket. A server that sends single bytes slowly,
 in a header, between two chunks or after the last one, can therefore delay a response without limit.
@@ -15,33 +15,6 @@ from typing import Any, cast
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
-from labelflow.attachments.circuit_breaker import HostUnreachable
-
-
-class Deadline:
-    """A time limit that starts now, for all attempts and pauses together.
-
-    Example:
-        deadline = Deadline(20)
-        response = get(url, timeout=deadline.remaining())
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._end = time.monotonic() + seconds
-
-    def remaining(self) -> float:
-        """Return the remaining seconds, more than 0. Raises HostUnreachable once the limit is reached."""
-        remaining = self._end - time.monotonic()
-        if remaining <= 0:
-            reason = f"did not respond completely within {self._seconds:g} s"
-            raise HostUnreachable(reason, "run again later, or host the file elsewhere")
-        return remaining
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep, but not beyond the deadline. Raises HostUnreachable if it is already reached."""
-        time.sleep(min(seconds, self.remaining()))
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -92,7 +65,7 @@ class _DeadlineTlsPool(HTTPSConnectionPool):
 
 
 class TotalTimeoutAdapter(HTTPAdapter):
-    """An HTTPAdapter whose read timeout limits the whole response, from its first byte to its last."""
+    """An HTTPAdapter whose read timeout limits the whole response: its headers and its body together."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
@@ -100,5 +73,7 @@ class TotalTimeoutAdapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **options)
+        if proxy.lower().startswith("socks"):  # its connections have classes of their own
+            return manager
         manager.pool_classes_by_scheme = {"http": _DeadlinePool, "https": _DeadlineTlsPool}
         return manager
