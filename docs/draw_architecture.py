@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "architecture.svg"
 PACKAGES = ("labelflow", "tasks", "flows")  # the ones that are installed
 BASE = "base modules"  # one box for the single files at the bottom
-BASE_MODULES = {"errors", "media", "problems", "redaction"}
+BASE_MODULES = {"errors", "http_timeouts", "lenient_json", "media", "problems", "redaction"}
 
 CAPTIONS = {  # of the boxes; a new folder needs one
     "__main__": "console script",
