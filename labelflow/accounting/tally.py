@@ -27,7 +27,7 @@ def _tally(ledger: Ledger, outcomes: OutcomeIndex, _state: tuple[int, int, int])
 
 
 def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: OutcomeIndex) -> Summary:
-    """Return the counts of a job. The caller fills in the fields about one run, such as `created`."""
+    """Return the counts of a job, in rows. `cost` has the unit of `price_per_task`. The caller sets `created` etc."""
     removed = set(totals.removed_rows)
     tally = Counter(_tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes)))
     if removed:
