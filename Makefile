@@ -33,7 +33,7 @@ test: .venv/ready
 proofs: .venv/ready
 	$(BIN)/pytest --numprocesses 2 --dist loadfile tests/proofs
 
-# Kills so many runs with -9, in each combination of API version and output store, and counts what became of the rows.
+# Kills KILLS runs with -9, in each combination of API version and output store, and counts the outcomes of the rows.
 KILLS ?= 30
 COMMAND_KILLS ?= 2
 chaos: .venv/ready
@@ -45,7 +45,7 @@ CASES ?= 10000
 properties: .venv/ready
 	PROPERTY_CASES=$(CASES) $(BIN)/pytest tests/properties $(if $(SEED),--hypothesis-seed=$(SEED))
 
-# Sends so many callbacks, forged and broken ones among them, to a receiver that is killed KILLS times meanwhile; then the
+# Sends COUNT callbacks, including forged and broken ones, to a receiver that is killed KILLS times meanwhile; then the
 # sandbox sends those of SENT tasks. CORE=1: the receiver may use that core only.
 COUNT ?= 3000
 callbacks: KILLS = 5
@@ -53,7 +53,7 @@ callbacks: .venv/ready
 	$(BIN)/python -m tests.proofs.callbacks --count $(COUNT) --kills $(KILLS) \
 		$(if $(SENT),--sent $(SENT)) $(if $(CORE),--core $(CORE)) $(if $(SEED),--seed $(SEED))
 
-# Labels so many rows through callbacks alone, and by polling alone: they must end alike. TURNAROUND: seconds that people take.
+# Labels ROWS rows with callbacks only and with polling only; the results must be equal. TURNAROUND: seconds per answer.
 ROWS ?= 1000
 TURNAROUND ?= 30-300
 poll-vs-callback: .venv/ready

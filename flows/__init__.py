@@ -2,5 +2,5 @@
 
 import os
 
-# Arrow reads the variable on import. Its default allocator keeps tens of megabytes of unused memory.
+# Arrow reads this variable when it is imported. Its default allocator retains tens of megabytes of unused memory.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

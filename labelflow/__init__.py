@@ -1,4 +1,4 @@
-"""labelflow: have a data set labeled through the Scale API. No module of this package imports Prefect on load.
+"""labelflow: label a data set through the Scale API. No module of this package imports Prefect when it is loaded.
 
 >>> import labelflow
 >>> labelflow.__version__
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> str:
-        """The version, read from the installed package's metadata on first use: that import is slow."""
+        """Return the version, read from the installed package's metadata on first use, because that import is slow."""
         if name != "__version__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib.metadata import PackageNotFoundError, version

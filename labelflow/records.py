@@ -1,4 +1,4 @@
-"""The way of one row: one frozen type per stage, from the manifest to the answer.
+"""The stages of one row: one frozen type per stage, from the manifest to the answer.
 
 ManifestRow → PreparedRow → (attachment checked) → Submission → Answer
           ↘ Rejected ↙
@@ -17,18 +17,24 @@ from labelflow.problems import Problem
 
 
 class Outcome(StrEnum):
-    """Where a row of the manifest ended. Every row is in exactly one of these."""
+    """The outcome of a row of the manifest. Every row has exactly one."""
 
-    LABELED = "labeled"  # people answered; a row of labels/
-    REJECTED = "rejected"  # never submitted; a row of rejects/ says why
-    ERROR = "error"  # submitted, came back without a label; a row of errors/
-    CANCELED = "canceled"  # submitted, taken back; a row of errors/
-    PENDING = "pending"  # waits for people, or to be submitted
+    LABELED = "labeled"  # annotators answered; the row is in labels/
+    REJECTED = "rejected"  # not submitted; the row is in rejects/ with the reason
+    ERROR = "error"  # submitted, finished without a label; the row is in errors/
+    CANCELED = "canceled"  # submitted, then canceled; the row is in errors/
+    PENDING = "pending"  # not submitted yet, or not answered yet
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """A row as the manifest holds it. `number` counts from 1; `text` is set where it could not be read."""
+    """A row as read from the manifest.
+
+    number: position in the manifest, counted from 1.
+    values: column → value; may be empty if the row could not be read.
+    problem: why the row could not be read; None if it could.
+    text: the raw text of a row that could not be read, if the format has one.
+    """
 
     number: int
     values: Mapping[str, Any]
@@ -38,12 +44,15 @@ class ManifestRow:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRow:
-    """A row with the task request made from it; attachments still as the manifest gave them.
+    """A row with the task request built from it. Attachments are not signed yet: they are the manifest's values.
 
-    params: the type's own parameters, `instruction` among them.
-    fingerprint: of what people would be asked; the same row gives the same one in every run.
-    inputs: of what the request is made from; the same inputs give the same request, others may.
-    generation: 0 for a row without a task; else how many it had before it is relabeled.
+    params: parameters of the task type, including `instruction`.
+    common: parameters that every task type has, such as `callback_url`.
+    fingerprint: digest of what annotators are asked (32 hex digits); the same in every run for the same row.
+    input_digest: 64-bit digest of the values that the request is built from. Equal digests mean equal requests;
+    different digests may still give the same request.
+    source: the carried columns, the row id first; written to labels/ and errors/.
+    generation: 0 for a row without a task; else the number of tasks that the row already has.
     """
 
     row: ManifestRow
@@ -60,7 +69,7 @@ class PreparedRow:
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A row that was not submitted, and why."""
+    """A row that is not submitted, with the reason. `row_id` is None if the row has no valid id."""
 
     row: ManifestRow
     row_id: str | None
@@ -69,9 +78,13 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A row for which there is a task. `unique_id` is None where the server knows none (contract A).
+    """A row that has a task, as recorded in the ledger.
 
-    row: counted from 1. fingerprint, inputs, generation: see `PreparedRow`.
+    row: position in the manifest, counted from 1.
+    unique_id: None if the server does not return one (the 2017 API).
+    fingerprint, input_digest, generation, source: see `PreparedRow`.
+    created_at: the server's time; None if it is not known.
+    attachments: URIs of the attachments, without signatures.
     """
 
     row_id: str
@@ -88,13 +101,13 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReport:
-    """What became of a chunk of rows: numbers of rows, or their ids."""
+    """The result of submitting one chunk: counts of rows, or row ids."""
 
     created: int
-    recovered: int  # their tasks were there already
-    over_cap: list[str]  # not sent, for the job's cap was reached
-    outcome_unknown: list[str]  # sent, and no answer says whether a task was made
-    relabel_deferred: int  # held back or unsettled too, but of rows that have a task from before
+    recovered: int  # rows whose task already existed on the server
+    over_cap: list[str]  # not sent, because the task budget is used up
+    outcome_unknown: list[str]  # sent, but no response shows whether a task was created
+    relabel_deferred: int  # over the cap or outcome unknown, for rows that have an earlier task
     rejected: list[RejectedRow]
-    unused_budget: int | None = None  # of the tasks that might have been created; None where nothing limits them
-    first_invalid_response: str | None = None  # an answer to a creation that was no task, in words
+    unused_budget: int | None = None  # granted tasks that were not created; None if there is no limit
+    first_invalid_response: str | None = None  # describes the first response to a POST that was not a valid task

@@ -1,1 +1,1 @@
-"""The Prefect layer: each task has a name, its options, and one call into `labelflow`."""
+"""Prefect tasks: each has a name, options, and one call into `labelflow`."""

@@ -22,10 +22,10 @@ def main() -> None:
     """Collect the job and report."""
     job = load_job_argument(__doc__)
     tune_garbage_collector()
-    begun = time.monotonic()
+    start = time.monotonic()
     with closing(open_existing_job(job)) as opened:
-        visited = collect_job(opened)
-    report(visited.labeled, time.monotonic() - begun)
+        result = collect_job(opened)
+    report(result.labeled, time.monotonic() - start)
 
 
 if __name__ == "__main__":

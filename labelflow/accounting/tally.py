@@ -37,7 +37,7 @@ def count_answers(ledger: Ledger, outcomes: OutcomeIndex) -> dict[str, int]:
 
 
 def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: OutcomeIndex) -> Summary:
-    """Return the counts of a job. The caller fills in the fields about one run, such as `created`."""
+    """Return the counts of a job, in rows. `cost` has the unit of `price_per_task`. The caller sets `created` etc."""
     removed = set(totals.removed_rows)
     tally = Counter(_tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes)))
     if removed:

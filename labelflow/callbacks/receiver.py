@@ -1,7 +1,7 @@
 """Receive callbacks: find the job that each belongs to, and store it before it is acknowledged.
 
-Many callbacks that come in together share one file, so one write: a group commit. Free of any web framework; see
-`labelflow.callbacks.server`. For one event loop.
+Callbacks that arrive at about the same time share one file and one write (group commit). This module does not depend
+on a web framework; see `labelflow.callbacks.server`. All calls must come from one event loop.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from labelflow.ledger.context import open_output_folder
 from labelflow.ledger.parts import SUBMISSIONS
 from labelflow.tables.parts import list_parts, read_part, strings
 
-MAX_BUFFERED_BYTES = 64 << 20  # bytes of callbacks that wait to be written; beyond that senders come again later
-LEDGER_POLL_INTERVAL = 5.0  # seconds between two looks at the ledgers, for tasks that do not say whose they are
+MAX_BUFFERED_BYTES = 64 << 20  # callbacks waiting to be written; above that they are refused, and senders retry
+LEDGER_POLL_INTERVAL = 5.0  # seconds between two reads of the ledgers, for tasks whose metadata does not name a job
 
 
 class Overloaded(Exception):
-    """More callbacks wait to be written than there is room for."""
+    """The callbacks waiting to be written exceed MAX_BUFFERED_BYTES."""
 
 
 class JobRoute:
-    """A job, as far as callbacks are concerned: where they go, and which tasks are its own.
+    """Where the callbacks of one job are stored, and which tasks are its own.
 
-    Raises UsageError where its output is not there, or is another job's.
+    Raises UsageError if the output folder does not exist or belongs to another job.
     """
 
     def __init__(self, job: Job) -> None:
@@ -43,11 +43,11 @@ class JobRoute:
         self._read_parts: set[str] = set()
 
     def __contains__(self, task_id: str) -> bool:
-        """Whether the job's ledger, as it was last read, has the task."""
+        """Return whether the job's ledger, as last read, has the task."""
         return task_id in self._tasks
 
     def refresh(self) -> None:
-        """Take note of the tasks that were recorded since."""
+        """Read the parts of the ledger that were added since the last call. Raises StorageError."""
         for name in list_parts(self._folder, SUBMISSIONS):
             if name not in self._read_parts:
                 self._tasks.update(strings(read_part(self._folder, name, ["task_id"]), "task_id"))
@@ -55,17 +55,26 @@ class JobRoute:
 
 
 class CallbackReceiver:
-    """Takes callbacks for several jobs. Raises UsageError where a job cannot be received for.
+    """Stores callbacks for several jobs.
 
-    counts: by (job, what became of them); job is empty where it is not known.
+    counts: (job, result) → number of callbacks; the result is "stored", "unrouted" or an error metric.
+    The job is "" unless the result is "stored".
+    Raises UsageError if the output of a job cannot be used, two jobs have the same name, or their credentials differ.
+
+        receiver = CallbackReceiver([job])
+        await receiver.receive(body)
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         if len({job.s3.credentials for job in jobs}) > 1:
-            raise UsageError("s3.credentials", "differs between the jobs", "serve jobs of one account in a process")
+            raise UsageError(
+                "s3.credentials",
+                "differs between the jobs",
+                "serve jobs with different S3 credentials in separate processes",
+            )
         self.routes = [JobRoute(job) for job in jobs]
         self.counts: Counter[tuple[str, str]] = Counter()
-        self._by_name = {address.name: address for address in self.routes}
+        self._by_name = {route.name: route for route in self.routes}
         self._unrouted = self.routes[0].unrouted_writer
         self._refreshed_at = float("-inf")
         self._refreshing: asyncio.Lock | None = None
@@ -74,33 +83,37 @@ class CallbackReceiver:
 
     @property
     def writers(self) -> list[GroupCommitWriter]:
-        """All places where callbacks are stored."""
-        return [*(address.writer for address in self.routes), self._unrouted]
+        """The writers of all jobs, and that of unrouted callbacks."""
+        return [*(route.writer for route in self.routes), self._unrouted]
 
     async def receive(self, content: bytes) -> None:
-        """Store a callback. On return it is on lasting storage. Raises InvalidCallback, Overloaded, StorageError."""
+        """Store a callback. It is durable on return.
+
+        content: the body of the HTTP request. Raises InvalidCallback, Overloaded, StorageError.
+        """
         callback = parse_callback(content)
         line = callback.to_line()
-        if sum(shelf.buffered_bytes for shelf in self.writers) + len(line) > MAX_BUFFERED_BYTES:
+        if sum(writer.buffered_bytes for writer in self.writers) + len(line) > MAX_BUFFERED_BYTES:
             raise Overloaded
-        address = await self._route_of(callback)
-        if address is None:
+        route = await self._route_of(callback)
+        if route is None:
             await self._unrouted.append(line)
             self.counts["", "unrouted"] += 1
         else:
-            await address.writer.append(line)
-            self.counts[address.name, "stored"] += 1
+            await route.writer.append(line)
+            self.counts[route.name, "stored"] += 1
 
     async def _route_of(self, callback: Callback) -> JobRoute | None:
-        """The job of a callback's task: as its metadata says, else as the ledgers do."""
+        """Return the job of a callback's task: by the task's metadata, else by the ledgers; None if neither has it."""
         metadata = callback.task.metadata if callback.task else {}
-        if isinstance(metadata.get("row_id"), str) and (named := self._by_name.get(str(metadata.get("job")))):
-            return named
+        if isinstance(metadata.get("row_id"), str) and (named_route := self._by_name.get(str(metadata.get("job")))):
+            return named_route
         if callback.task_id is None:
             return None
         if owner := await self._find_owner(callback.task_id):
             return owner
-        # Bad attachments may be told without the task, and before the ledger has it: it can be that of the only job.
+        # A callback about bad attachments may lack the task, and arrive before the ledger has it. With only one job,
+        # it must be for that job.
         return self.routes[0] if callback.task is None and len(self.routes) == 1 else None
 
     async def _find_owner(self, task_id: str) -> JobRoute | None:
@@ -109,10 +122,10 @@ class CallbackReceiver:
             owner = self._known_owner(task_id)
             if owner or time.monotonic() - self._refreshed_at < LEDGER_POLL_INTERVAL:
                 return owner
-            for address in self.routes:
-                await asyncio.to_thread(address.refresh)
+            for route in self.routes:
+                await asyncio.to_thread(route.refresh)
             self._refreshed_at = time.monotonic()
         return self._known_owner(task_id)
 
     def _known_owner(self, task_id: str) -> JobRoute | None:
-        return next((address for address in self.routes if task_id in address), None)
+        return next((route for route in self.routes if task_id in route), None)

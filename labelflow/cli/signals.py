@@ -19,7 +19,7 @@ from typing import NoReturn
 from labelflow.cli import prefect_server
 from labelflow.concurrency.stop_token import StopToken
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 STOP_TIMEOUT = 21.0  # seconds
 DEBOUNCE_SECONDS = 0.3  # a terminal and a launcher may both forward one Ctrl-C
 RESTORE_CURSOR = b"\x1b[?25h\r\n"  # shows the cursor, which a progress display hides

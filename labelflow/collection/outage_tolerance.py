@@ -1,4 +1,4 @@
-"""How long the API may be gone while people are waited for."""
+"""How long the API may be unavailable while a run waits for answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from labelflow.scale.errors import TransientError
 
 
 class OutageTolerance:
-    """A look that failed counts as one that found nothing, until the API was gone for too long."""
+    """Treats a failed pass as a pass without answers, until the API has been unavailable for too long.
+
+    limit: `collect.outage_tolerance`. counts: its `outage` describes the current outage, and is None without one.
+
+        with tolerance.attempt():
+            collect()
+    """
 
     def __init__(self, limit: timedelta, counts: RunProgress) -> None:
         self._limit = limit.total_seconds()
@@ -21,20 +27,20 @@ class OutageTolerance:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Look once. Raises the error that a look met where none succeeded for as long as the limit says."""
-        begun_at = time.monotonic()
+        """Run one pass. Re-raises its TransientError if all passes have failed for at least the limit."""
+        started_at = time.monotonic()
         try:
             yield
         except TransientError as error:
-            self._failed(error, begun_at)
+            self._record_failure(error, started_at)
         else:
             self._down_since = self._counts.outage = None
 
-    def _failed(self, error: TransientError, begun_at: float) -> None:
+    def _record_failure(self, error: TransientError, started_at: float) -> None:
         now = time.monotonic()
         if self._down_since is None:
-            self._down_since = begun_at
-            since = datetime.now().astimezone() - timedelta(seconds=now - begun_at)
-            self._counts.outage = f"nothing from the API since {since:%H:%M:%S} ({error.message})"
+            self._down_since = started_at
+            since = datetime.now().astimezone() - timedelta(seconds=now - started_at)
+            self._counts.outage = f"API unavailable since {since:%H:%M:%S} ({error.message})"
         if now - self._down_since >= self._limit:
             raise error

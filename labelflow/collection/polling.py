@@ -1,4 +1,4 @@
-"""When to look at what has come back, and whom to ask."""
+"""When to collect answers during a run, and whether to ask the API or only read the stored callbacks."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterator
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.job import CollectSection
 
-INITIAL_DELAY = 0.2  # seconds until the first look at the API; the pauses then double
-CALLBACK_POLL_INTERVAL = 2.0  # seconds between two looks at the callbacks
-FALLBACK_POLL_FACTOR = (
-    10  # so many times `poll_interval` is the pause between two looks at the API where callbacks are waited for
-)
+INITIAL_DELAY = 0.2  # seconds before the first pass after submission; each further pause is twice as long
+CALLBACK_POLL_INTERVAL = 2.0  # seconds between two checks for stored callbacks
+FALLBACK_POLL_FACTOR = 10  # with `wait: callback`, the API is polled every 10 × `poll_interval`
 
 
 class PollSchedule:
-    """Looks of one run. Where callbacks are waited for, the API is asked now and then, in case one was lost.
+    """The collection passes of one run. With `wait: callback`, the API is polled rarely, in case a callback was lost.
 
-    has_callbacks: whether some can be taken over. resumed: whether answers may have come before this run.
+    has_callbacks: returns whether callbacks are stored that can be ingested.
+    resumed: whether tasks may have been answered before this run; then the first pass polls the API.
     """
 
     def __init__(
@@ -34,7 +33,7 @@ class PollSchedule:
         )
 
     def should_poll_api(self) -> bool:
-        """Whether the look that begins now asks the API."""
+        """Return whether the pass that starts now polls the API."""
         if not self._is_poll_due():
             return False
         if self._waits_for_callbacks:
@@ -42,7 +41,12 @@ class PollSchedule:
         return True
 
     def intervals(self) -> Iterator[float]:
-        """Pause between looks until the job's patience is over. Yields seconds waited."""
+        """Pause between passes until `collect.timeout`; yields the seconds waited. Raises Cancelled on a stop request.
+
+        Example:
+            for _ in schedule.intervals():
+                collect(poll_api=schedule.should_poll_api())
+        """
         deadline = time.monotonic() + self._timeout
         return self._until_callbacks(deadline) if self._waits_for_callbacks else self._growing(deadline)
 

@@ -1,7 +1,7 @@
-"""The watermark: how far the list of tasks was read. The next look, in whatever process, asks for what changed since.
+"""The watermark: how far the list of tasks was read. The next pass, in any process, asks only for later changes.
 
-It lies in `_ledger/watermark.json`, and is written by the process that writes answers, once they are written. A look
-without it, or with an older one, costs more requests and finds the same.
+It is stored in `_ledger/watermark.json`. The process that writes answers updates it after they are durable. A pass
+without a watermark, or with an older one, sends more requests and finds the same answers.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from labelflow.scale.models import Task
 from labelflow.storage.folder import Folder
 
 FILE = "_ledger/watermark.json"
-OVERLAP = timedelta(minutes=10)  # of two looks at the list: it may lag
-RECOUNT_INTERVAL = timedelta(hours=1)  # one task out of a list, another one into it: that is not noticed
+OVERLAP = timedelta(minutes=10)  # of two passes, because the list may lag behind the tasks
+RECOUNT_INTERVAL = timedelta(
+    hours=1
+)  # totals are not trusted for longer: one task added and one removed leaves them equal
 
 
 class Watermark(BaseModel):
     """How far the list was read.
 
-    read_until: all updates until then were read, by the server's clock (current API); None if it gave no time.
-    totals: how many tasks each completely read listing had, by its filters (2017 API). counted_at: since when these
-    totals have been used.
-    answers: how many answers the folder had then.
+    read_until: all updates before this time were read (current API; the server's clock); None if the server sent none.
+    totals: filters of a listing → the number of tasks in it when it was last read completely (2017 API).
+    counted_at: since when `totals` has been in use; None if it is empty.
+    answers: the number of answers in the folder at that time.
     """
 
     read_until: AwareDatetime | None = None
@@ -34,32 +36,33 @@ class Watermark(BaseModel):
     answers: int = 0
 
     def since(self, now: datetime) -> datetime | None:
-        """The time from which the next pass asks for updates; None for all. now: the server's time, never exceeded."""
+        """Return the time from which the next pass asks for updates; None for all. now: the server's time."""
         return min(self.read_until, now) - OVERLAP if self.read_until else None
 
 
 def read(folder: Folder, answers: int, now: datetime) -> Watermark:
-    """The watermark of a folder; an empty one if it cannot be used. now: the server's time.
+    """Return the watermark of a folder, or an empty one if it is missing, invalid or outdated.
 
-    answers: how many answers the folder has. If the watermark counts more, some were lost, and it is not used.
+    answers: the number of answers in the folder. If the watermark counts more, some were lost, and it is not used.
+    now: the server's time. A watermark from the future is not used. Raises StorageError.
     """
     content = folder.read(FILE)
     try:
-        found = Watermark.model_validate_json(content) if content else Watermark()
+        watermark = Watermark.model_validate_json(content) if content else Watermark()
     except ValidationError:
         return Watermark()
-    if found.answers > answers or (found.read_until and found.read_until > now + OVERLAP):
+    if watermark.answers > answers or (watermark.read_until and watermark.read_until > now + OVERLAP):
         return Watermark()
-    is_recent = found.counted_at is not None and abs(now - found.counted_at) < RECOUNT_INTERVAL
-    return found if is_recent else found.model_copy(update={"totals": {}, "counted_at": None})
+    is_recent = watermark.counted_at is not None and abs(now - watermark.counted_at) < RECOUNT_INTERVAL
+    return watermark if is_recent else watermark.model_copy(update={"totals": {}, "counted_at": None})
 
 
 def write(folder: Folder, watermark: Watermark) -> None:
-    """Write the watermark of a folder."""
+    """Write the watermark of a folder, durable on return. Raises StorageError."""
     folder.write(FILE, watermark.model_dump_json().encode())
 
 
 def newest(tasks: Iterable[Task], now: datetime) -> datetime | None:
-    """When one of the tasks changed last (UTC), by the server's clock; times after `now` do not count."""
+    """Return the latest change of any task (UTC, the server's clock), ignoring times after `now`; None without any."""
     times = (task.updated_at or task.completed_at or task.created_at for task in tasks)
     return max((moment for moment in times if moment and moment <= now), default=None)

@@ -27,6 +27,16 @@ from labelflow.storage.folder import Folder
 RUNS, COLLECTORS = "_ledger/runs/", "_ledger/collectors/"
 
 
+def read_abandoned(folder: Folder, prefix: str) -> list[LeaseRecord]:
+    """The records of holders that have ended without settling their work. prefix: RUNS or COLLECTORS."""
+    records = [(file.name, read_lease_record(folder, file.name)) for file in folder.list(prefix)]
+    return [
+        record
+        for name, record in records
+        if record and (record.is_dead() or (folder.age(name) or 0.0) > record.timeout)
+    ]
+
+
 class Lease:
     """A lease on a folder: an exclusive one excludes all others, a shared one excludes only exclusive ones.
 

@@ -1,4 +1,4 @@
-"""A cache of whole ledger parts."""
+"""A cache of complete ledger parts."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pyarrow as pa
 from labelflow.storage.folder import Folder
 from labelflow.tables.parts import read_part
 
-CACHED_ROWS = 50_000  # submissions that are kept whole in memory, some 12 MB; of all others the columns of `LedgerPart`
+CACHED_ROWS = 50_000  # submissions kept with all columns, about 12 MB; of the others only `LedgerPart` is in memory
 
 
 class PartCache:
-    """Whole parts of a folder; those that were used last are kept. Threads may share one."""
+    """Reads complete parts of a folder and keeps the most recently used, up to CACHED_ROWS rows. Thread-safe."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
-        self._tables: dict[str, pa.Table] = {}  # the one that was used last at the end
+        self._tables: dict[str, pa.Table] = {}  # in order of use, the most recent last
         self._lock = threading.Lock()
 
     def read(self, name: str) -> pa.Table:
-        """The part of that name."""
+        """Return the part with this file name. Raises StorageError."""
         with self._lock:
             table = self._tables.pop(name, None)
         if table is None:
@@ -30,7 +30,7 @@ class PartCache:
         return table
 
     def put(self, name: str, table: pa.Table) -> None:
-        """Keep a part that is known already."""
+        """Add a part whose table is already in memory."""
         with self._lock:
             self._tables[name] = table
             while len(self._tables) > 1 and sum(map(len, self._tables.values())) > CACHED_ROWS:

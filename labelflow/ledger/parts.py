@@ -1,6 +1,6 @@
-"""Parts of the ledger: what of each stays in memory, and the whole ones that were used of late.
+"""Parts of the ledger: Parquet files of submissions, and the columns of each that stay in memory.
 
-_ledger/submissions/*.parquet  one part per chunk of rows, written when the chunk is through
+_ledger/submissions/*.parquet  one part per chunk of rows, written when the chunk is complete
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ INDEXED_COLUMNS = [
     "input_digest",
     "generation",
     "created_at",
-]  # what `LedgerPart` is made of
+]  # the columns that `LedgerPart` is built from
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerPart:
-    """A part of the ledger, as far as it always stays in memory; `start`: the place of its first submission."""
+    """The columns of one ledger part that stay in memory. All arrays have one element per submission.
+
+    name: file name. start: ledger position of the first submission of the part.
+    """
 
     name: str
     start: int
@@ -44,13 +47,14 @@ class LedgerPart:
     rows: Int64Array
     input_digests: Int64Array
     generations: Int64Array
-    created: Int64Array  # milliseconds since 1970, UNKNOWN where the server did not say
-    is_latest: NDArray[np.bool_]  # whether the row has no later task
+    created: Int64Array  # milliseconds since 1970, MISSING if the server returned no time
+    is_latest: NDArray[np.bool_]  # False if the row has a later task
     first_created: datetime | None
     has_unique_ids: bool
 
     @classmethod
     def of(cls, name: str, start: int, table: pa.Table) -> LedgerPart:
+        """Return the part with these submissions. table: has at least INDEXED_COLUMNS."""
         return cls(
             name=name,
             start=start,
@@ -67,7 +71,11 @@ class LedgerPart:
 
 
 def write_part(folder: Folder, source_type: pa.StructType, submissions: Sequence[Submission]) -> tuple[str, pa.Table]:
-    """Write tasks down as a part of a ledger: on return it is on lasting storage. Gives its name and its content."""
+    """Write submissions as one part of a ledger, durable on return. Returns its file name and its table.
+
+    source_type: Arrow struct of the carried columns. Equal submissions give the same name, so a repeat adds no part.
+    Raises StorageError.
+    """
     schema = submission_schema(source_type)
     table = pa.Table.from_pylist([_as_row(submission) for submission in submissions], schema=schema)
     name = part_name(SUBMISSIONS, digest_of(table))
@@ -76,7 +84,7 @@ def write_part(folder: Folder, source_type: pa.StructType, submissions: Sequence
 
 
 def _milliseconds(times: pa.ChunkedArray[Any]) -> Int64Array:
-    """Since 1970, UNKNOWN for a time that is null."""
+    """Return milliseconds since 1970, MISSING for null."""
     return np.maximum(times.to_numpy().astype("datetime64[ms]").astype(np.int64), MISSING)
 
 

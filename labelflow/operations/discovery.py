@@ -11,13 +11,13 @@ from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
 from labelflow.storage.opening import open_output
 
-MAX_DEPTH = 5  # levels of folders below the one in which jobs are looked for
-MAX_FOLDERS = 2000  # that hold no job
+MAX_DEPTH = 5  # levels of folders that are searched below the given one
+MAX_FOLDERS = 2000  # folders without a job that are searched
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredJob:
-    """An output folder in which a job was begun, or one that cannot be looked into: then `detect_change` says why."""
+    """An output folder with a job, or one that cannot be read: then `error` has the reason and `job` is None."""
 
     output: str
     job: Job | None = None
@@ -25,50 +25,52 @@ class DiscoveredJob:
 
     @property
     def name(self) -> str:
-        """The job's name and its folder, or what is known of them."""
+        """The job's name and folder, or only the folder if the job cannot be read."""
         return f"{self.job.name} ({self.output})" if self.job else self.output
 
     def require_job(self) -> Job:
-        """The job. Raises why it cannot be told."""
+        """Return the job. Raises `error`, or UsageError without one, if there is no job."""
         if self.job is None:
             raise self.error or UsageError(f"output {self.output}", "holds no job", "run label_dataset first")
         return self.job
 
 
 def find_jobs(uri: str) -> Iterator[DiscoveredJob]:
-    """The jobs that were begun in a folder, or below it; none where there is none. One in trouble hides no other.
+    """Yield the jobs whose output is this folder or one below it. A job that cannot be read does not stop the search.
 
-    Folders are looked into level by level, with two requests each in S3, down to DEEPEST levels; what lies in the
-    output of a job is not looked into.
+    Folders are searched level by level, down to MAX_DEPTH levels, with two requests per folder in S3. The folders
+    inside a job's output are not searched. After MAX_FOLDERS folders without a job, the last result has an error.
+
+        names = [found.name for found in find_jobs("s3://bucket/outputs")]
     """
-    level, others = [uri], 0
+    level, without_job = [uri], 0
     for _ in range(MAX_DEPTH + 1):
         below: list[str] = []
-        for each in level:
-            found = _inspect(each)
-            if isinstance(found, DiscoveredJob):
-                yield found
+        for folder in level:
+            result = _inspect(folder)
+            if isinstance(result, DiscoveredJob):
+                yield result
                 continue
-            below += found
-            others += 1
-            if others > MAX_FOLDERS:
-                fix = "name folders that are nearer to the jobs"
-                trouble = UsageError(f"output {uri}", f"more than {MAX_FOLDERS:,} folders lie below it", fix)
-                yield DiscoveredJob(uri, error=trouble)
+            below += result
+            without_job += 1
+            if without_job > MAX_FOLDERS:
+                fix = "name folders that are closer to the jobs"
+                error = UsageError(f"output {uri}", f"has more than {MAX_FOLDERS:,} folders without a job", fix)
+                yield DiscoveredJob(uri, error=error)
                 return
         level = below
 
 
 def find_single_job(uri: str) -> Job:
-    """The one job that was begun in a folder. Raises UsageError where there is none, or more than one."""
-    found = list(find_jobs(uri))
-    if len(found) != 1:
-        raise UsageError(f"output {uri}", f"holds {len(found)} jobs", "name the output folder of one job")
-    return found[0].require_job()
+    """Return the only job in a folder or below it. Raises UsageError if there is none or more than one."""
+    jobs = list(find_jobs(uri))
+    if len(jobs) != 1:
+        raise UsageError(f"output {uri}", f"holds {len(jobs)} jobs", "name the output folder of one job")
+    return jobs[0].require_job()
 
 
 def _inspect(uri: str) -> DiscoveredJob | list[str]:
-    """The job of a folder, or the folders right below it."""
+    """Return the job of a folder, or the URIs of its direct subfolders."""
     try:
         folder = open_output(uri)
         job = job_record.load_config(folder)
@@ -76,5 +78,5 @@ def _inspect(uri: str) -> DiscoveredJob | list[str]:
             return [f"{folder.uri.rstrip('/')}/{name}" for name in folder.subfolders()]
     except LabelflowError as error:
         return DiscoveredJob(uri, error=error)
-    # As it was kept there, but that the folder may have been moved since.
+    # The folder may have been moved since the job's configuration was saved.
     return DiscoveredJob(folder.uri, with_environment(job.model_copy(update={"output": folder.uri})))

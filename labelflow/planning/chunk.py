@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from labelflow.records import ManifestRow
 
-CHUNK_ROWS = 1000
+CHUNK_ROWS = 1000  # maximum number of rows in a chunk
 
 
 class Chunk:
-    """Rows of the manifest that have no task yet. Opaque on purpose: Prefect looks into lists, row by row."""
+    """Rows of the manifest to submit. Not a list: Prefect searches lists in task parameters for futures, row by row."""
 
     __slots__ = ("rows",)
 

@@ -47,7 +47,7 @@ class Preview:
 class Plan:
     """A job with its manifest and its ledger open. The manifest can be scanned once.
 
-    limit: submit only rows among the first so many of the manifest.
+    limit: submit only rows among the first `limit` rows of the manifest.
     relabel: which rows that have a task get a new one; the others keep theirs.
     is_scanned: whether the manifest was read to its end.
     Raises UsageError if the job cannot be run as it is.

@@ -1,4 +1,4 @@
-"""Rows that have a task already: left alone, unless the run was told to ask people anew."""
+"""Decide which rows that already have a task get a new one. By default none do."""
 
 from __future__ import annotations
 
@@ -14,53 +14,54 @@ from labelflow.tables.key_index import MISSING
 
 
 class Relabel(StrEnum):
-    """Which rows get a new task although they have one."""
+    """Which rows with a task get a new one; the values of `--relabel`."""
 
-    CHANGED = "changed"  # those that ask something else than what their task was made from
-    ERRORS = "errors"  # those whose task came back without a label
+    CHANGED = "changed"  # rows whose fingerprint differs from that of their task
+    ERRORS = "errors"  # rows whose task ended in error
 
 
 class RelabelPolicy:
-    """Holds rows that have a task against what the task was made from.
+    """Compares rows that have a task with what the task was created from.
 
-    has_failed: whether a task came back without a label.
+    job: the job's name. relabel: None if no row gets a new task.
+    has_failed: task id → whether the task ended in error; set by the caller, False for all by default.
     """
 
-    def __init__(self, job: str, binder: TaskRequestBuilder, ledger: Ledger, relabel: Relabel | None) -> None:
+    def __init__(self, job: str, builder: TaskRequestBuilder, ledger: Ledger, relabel: Relabel | None) -> None:
         self.has_failed: Callable[[str], bool] = lambda _: False
         self._job = job
-        self._builder = binder
+        self._builder = builder
         self._ledger = ledger
         self._relabel = relabel
 
-    def detect_change(self, row: ManifestRow, row_id: str, inputs: int) -> RejectedRow | None:
-        """Why a row is not to be asked anew although it has changed; None where it is as it was.
+    def detect_change(self, row: ManifestRow, row_id: str, recorded_digest: int) -> RejectedRow | None:
+        """Return a rejection if the row no longer asks what its task asks; None if it is unchanged.
 
-        inputs: those of its task.
+        recorded_digest: the `input_digest` in the ledger. If it is equal, the row is not rebuilt.
         """
-        if self._builder.input_digest(row) == inputs:
+        if self._builder.input_digest(row) == recorded_digest:
             return None
-        bound = self._builder.build(row)
-        if isinstance(bound, RejectedRow):
-            problem = Problem(
-                bound.problem.field, f"{bound.problem.reason} (its task was made before)", bound.problem.fix
-            )
-            return RejectedRow(row, row_id, problem)
-        if bound.fingerprint != self._ledger.fingerprint(row_id):
+        prepared = self._builder.build(row)
+        if isinstance(prepared, RejectedRow):
+            problem = prepared.problem
+            reason = f"{problem.reason} (its task was created from earlier values)"
+            return RejectedRow(row, row_id, Problem(problem.field, reason, problem.fix))
+        if prepared.fingerprint != self._ledger.fingerprint(row_id):
             return reject_changed(row, row_id, self._ledger.latest_task_id(row_id))
         return None
 
-    def should_relabel(self, row_id: str, trouble: RejectedRow | None) -> bool:
-        """Whether the run was told to make another task for such a row."""
+    def should_relabel(self, row_id: str, change: RejectedRow | None) -> bool:
+        """Return whether the row gets a new task. change: the result of `detect_change`."""
         if self._relabel is Relabel.ERRORS:
             return self.has_failed(self._ledger.latest_task_id(row_id))
-        return self._relabel is Relabel.CHANGED and trouble is not None
+        return self._relabel is Relabel.CHANGED and change is not None
 
     def with_generations(self, rows: Sequence[PreparedRow]) -> list[PreparedRow]:
-        """The rows under the ids that their next tasks are to have."""
-        places = self._ledger.positions([row.row_id for row in rows])
+        """Return the rows with the generation and `unique_id` of their next tasks."""
+        positions = self._ledger.positions([row.row_id for row in rows])
         return [
-            row if place == MISSING else self._next_generation(row) for row, place in zip(rows, places, strict=True)
+            row if position == MISSING else self._next_generation(row)
+            for row, position in zip(rows, positions, strict=True)
         ]
 
     def _next_generation(self, row: PreparedRow) -> PreparedRow:
@@ -73,7 +74,7 @@ def at_generation(row: PreparedRow, job: str, generation: int) -> PreparedRow:
 
 
 def reject_changed(row: ManifestRow, row_id: str, task_id: str) -> RejectedRow:
-    """A row that asks something else than its task."""
-    reason = f"has changed since its task {task_id} was made"
-    fix = "restore the row, or run with --relabel changed to have it labeled anew"
+    """Return the rejection of a row that no longer asks what its task asks."""
+    reason = f"has changed since its task {task_id} was created"
+    fix = "restore the row, or run with --relabel changed to have it labeled again"
     return RejectedRow(row, row_id, Problem("task", reason, fix))

@@ -1,4 +1,4 @@
-"""Check: bind the rows of a chunk, and look at their attachments. Nothing is sent to Scale."""
+"""Validate the rows of a chunk: build their task requests and check their attachments. Sends nothing to Scale."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 def validate_rows(
     builder: TaskRequestBuilder, checker: AttachmentChecker, rows: Sequence[ManifestRow]
 ) -> tuple[list[PreparedRow], list[RejectedRow]]:
-    """The rows that can be submitted, in order, and those that cannot, with the first problem of each."""
+    """Return the rows that can be submitted, in order, and those that cannot, each with its first problem."""
     results = [builder.build(row) for row in rows]
     rejected = [result for result in results if isinstance(result, RejectedRow)]
-    bound = [result for result in results if isinstance(result, PreparedRow)]
-    wanted = [(row, attachment) for row in bound for attachment in row.attachments]
-    verdicts = checker.check([attachment for _, attachment in wanted])
-    bad: dict[int, Problem] = {}
-    for (row, _), problem in zip(wanted, verdicts, strict=True):
+    prepared = [result for result in results if isinstance(result, PreparedRow)]
+    attachments = [(row, attachment) for row in prepared for attachment in row.attachments]
+    attachment_problems = checker.check([attachment for _, attachment in attachments])
+    row_problems: dict[int, Problem] = {}
+    for (row, _), problem in zip(attachments, attachment_problems, strict=True):
         if problem is not None:
-            bad.setdefault(row.row.number, problem)
-    rejected += [RejectedRow(row.row, row.row_id, bad[row.row.number]) for row in bound if row.row.number in bad]
-    return [row for row in bound if row.row.number not in bad], rejected
+            row_problems.setdefault(row.row.number, problem)
+    rejected += [
+        RejectedRow(row.row, row.row_id, row_problems[row.row.number])
+        for row in prepared
+        if row.row.number in row_problems
+    ]
+    return [row for row in prepared if row.row.number not in row_problems], rejected

@@ -19,7 +19,7 @@ from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex
 class RowSelection:
     """Decides row by row, in the order of the manifest; rows without a new task go to `unsubmitted`.
 
-    limit: only the first so many rows of the manifest get a task.
+    limit: only the first `limit` rows of the manifest get a task.
     unrecorded: ids of rows that have a task which is not in the ledger yet. They are selected, and find it.
     """
 

@@ -1,4 +1,4 @@
-"""Bind: make a task request from each row, and check it against the contract."""
+"""Build a task request from each row, and validate it against the parameters of the task type."""
 
 from __future__ import annotations
 
@@ -24,18 +24,22 @@ from labelflow.redaction import strip_signatures, strip_signatures_in
 from labelflow.scale.task_types import CommonParams, task_type
 from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
 
-MAX_UNIQUE_ID_CHARS = 200  # characters of a `unique_id`; a longer one is hashed
+MAX_UNIQUE_ID_CHARS = 200  # a longer `unique_id` is hashed
 _HASHED_ROW_ID = re.compile(r"sha256-[0-9a-f]{64}")  # in the `unique_id` of a row with a long id
-_MISSING = "\0missing"  # what no column holds
-_ANY_URL = "https://placeholder.invalid/"  # passes for the URL that an s3:// attachment is signed into
+_MISSING = "\0missing"  # stands for a column that the row does not have; no column holds this value
+_ANY_URL = "https://placeholder.invalid/"  # valid stand-in for the https URL that an s3:// attachment is signed into
 
 
 class TaskRequestBuilder:
-    """Makes task requests from the rows of one manifest.
+    """Builds task requests from the rows of one manifest.
 
-    begun_with: the types of the carried columns where earlier runs have settled them.
-    source_type: the Arrow struct of the carried columns, the row's own id first.
-    Raises UsageError where the job needs a column that the manifest does not have, or frees unique_ids.
+    schema: the Arrow schema of the manifest.
+    recorded_types: Arrow types of the carried columns, as an earlier run recorded them; None for a new job.
+    source_type: Arrow struct of the carried columns, the row id first.
+    Raises UsageError if the job names a column that the manifest does not have, or frees unique_ids.
+
+        builder = TaskRequestBuilder(job, manifest.schema)
+        requests = [builder.build(row) for row in manifest.rows]
     """
 
     def __init__(self, job: Job, schema: pa.Schema, recorded_types: pa.StructType | None = None) -> None:
@@ -56,21 +60,19 @@ class TaskRequestBuilder:
         )
 
     def build(self, row: ManifestRow) -> PreparedRow | RejectedRow:
-        """The request for one row, or why there can be none."""
-        row_id, trouble = self.row_id(row)
-        if row.problem or trouble:
-            return RejectedRow(row, row_id, row.problem or trouble)  # type: ignore[arg-type]
+        """Return the request for one row, or the first problem that prevents it."""
+        row_id, id_problem = self.row_id(row)
+        if row.problem or id_problem:
+            return RejectedRow(row, row_id, row.problem or id_problem)  # type: ignore[arg-type]
         try:
-            bound = self._fill(row, row_id or "")
+            return self._fill(row, row_id or "")
         except TemplateError as error:
             return RejectedRow(row, row_id, error.problem)
         except ValidationError as error:
             return RejectedRow(row, row_id, self._name_column(problems(error)[0], row))
-        except (TypeError, RecursionError) as error:  # what orjson and `plain` raise
-            return RejectedRow(
-                row, row_id, Problem("task", f"cannot be sent as JSON ({error})", "mend the row's values")
-            )
-        return bound
+        except (TypeError, RecursionError) as error:  # raised by orjson and `to_json_value`
+            fix = "use texts, numbers, booleans, and lists or objects of these"
+            return RejectedRow(row, row_id, Problem("task", f"cannot be sent as JSON ({error})", fix))
 
     def _fill(self, row: ManifestRow, row_id: str) -> PreparedRow:
         filled = {key: value for key, value in self._params.fill(row.values).items() if value is not None}
@@ -92,40 +94,43 @@ class TaskRequestBuilder:
         )
 
     def _fill_shared_params(self) -> dict[str, Any] | None:
-        """What each row is created with beside its own parameters; None where rows differ in it, or are at fault."""
+        """Return the common parameters if all rows share them; None if they depend on the row or are invalid."""
         try:
             return None if self._common.columns else self._fill_common({})
         except ValidationError:
             return None
 
     def _fill_common(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        called = self._job.collect.callback_url
-        common = {**({"callback_url": called} if called else {}), **to_json_value(self._common.fill(values))}
+        url = self._job.collect.callback_url
+        common = {**({"callback_url": url} if url else {}), **to_json_value(self._common.fill(values))}
         CommonParams.model_validate(common)
         return common
 
     def input_digest(self, row: ManifestRow) -> int:
-        """Of what a row's request is made from; quick, so that a row that has a task is seldom bound again."""
+        """Return a signed 64-bit digest of the values that the row's request is built from.
+
+        It costs much less than `build`: a row that has a task is rebuilt only if its digest has changed.
+        """
         values = [row.values.get(column, _MISSING) for column in self._used]
         try:
             content = orjson.dumps(values, default=repr, option=orjson.OPT_NON_STR_KEYS)
-        except TypeError:  # a number or a text that JSON has no place for
+        except TypeError:  # a number or a text that orjson cannot encode
             content = repr(values).encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(content, digest_size=8, key=self._key).digest()
         return int.from_bytes(digest, "little", signed=True)
 
     def _attachments(self, params: dict[str, Any]) -> Iterator[Attachment]:
-        default = self._type.params.model_fields.get("attachment_type")
-        kind = str(params.get("attachment_type") or (default and default.default) or "unknown")
+        type_field = self._type.params.model_fields.get("attachment_type")
+        kind = str(params.get("attachment_type") or (type_field and type_field.default) or "unknown")
         if isinstance(params.get("attachment"), str):
             yield Attachment("attachment", params["attachment"], kind)
-        many = params.get("attachments")
-        for index, value in enumerate(many if isinstance(many, list) else []):
+        values = params.get("attachments")
+        for index, value in enumerate(values if isinstance(values, list) else []):
             if isinstance(value, str):
                 yield Attachment(f"attachments[{index}]", value, kind)
 
     def _name_column(self, problem: Problem, row: ManifestRow) -> Problem:
-        """A required parameter is not given where the column that fills it is null: that is what to mend."""
+        """Name the null column instead of the required parameter that it fills, because users correct columns."""
         column = str(self._job.task.get(problem.field, ""))[1:-1]
         if problem.reason.startswith("is required") and column in row.values:
             return Problem(column, "is null", "give it a value, or remove the row")
@@ -133,33 +138,35 @@ class TaskRequestBuilder:
 
     @property
     def row_id_column(self) -> str:
-        """The column that holds the row's id."""
+        """The manifest column that holds the row id."""
         return self._job.manifest.row_id
 
     def row_id(self, row: ManifestRow) -> tuple[str | None, Problem | None]:
-        """The row's id as text, or what is wrong with it."""
+        """Return the row id as text and None, or None and the problem. Integers become decimal text."""
         column = self.row_id_column
         value = row.values.get(column)
         if isinstance(value, str) and value.strip():
             return value, None
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:  # a column with nulls, by pandas
+        if (
+            isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+        ):  # pandas stores an integer column with nulls as floats
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value), None
         if value is None or value == "":
-            return None, Problem(column, "is null", "give the row an id of its own")
-        return None, Problem(column, f"was {abbreviate(value)}", "use a text or a whole number as the id of a row")
+            return None, Problem(column, "is null", "give the row a unique id")
+        return None, Problem(column, f"was {abbreviate(value)}", "use a text or an integer as the row id")
 
     def _source(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The carried columns, as the manifest's types have them."""
+        """Return the carried columns. Raises TemplateError if a value does not fit the type of its column."""
         source = {}
         for field in self.source_type:
             value = values.get(field.name)
             if value is not None and pa.types.is_string(field.type) and not isinstance(value, str):
                 value = dump_json(to_json_value(value)).decode()
             if value is not None and not _fits(value, field.type):
-                reason = f"was {abbreviate(value)}, and the column holds {field.type} in the rows before"
-                raise TemplateError(Problem(field.name, reason, "make the column's values alike"))
+                reason = f"was {abbreviate(value)}, but the column has the type {field.type} in earlier rows"
+                raise TemplateError(Problem(field.name, reason, "use one type for all values of the column"))
             source[field.name] = strip_signatures_in(value)
         return source
 
@@ -192,25 +199,25 @@ def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iter
         names = ", ".join(one_line(name, 60) for name in schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
         raise UsageError(
             job.manifest.uri,
-            f"{where} names the column {column!r}, which the manifest lacks",
-            f"use one of {names}" + ("" if column in carried else "; write {{ and }} for plain braces"),
+            f"{where} names the column {column!r}, which is not in the manifest",
+            f"use one of {names}" + ("" if column in carried else "; write {{ and }} for literal braces"),
         )
 
 
 def _as_sent(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters as they will be once s3:// attachments are signed into https URLs."""
+    """Return the parameters as sent, with a placeholder for each https URL that an s3:// attachment is signed into."""
     if params.get("attachment_type") == "text":
         return params
-    seen = dict(params)
-    if isinstance(seen.get("attachment"), str):
-        seen["attachment"] = _signed(seen["attachment"])
-    if isinstance(seen.get("attachments"), list):
-        seen["attachments"] = [_signed(value) for value in seen["attachments"]]
-    return seen
+    sent = dict(params)
+    if isinstance(sent.get("attachment"), str):
+        sent["attachment"] = _signed(sent["attachment"])
+    if isinstance(sent.get("attachments"), list):
+        sent["attachments"] = [_signed(value) for value in sent["attachments"]]
+    return sent
 
 
 def _as_given(value: Any) -> Any:
-    """An attachment as the manifest gave it; a number is a text, as it is for the type's model."""
+    """Return an attachment as the manifest has it. A number becomes text, as in the model of the task type."""
     if isinstance(value, list):
         return [_as_given(item) for item in value]
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -221,7 +228,7 @@ def _signed(value: Any) -> Any:
 
 
 def _fingerprint(name: str, params: dict[str, Any]) -> str:
-    """Of what people are asked. A URL signed anew is the same attachment; urgency and project are no part."""
+    """Return a digest of what annotators are asked: the task type and its parameters, without URL signatures."""
     stable = strip_signatures(dump_json([name, params], sort_keys=True).decode())
     return hashlib.sha256(stable.encode()).hexdigest()[:32]
 

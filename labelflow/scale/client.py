@@ -132,7 +132,7 @@ class ScaleClient:
             return None if task.status == TaskStatus.PENDING else task
 
         try:
-            # The 2017 API answers 500 for a completed task, as for a failure: the task's status tells them apart.
+            # The 2017 API answers 500 for a completed task, as for a failure: the task's status distinguishes the two.
             return call_with_retries(
                 lambda: Task.parse(self._send("POST", path, b"{}")), self._retry, self._sleep, get_if_not_pending
             )

@@ -90,7 +90,7 @@ def create_bytes(uri: str, data: bytes) -> bool:
 
 
 def age(uri: str) -> float | None:
-    """At least so many seconds ago an object was written, by the server's clock; None if it does not exist."""
+    """Return the minimum age of an object in seconds, by the server's clock; None if it does not exist."""
     try:
         response = client().head_object(**_object(uri))
     except errors() as error:

@@ -60,7 +60,7 @@ class Dispatcher:
         return replace(report, rejected=[*rejected, *report.rejected])
 
     def make_work_item(self, chunk: Chunk, workers: int) -> WorkItem:
-        """A chunk for one of so many workers. Raises LimitExceeded, as `submit` does."""
+        """Return a chunk as a work item for one of `workers` workers. Raises LimitExceeded, as `submit` does."""
         plan = self._plan
         plan.check_reject_limit()
         self._items_in_flight += 1

@@ -1,4 +1,4 @@
-"""The task budget: how many tasks may still be created under the job's cap."""
+"""The task budget: how many tasks may still be created under `max_tasks` and `max_cost`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import threading
 
 
 class TaskBudget:
-    """How many tasks may still be created under the job's cap, None where nothing limits it; shared by threads."""
+    """The number of tasks that may still be created; None for no limit. Thread-safe.
+
+    >>> budget = TaskBudget(3)
+    >>> budget.take(2), budget.take(2)
+    (2, 1)
+    >>> budget.give_back()
+    >>> budget.drain()
+    1
+    """
 
     def __init__(self, tasks: int | None) -> None:
         self._remaining = tasks
         self._lock = threading.Lock()
 
     def take(self, tasks: int = 1) -> int | None:
-        """How many of these may be created: all of them, or what is left. None where nothing limits it."""
+        """Reserve up to `tasks` tasks. Returns how many were granted; None for no limit."""
         with self._lock:
             if self._remaining is None:
                 return None
@@ -22,11 +30,11 @@ class TaskBudget:
             return granted
 
     def give_back(self, tasks: int | None = 1) -> None:
-        """Tasks that were granted were not created, and never will be."""
+        """Return granted tasks that were not created and will not be."""
         with self._lock:
             if self._remaining is not None:
                 self._remaining += tasks or 0
 
     def drain(self) -> int | None:
-        """Take what is left."""
+        """Reserve all remaining tasks. Returns how many; None for no limit."""
         return self.take(1 << 62)

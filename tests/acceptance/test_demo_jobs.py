@@ -1,4 +1,4 @@
-"""The three jobs of configs/ on their samples: in both dialects, with the output on disk and in S3."""
+"""The three jobs of configs/ on their samples: with both API versions, with the output on disk and in S3."""
 
 from __future__ import annotations
 

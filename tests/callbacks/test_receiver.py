@@ -1,4 +1,4 @@
-"""Callbacks: what is taken and what is refused, and how answers that come twice, late or anew end up in the files."""
+"""Callbacks: which are accepted or refused, and how duplicate, late or replaced answers end up in the files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def task_id(number: int) -> str:
 def callback_document(
     number: int, response: Any = None, minute: int = 0, job: str = "job", **task: Any
 ) -> dict[str, Any]:
-    """A callback, about a task that was completed so many minutes after noon."""
+    """A callback about a task that was completed some minutes after noon."""
     response = {"category": "a"} if response is None else response
     inner = {
         "task_id": task_id(number),
@@ -66,7 +66,7 @@ def submission(number: int) -> Submission:
 
 
 class CallbackJob:
-    """A job's folder, with a ledger of so many tasks, and what is stored and collected there."""
+    """A job's folder: its ledger of some tasks, its stored callbacks and its collected answers."""
 
     def __init__(self, job: Job, tasks: int) -> None:
         self.job = job
@@ -388,7 +388,7 @@ def test_crash_before_the_labels_are_written_loses_no_callback(
     callback_job.store_callbacks(callback_document(0), callback_document(1))
     collector = callback_job.collector()
     with monkeypatch.context() as broken:
-        broken.setattr(collector._files, "_write_part", lambda *_: (_ for _ in ()).throw(StorageError("gone")))
+        broken.setattr(collector._files, "_write_part", lambda *_: (_ for _ in ()).throw(StorageError("unavailable")))
         with pytest.raises(StorageError):
             collector.collect(poll=False)
     assert callback_job.results_by_row("labels") == {}
@@ -404,7 +404,7 @@ def test_crash_between_labels_and_errors_leaves_the_row_to_the_next_pass(
     collector = callback_job.collector()
     callback_job.store_callbacks(callback_document(0, {"error": "unclear"}, minute=2))
     with monkeypatch.context() as broken:
-        broken.setattr(collector._files, "_write_part", lambda *_: (_ for _ in ()).throw(StorageError("gone")))
+        broken.setattr(collector._files, "_write_part", lambda *_: (_ for _ in ()).throw(StorageError("unavailable")))
         with pytest.raises(StorageError):
             collector.collect(poll=False)
     assert (callback_job.results_by_row("labels"), callback_job.results_by_row("errors")) == ({"r1": "a"}, {})

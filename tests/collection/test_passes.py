@@ -40,14 +40,14 @@ class AnnotatorApi:
 
     def __init__(self, stub_server: StubServer, supports_unique_id: bool = True) -> None:
         self.tasks: dict[str, dict[str, Any]] = {}  # by row_id
-        self.changed: dict[str, str] = {}  # when each task came back, or last changed
+        self.changed: dict[str, str] = {}  # when each task was answered or last changed
         self.supports_unique_id = supports_unique_id
         self.created_at = NOON
         self.queries: list[dict[str, list[str]]] = []
         stub_server.respond = self.respond
 
     def complete(self, row_id: str, status: str = "completed", minutes: float | None = 0, response: Any = None) -> None:
-        """A task comes back, so many minutes after noon (None: at midnight, and the server does not say when)."""
+        """A task finishes, some minutes after noon (None: at midnight, and the server returns no time)."""
         at = None if minutes is None else (NOON + timedelta(minutes=minutes)).isoformat()
         self.changed[row_id] = at or (NOON + timedelta(hours=12)).isoformat()
         response = {"category": "a"} if response is None and status == "completed" else response

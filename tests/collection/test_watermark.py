@@ -66,8 +66,8 @@ def create_job(folder: Path, url: str, rows: int, **changes: Any) -> Job:
 
 def collect_once(job: Job) -> CollectionResult:
     """As a process does that has just been started."""
-    with closing(open_existing_job(job)) as begun:
-        return collect_job(begun)
+    with closing(open_existing_job(job)) as opened:
+        return collect_job(opened)
 
 
 def read_rows(job: Job, name: str) -> dict[str, str]:
@@ -106,7 +106,7 @@ def test_pass_costs_one_request_per_hundred_new_answers(
 @API_VERSIONS
 @pytest.mark.parametrize("is_lost", [False, True], ids=["", "watermark-lost"])
 def test_no_answer_is_missed(tmp_path: Path, api_version: str, is_lost: bool) -> None:
-    """Tasks that end in error, are canceled, or recalled and answered anew (today's contract) among them."""
+    """Tasks that end in error, are canceled, or recalled and answered again (the current API) among them."""
     faults = "seed=5, error=10%" + (", recall=20%:0.2s" if api_version == "current" else "")
     with running_staged(api=api_version, faults=faults) as sandbox:
         url = sandbox.url
@@ -208,8 +208,8 @@ def test_process_without_the_collector_lease_writes_no_watermark(tmp_path: Path)
         job = create_job(tmp_path, url, 5)
         label(job, wait=False)
         (tmp_path / "out" / "_ledger" / "watermark.json").unlink(missing_ok=True)
-        with closing(open_existing_job(job)) as begun, closing(open_existing_job(job)) as other:
-            lease = Lease(begun.folder, COLLECTORS, exclusive=True, request_timeout=1)
+        with closing(open_existing_job(job)) as opened, closing(open_existing_job(job)) as other:
+            lease = Lease(opened.folder, COLLECTORS, exclusive=True, request_timeout=1)
             assert lease.try_acquire() is None
             make_collector(other).collect()
             lease.release()

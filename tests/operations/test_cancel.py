@@ -1,4 +1,4 @@
-"""Canceling against the sandbox, in both dialects: what is pending is taken back, and what was too late is said."""
+"""Canceling against the sandbox, with both API versions: pending tasks are canceled, and late ones are reported."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
+from labelflow.ledger.ledger import Ledger
 from labelflow.operations.cancel import Cancellation, cancel
 from labelflow.operations.collect import collect_job
 from tests.support.jobs import make_job
@@ -33,8 +34,8 @@ def submit_job(tmp_path: Path, url: str, **changes: Any) -> Job:
 
 
 def cancel_rows(job: Job, row_ids: set[str] | None = None) -> Cancellation:
-    with closing(open_existing_job(job)) as begun:
-        return cancel(begun, row_ids)
+    with closing(open_existing_job(job)) as opened:
+        return cancel(opened, row_ids)
 
 
 @pytest.mark.parametrize("api_version", ["current", "2017"])
@@ -45,8 +46,8 @@ def test_everything_pending_is_canceled_once(tmp_path: Path, api_version: str) -
         assert (some.canceled, some.without_task) == (2, ["r99"])
         everything = cancel_rows(job)
         assert (everything.canceled, everything.too_late, everything.not_found) == (30, [], [])
-        with closing(open_existing_job(job)) as begun:
-            seen = collect_job(begun)
+        with closing(open_existing_job(job)) as opened:
+            seen = collect_job(opened)
         assert (seen.errors, seen.waiting, seen.is_complete) == (30, 0, True)
         assert seen.summary
         assert seen.summary.canceled == 30
@@ -57,8 +58,8 @@ def test_everything_pending_is_canceled_once(tmp_path: Path, api_version: str) -
 def test_task_completed_meanwhile_is_not_canceled(tmp_path: Path, api_version: str) -> None:
     with running_in_process(api=api_version, turnaround=0.2) as url:
         job = submit_job(tmp_path, url)
-        with closing(open_existing_job(job)) as begun:
-            while collect_job(begun).waiting:
+        with closing(open_existing_job(job)) as opened:
+            while collect_job(opened).waiting:
                 pass
         for part in (tmp_path / "out" / "labels").glob("*"):
             part.unlink()
@@ -77,3 +78,21 @@ def test_network_failure_is_not_taken_for_a_cancel_response(tmp_path: Path) -> N
 def test_folder_without_a_job_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no job; run label_dataset first"):
         cancel_rows(make_job(tmp_path, scale={"mode": "live"}))
+
+
+@pytest.mark.parametrize("api_version", ["current", "2017"])
+def test_unrecorded_tasks_of_an_interrupted_run_are_canceled(
+    tmp_path: Path, api_version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_in_process(api=api_version, turnaround=3600) as url:
+        job = submit_job(tmp_path, url)
+        lines = [f'{{"id": "more-{number}", "text": "text {number}"}}\n' for number in range(4)]
+        with (tmp_path / "manifest.jsonl").open("a") as manifest:
+            manifest.writelines(lines)
+        with monkeypatch.context() as crash:
+            crash.setattr(Ledger, "record", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
+            with pytest.raises(ZeroDivisionError):
+                label(job, wait=False)
+        with closing(open_existing_job(job)) as context:
+            recorded = context.ledger.tasks
+            assert cancel(context).canceled == recorded + len(lines)

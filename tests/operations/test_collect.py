@@ -1,4 +1,4 @@
-"""Visits: what has come back is taken over by a process that knows the output folder only."""
+"""Collection by a process that knows only the output folder."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_root_with_too_many_folders_is_rejected(tmp_path: Path, monkeypatch: pyt
         (tmp_path / "root" / f"other-{number}").mkdir()
     job, rest = find_jobs(str(tmp_path / "root"))
     assert job.require_job().name == "job"
-    with pytest.raises(UsageError, match="more than 10 folders lie below it; name folders that are nearer"):
+    with pytest.raises(UsageError, match="has more than 10 folders without a job; name folders that are closer"):
         rest.require_job()
 
 

@@ -1,4 +1,4 @@
-"""A job that is through: it is closed, left alone, looked at now and then, and opened again by what is new."""
+"""A completed job: it is closed, skipped, rechecked at intervals, and opened again by new rows or answers."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def create_job(folder: Path, url: str, rows: int = 5) -> Job:
 
 
 def collect_once(job: Job) -> CollectionResult:
-    with closing(open_existing_job(job)) as begun:
-        return collect_job(begun)
+    with closing(open_existing_job(job)) as opened:
+        return collect_job(opened)
 
 
 def close_job(job: Job) -> Folder:
@@ -82,7 +82,7 @@ def test_manifest_scan_with_different_totals_reopens_a_job(tmp_path: Path) -> No
         job = create_job(tmp_path, url)
         label(job, wait=False)
         folder = close_job(job)
-        label(create_job(tmp_path, url, rows=4), wait=False)  # a row is gone
+        label(create_job(tmp_path, url, rows=4), wait=False)  # a row is removed
         assert not is_skipped(folder)
 
 

@@ -121,10 +121,10 @@ def test_rejects_file_is_a_valid_manifest(tmp_path: Path, api: str, key: str) ->
     write_rows(tmp_path / "manifest.jsonl", manifest)
     label(create_job(tmp_path, api))
     rejects = tmp_path / "out" / "rejects" / "rejects.parquet"
-    mended = pd.read_parquet(rejects)
-    mended["text"] = "no longer empty"
-    mended.to_parquet(tmp_path / "mended.parquet")
-    summary = label(create_job(tmp_path, api, manifest={"uri": str(tmp_path / "mended.parquet"), "row_id": "id"}))
+    corrected = pd.read_parquet(rejects)
+    corrected["text"] = "no longer empty"
+    corrected.to_parquet(tmp_path / "corrected.parquet")
+    summary = label(create_job(tmp_path, api, manifest={"uri": str(tmp_path / "corrected.parquet"), "row_id": "id"}))
     assert (summary.rows, summary.created, summary.labeled) == (1, 1, 1)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 10
 
@@ -133,9 +133,9 @@ def test_rejects_file_still_to_be_processed_is_not_overwritten(tmp_path: Path, a
     write_rows(tmp_path / "manifest.jsonl", [{**row, "text": " "} for row in make_rows(4)])
     label(create_job(tmp_path, api))
     rejects = tmp_path / "out" / "rejects" / "rejects.parquet"
-    mended = pd.read_parquet(rejects)
-    mended["text"] = "mended"
-    mended.to_parquet(rejects)
+    corrected = pd.read_parquet(rejects)
+    corrected["text"] = "corrected"
+    corrected.to_parquet(rejects)
     job = create_job(tmp_path, api, manifest={"uri": str(rejects), "row_id": "id"})
     assert label(job, limit=1, wait=False).created == 1
     assert len(pd.read_parquet(rejects)) == 4
@@ -173,10 +173,10 @@ def test_crash_before_the_ledger_write_creates_no_duplicate(tmp_path: Path, api:
     job = create_job(tmp_path, api)
     label(job)
     ledger = tmp_path / "out" / "_ledger"
-    begun = min(task.created_at for task in list_tasks(api, key) if task.created_at)
+    started_at = min(task.created_at for task in list_tasks(api, key) if task.created_at)
     for part in [*ledger.glob("submissions/*"), *(tmp_path / "out" / "labels").glob("*")]:
         part.unlink()
-    abandon(tmp_path / "out", begun)
+    abandon(tmp_path / "out", started_at)
     summary = label(job)
     assert (summary.created, summary.recovered, summary.labeled) == (0, 40, 40)
     assert len(list_tasks(api, key)) == 40

@@ -1,4 +1,4 @@
-"""Rows that have a task already: left alone when they change, and asked anew where that is wanted."""
+"""Rows that already have a task: a change alone gives them no new one, a requested relabeling does."""
 
 from __future__ import annotations
 
@@ -151,13 +151,13 @@ def test_relabel_after_a_crash_recovers_the_created_task(job: Job, tmp_path: Pat
     write_rows(tmp_path, "a", "B", "c", "d")
     label(job, relabel=Relabel.CHANGED)
     recorded = open_ledger(tmp_path)
-    begun = recorded["created_at"].min().to_pydatetime()
+    started_at = recorded["created_at"].min().to_pydatetime()
     for part in (tmp_path / "out" / "_ledger" / "submissions").glob("*.parquet"):
         if pd.read_parquet(part)["generation"].max() == 1:
             part.unlink()
     for part in (tmp_path / "out" / "labels").glob("*.parquet"):
         part.unlink()
-    abandon(tmp_path / "out", begun)
+    abandon(tmp_path / "out", started_at)
     summary = label(job)
     assert (summary.created, summary.recovered, summary.changed, summary.labeled) == (0, 1, 0, 4)
     assert set(open_ledger(tmp_path)["task_id"]) == set(recorded["task_id"])
@@ -167,10 +167,10 @@ def test_relabel_after_a_crash_recovers_the_created_task(job: Job, tmp_path: Pat
 
 def test_changed_row_with_an_unrecorded_task_is_not_resubmitted_unasked(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
-    begun = open_ledger(tmp_path)["created_at"].min().to_pydatetime()
+    started_at = open_ledger(tmp_path)["created_at"].min().to_pydatetime()
     for part in [*(tmp_path / "out" / "_ledger" / "submissions").glob("*"), *(tmp_path / "out" / "labels").glob("*")]:
         part.unlink()
-    abandon(tmp_path / "out", begun)
+    abandon(tmp_path / "out", started_at)
     write_rows(tmp_path, "a", "B", "c", "d")
     for _ in range(2):
         summary = label(job)
@@ -229,7 +229,7 @@ def test_relabel_errors_resubmits_rows_without_a_label(
 
 
 def test_answers_to_a_superseded_task_are_not_restored_by_another_run(job: Job, tmp_path: Path, api: str) -> None:
-    """A run that waits does not know that another one has had a row relabeled; its look at the answers must."""
+    """A run that waits does not know that another one has had a row relabeled; its pass over the answers must."""
     from labelflow.operations.label import LabelRun
 
     with closing(LabelRun(Plan(job))) as waiting:

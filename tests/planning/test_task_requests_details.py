@@ -49,9 +49,9 @@ def test_undocumented_parameters_are_sent_unchanged(tmp_path: Path) -> None:
 
 
 def test_common_parameter_from_a_column_is_validated_per_row(tmp_path: Path) -> None:
-    binder = TaskRequestBuilder(make_job(tmp_path, task__urgency="{text}"), SCHEMA)
-    assert isinstance(binder.build(ManifestRow(1, {"id": "1", "text": "week"})), PreparedRow)
-    bad = binder.build(ManifestRow(2, {"id": "2", "text": "soon"}))
+    builder = TaskRequestBuilder(make_job(tmp_path, task__urgency="{text}"), SCHEMA)
+    assert isinstance(builder.build(ManifestRow(1, {"id": "1", "text": "week"})), PreparedRow)
+    bad = builder.build(ManifestRow(2, {"id": "2", "text": "soon"}))
     assert isinstance(bad, RejectedRow)
     assert bad.problem.field == "urgency"
 
@@ -74,9 +74,9 @@ def test_dictionary_columns_are_carried_as_their_values(tmp_path: Path) -> None:
 
 
 def test_column_types_recorded_at_creation_are_kept(tmp_path: Path) -> None:
-    begun = pa.struct([("id", pa.string()), ("n", pa.float64())])
-    binder = TaskRequestBuilder(make_job(tmp_path, metadata=["n"]), SCHEMA, begun)
-    assert binder.source_type == begun
+    recorded_types = pa.struct([("id", pa.string()), ("n", pa.float64())])
+    builder = TaskRequestBuilder(make_job(tmp_path, metadata=["n"]), SCHEMA, recorded_types)
+    assert builder.source_type == recorded_types
 
 
 def test_rejects_keep_order_and_types_and_have_no_signature(tmp_path: Path) -> None:

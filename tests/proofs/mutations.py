@@ -35,7 +35,7 @@ class Mutation:
 
 
 def chaos_proof(kills: int, api_version: str = "current", seed: int = 20_261_124) -> tuple[str, ...]:
-    """A storm of so many kills."""
+    """Return the chaos proof with this number of kills."""
     options = ["--kills", str(kills), "--command-kills", "0", "--api", api_version, "--store", "disk"]
     return ("tests.proofs.chaos", *options, "--seed", str(seed))
 
@@ -100,7 +100,7 @@ def main() -> int:
     wanted = parser.parse_args().name
     chosen = [one for one in MUTATIONS if wanted in (None, one.name)]
     for one in chosen:
-        mutated(one)  # before the first run: a string that is gone is told at once
+        mutated(one)  # before the first run, so that a missing string is reported at once
     proofs = dict.fromkeys(proof for one in chosen for proof in one.proofs)
     passed = [passes(proof) for proof in proofs]
     detected = [detects(one, proof) for one in chosen for proof in one.proofs]

@@ -44,7 +44,7 @@ def short_retry_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class RestartableSandbox:
-    """A sandbox that can be killed, and comes back with its tasks."""
+    """A sandbox that can be killed and restarted with its tasks."""
 
     def __init__(self, folder: Path, **options: object) -> None:
         with socket.socket() as free:
@@ -130,11 +130,11 @@ def test_server_outage_beyond_the_tolerance_ends_the_wait(
 ) -> None:
     write_manifest(tmp_path, 12)
     api = FaultyApi(stub_server, True, lambda *_: None)
-    begun = threading.Event()
+    outage_started = threading.Event()
 
     def answer(method: str, path: str, body: bytes) -> Any:
         if method == "GET" and len(api.tasks) == 12:
-            begun.set()
+            outage_started.set()
             return 503, {"error": "closed for today"}, {}
         return api.respond(method, path, body)
 
@@ -146,7 +146,7 @@ def test_server_outage_beyond_the_tolerance_ends_the_wait(
     with pytest.raises(ServerError, match="closed for today"):
         label(job)
     assert 1.5 < time.monotonic() - start < 30
-    assert begun.is_set()
+    assert outage_started.is_set()
     stub_server.respond = api.respond
     summary = label(job)
     assert (summary.labeled, summary.created) == (12, 0)
@@ -172,7 +172,7 @@ def test_revoked_key_stops_submission_immediately(
     with pytest.raises(Unauthorized, match="no such key"):
         label(make_job(tmp_path, scale={"url": stub_server.url}, submit={"concurrency": 4}))
     assert time.monotonic() - start < 30
-    assert len(refused) <= 4, "no more than were in the air"
+    assert len(refused) <= 4, "at most the requests in flight"
     recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
     assert len(recorded) == 18, "the twentieth was refused, and one of those before it was not made"
 

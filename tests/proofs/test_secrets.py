@@ -190,7 +190,7 @@ def write_job(secrets_environment: SecretsEnvironment, name: str, url: str, **ch
 def write_signed_job(
     secrets_environment: SecretsEnvironment, name: str, url: str, media: MediaServer, inputs: Path, port: int
 ) -> Path:
-    """A live job of images behind signed URLs, some of which are gone, and some no URLs at all.
+    """A live job of images behind signed URLs, some of which do not exist, and some of which are not valid.
 
     inputs: a folder that is not searched, for what people write themselves.
     """

@@ -54,14 +54,17 @@ def write_job_config(folder: Path, url: str, **scale: str) -> Path:
     return write_config(folder, scale={"url": url, **scale}, submit={"rate": RATE}, collect={"poll_interval": "1s"})
 
 
-def test_sigterm_during_submission_records_created_tasks(tmp_path: Path, api: str, prefect_home: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_sigterm_during_submission_records_created_tasks(
+    number: int, status: int, tmp_path: Path, api: str, prefect_home: Path
+) -> None:
     write_manifest(tmp_path, ROWS)
     config, key = write_job_config(tmp_path, api), make_key(tmp_path)
     with running_command(config, home=prefect_home, SCALE_API_KEY=key) as process:
         wait_until(lambda: created_rows(api, key))
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=STOP_TIMEOUT)
-    assert process.returncode == 143
+    assert process.returncode == status
     assert errors == f"Stopped. Created tasks are recorded; to continue, run: python -m flows.label_dataset {config}\n"
     assert not prefect_server_pids(prefect_home)
     rows = created_rows(api, key)
@@ -103,7 +106,7 @@ def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str
         os.write(terminal, b"\x03")
         pressed = time.monotonic()
         wait_until(lambda: drain_terminal(terminal, shown) and process.poll() is not None, STOP_TIMEOUT)
-        assert time.monotonic() - pressed < 10, "nothing was in the air"
+        assert time.monotonic() - pressed < 10, "no request was in flight"
         drain_terminal(terminal, shown)
     finally:
         process.kill()
@@ -116,7 +119,7 @@ def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str
 
 
 def fault_count(url: str, fault: str) -> int:
-    """How many requests have met a fault of a sandbox: asked where it has no faults."""
+    """Return how many requests met a fault of a sandbox; the request itself goes to a path without faults."""
     counted: dict[str, int] = requests.get(f"{url.removesuffix('/v1')}/sandbox/faults", timeout=5).json()
     return counted[fault]
 
@@ -160,7 +163,7 @@ def test_hanging_responses_do_not_delay_a_stop(
 def test_sigterm_during_collection_or_cancellation(
     tmp_path: Path, prefect_home: Path, flow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each answer takes seconds by then; what came of those that were asked for is taken over by the next look."""
+    """Each answer takes seconds by then; the results of requested cancellations are collected by the next pass."""
     key, database = make_key(tmp_path, "live"), tmp_path / "tasks.db"
     monkeypatch.setenv("SCALE_API_KEY", key)
     write_manifest(tmp_path, 250)

@@ -1,4 +1,4 @@
-"""Errands: chunks that another process submits. Here it is this one, but it knows no more than an errand tells."""
+"""Work items: chunks that another process submits. Here it is this process, but it uses only the item's content."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def create_job(folder: Path, api: str, **changes: Any) -> Job:
 
 
 def execute_isolated(item: WorkItem) -> ChunkReport:
-    """As it arrives there: nothing of this process is shared, but for what earlier errands have opened."""
+    """Execute as on a worker: shares nothing with this process except what earlier work items have opened."""
     arrived: WorkItem = pickle.loads(pickle.dumps(item))
     report: ChunkReport = pickle.loads(pickle.dumps(execute(arrived)))
     return report
@@ -64,11 +64,11 @@ def test_work_item_executed_twice_creates_no_second_task(tmp_path: Path, api: st
     job = create_job(tmp_path, api)
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.plan.chunks()
-        errand = run.dispatcher.make_work_item(chunk, workers=2)
-        first = execute_isolated(errand)
-        again = execute_isolated(errand)  # its first worker has died before it could tell
+        work_item = run.dispatcher.make_work_item(chunk, workers=2)
+        first = execute_isolated(work_item)
+        again = execute_isolated(work_item)  # the first worker died before it could report
         assert (first.created, again.created, again.recovered, len(again.rejected)) == (ROWS - 1, 0, ROWS - 1, 1)
-        run.dispatcher.record_result(errand, again)
+        run.dispatcher.record_result(work_item, again)
         run.finish_submission()
         run.collect()
         summary = run.finish()
@@ -81,12 +81,12 @@ def test_chunk_budget_is_reserved_from_max_tasks_and_returned(tmp_path: Path, ap
     job = create_job(tmp_path, api, submit={"max_tasks": ROWS + 5})
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.plan.chunks()
-        errand = run.dispatcher.make_work_item(chunk, workers=1)
+        work_item = run.dispatcher.make_work_item(chunk, workers=1)
         other = run.dispatcher.make_work_item(chunk, workers=1)
-        assert (errand.tasks, other.tasks) == (ROWS, 5)
-        report = execute_isolated(errand)
+        assert (work_item.tasks, other.tasks) == (ROWS, 5)
+        report = execute_isolated(work_item)
         assert report.unused_budget == 1  # of the row that is rejected
-        run.dispatcher.record_result(errand, report)
+        run.dispatcher.record_result(work_item, report)
         assert run.dispatcher.make_work_item(chunk, workers=1).tasks == 1
 
 
@@ -94,9 +94,9 @@ def test_first_rows_of_a_chunk_get_the_task_budget(tmp_path: Path, api: str) -> 
     job = create_job(tmp_path, api, submit={"max_tasks": 4})
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.plan.chunks()
-        errand = run.dispatcher.make_work_item(chunk, workers=1)
-        report = execute_isolated(errand)
-        assert execute_isolated(errand).created == 0
+        work_item = run.dispatcher.make_work_item(chunk, workers=1)
+        report = execute_isolated(work_item)
+        assert execute_isolated(work_item).created == 0
         assert sorted(created_rows(job)) == [f"{tmp_path.name}-{number}" for number in range(4)]
         assert len(report.over_cap) == ROWS - 5
 
@@ -111,9 +111,9 @@ def test_nothing_is_sent_for_a_dead_run(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api)
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.plan.chunks()
-        errand = run.dispatcher.make_work_item(chunk, workers=1)
+        work_item = run.dispatcher.make_work_item(chunk, workers=1)
     with pytest.raises(LeaseLost):
-        execute_isolated(errand)
+        execute_isolated(work_item)
     assert created_rows(job) == Counter()
 
 
@@ -132,8 +132,8 @@ def test_exceeding_max_unlabeled_stops_further_work_items(
     monkeypatch.setattr("labelflow.planning.plan.MIN_ROWS_FOR_LIMIT", 10)
     with closing(LabelRun(Plan(create_job(tmp_path, api, max_unlabeled=0)))) as run:
         (chunk,) = run.plan.chunks()
-        errand = run.dispatcher.make_work_item(chunk, workers=1)
-        run.dispatcher.record_result(errand, execute_isolated(errand))
+        work_item = run.dispatcher.make_work_item(chunk, workers=1)
+        run.dispatcher.record_result(work_item, execute_isolated(work_item))
         with pytest.raises(LimitExceeded):
             run.dispatcher.make_work_item(chunk, workers=1)
 

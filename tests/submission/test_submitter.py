@@ -1,4 +1,4 @@
-"""One task per row, whatever the network and the server do. Each fault in both dialects, over real sockets."""
+"""One task per row, whatever the network and the server do. Each fault with both API versions, over real sockets."""
 
 from __future__ import annotations
 

@@ -269,9 +269,9 @@ def test_stop_ends_the_pause_before_a_retry(stub_server: StubServer, job_factory
 def test_submission_rate_is_kept(stub_server: StubServer, job_factory: Callable[..., Job]) -> None:
     moments: list[float] = []
     FaultyApi(stub_server, True, lambda *_: moments.append(time.monotonic()))
-    begun = time.monotonic()
+    start = time.monotonic()
     label(job_factory(submit={"rate": "20/s"}))
-    assert moments[-1] - begun > (ROWS - 1) / 20 * 0.9
+    assert moments[-1] - start > (ROWS - 1) / 20 * 0.9
 
 
 def test_poll_intervals_grow_and_end_with_the_timeout(stub_server: StubServer, job_factory: Callable[..., Job]) -> None:

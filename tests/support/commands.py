@@ -70,7 +70,7 @@ def wait_until(check: Callable[[], object], seconds: float = 120) -> None:
 
 
 def write_manifest(folder: Path, count: int) -> None:
-    """A manifest of so many good rows."""
+    """A manifest of valid rows."""
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(count)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 

@@ -88,6 +88,6 @@ def wait_for_callbacks(url: str) -> list[Task]:
 
 
 def collect_callbacks(job: Job) -> None:
-    """A look at the callbacks alone: the API is not asked."""
+    """Collect from stored callbacks only; the API is not polled."""
     with closing(open_existing_job(job)) as existing:
         Collector(existing).collect(poll=False)
