@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,16 +18,20 @@ pytest_plugins = ["tests.support.s3_servers", "tests.support.demo_s3", "tests.su
 
 
 class StubServer:
-    """A local HTTP server. `answer(method, path, body)` gives status, content and headers, or None to hang up."""
+    """A local HTTP server. `respond(method, path, body)` gives status, content and headers, or None to hang up."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, bytes, dict[str, str]]] = []
+        self.clock_offset = 0.0  # seconds that its clock is ahead of this machine's
         self.respond: Callable[[str, str, bytes], tuple[int, Any, dict[str, str]] | None] = lambda *_: (200, {}, {})
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             wbufsize = 1 << 16  # head and body leave in one piece
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return super().date_time_string(time.time() + outer.clock_offset)
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
