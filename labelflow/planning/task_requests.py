@@ -18,7 +18,7 @@ from labelflow.jobs.templates import TemplateError, compile_template
 from labelflow.lenient_json import dump_json
 from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
-from labelflow.redaction import strip_signatures, strip_signatures_in
+from labelflow.redaction import strip_signatures_in, to_redacted_json
 from labelflow.scale.task_types import CommonParams, task_type
 from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
 
@@ -206,7 +206,7 @@ def _signed(value: Any) -> Any:
 
 def _fingerprint(name: str, params: dict[str, Any]) -> str:
     """Of what people are asked. A URL signed anew is the same attachment; urgency and project are no part."""
-    stable = strip_signatures(dump_json([name, params], sort_keys=True).decode())
+    stable = to_redacted_json([name, params], sort_keys=True)
     return hashlib.sha256(stable.encode()).hexdigest()[:32]
 
 
