@@ -23,6 +23,7 @@ from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.collect import CollectionFailed, CollectionResult
 from labelflow.operations.discovery import DiscoveredJob, find_jobs
+from labelflow.problems import printable
 from labelflow.scale.errors import ScaleError
 from tasks.collect import collect_job
 
@@ -70,7 +71,7 @@ def collect_all(discovered: list[DiscoveredJob], stop: StopToken) -> list[Collec
             raise
         except (LabelflowError, ScaleError) as error:
             failed[job.name] = str(error)
-            get_run_logger().error("%s: %s", job.name, error)
+            get_run_logger().error("%s: %s", job.name, printable(str(error)))
         except Exception as error:
             failed[job.name] = f"internal error: {error!r}"
             get_run_logger().exception("%s: internal error", job.name)

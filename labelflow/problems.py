@@ -6,6 +6,7 @@ the same text in a 400 of the sandbox, in a rejects file and in the message abou
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,29 @@ def one_line(text: str, limit: int = 200) -> str:
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: limit + 1])
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
+
+def printable(text: str) -> str:
+    """Return an untrusted text for a terminal: complete, its lines kept, without terminal control characters.
+
+    >>> printable("a\\x1b[1m\\nb")
+    'a\\\\x1b[1m\\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def escape_markdown(text: str) -> str:
+    """Return an untrusted text as Markdown that shows it literally: on one line, without links, images or HTML.
+
+    >>> escape_markdown("[a](javascript:b) img_1")
+    '\\\\[a\\\\](javascript:b) img_1'
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", printable(" ".join(text.split())))
+
+
+# A colon before // and a dot after www: an address becomes a link without any brackets.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~#!&$@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 _EXPECTED = {
     "string_type": "a string",

@@ -1,58 +1,214 @@
-"""Remove the signatures of presigned URLs from everything that is written or shown."""
+"""Remove the signatures of presigned URLs from everything that is written or shown.
+
+Only complete signatures are removed, only inside of URLs: everything else is what somebody wrote.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from labelflow.lenient_json import dump_json
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SIGNATURE_KEYS = (
-    "X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|X-Amz-Date|X-Amz-Expires|X-Amz-Algorithm|"
-    "X-Amz-SignedHeaders|X-Goog-Signature|X-Goog-Credential|Signature|AWSAccessKeyId|GoogleAccessId|Expires|"
-    "Key-Pair-Id|Policy|sig"
+
+class _Scheme(NamedTuple):
+    """A signature scheme. A URL has it if it has all `required` parameters and one of `any_of`."""
+
+    required: frozenset[str]
+    any_of: frozenset[str]
+    parameters: frozenset[str]
+
+
+def _scheme(required: str, any_of: str, other: str = "") -> _Scheme:
+    groups = [frozenset(names.split()) for names in (required, any_of, other)]
+    return _Scheme(groups[0], groups[1], frozenset().union(*groups))
+
+
+_SCHEMES = (
+    _scheme(  # AWS, Signature Version 4
+        "x-amz-signature",
+        "x-amz-credential x-amz-algorithm x-amz-date x-amz-expires x-amz-signedheaders x-amz-security-token",
+        "x-amz-s3session-token",
+    ),
+    _scheme("signature", "awsaccesskeyid", "expires x-amz-security-token"),  # AWS, Signature Version 2
+    _scheme("signature", "key-pair-id", "expires policy hash-algorithm"),  # CloudFront
+    _scheme(  # Google Cloud Storage, V4
+        "x-goog-signature", "x-goog-credential x-goog-algorithm x-goog-date x-goog-expires x-goog-signedheaders"
+    ),
+    _scheme("signature", "googleaccessid", "expires"),  # Google Cloud Storage, V2
+    _scheme("signature", "ossaccesskeyid", "expires security-token"),  # Alibaba Cloud OSS
+    _scheme(  # Azure, shared access signatures
+        "sig",
+        "sv se",
+        "ss srt sr sp st sip spr si skoid sktid skt ske sks skv sdd saoid suoid scid ses",
+    ),
 )
-_PARAMETER = re.compile(rf"([?&])(?:{_SIGNATURE_KEYS})=[^&\s\"'<>\\]*", re.IGNORECASE)
-_DANGLING = re.compile(r"\?&+|&&+")
-_EMPTY = re.compile(r"\?(?=[\s\"'<>\\]|$)")
+_NAMES = frozenset().union(*(scheme.parameters for scheme in _SCHEMES))
+
+_HINT = re.compile(r"sig(?:nature)?(?:=|%|\\u003d)", re.IGNORECASE)  # in each signed URL
+_WORD = re.compile(r"(?<![^\s\"'<>`])[^\s\"'<>`]{15,}")  # a signed URL is longer
+_URL_START = re.compile(r"[a-z0-9+.-]{1,20}(?::|%(?:25)*3A)(?:\\?/|%(?:25)*2F)|/", re.IGNORECASE)
+_NEXT_URL = re.compile(r"(?<=[,;|(){}\[\]])(?=[a-z][a-z0-9+.-]{0,19}://)", re.IGNORECASE)
+# What separates the parameters of a URL, also where the URL is part of HTML, JSON or another URL.
+_DELIMITER = re.compile(
+    r"(\?|\\u003f|%(?:25)*3F|&(?:amp;|\#38;|\#x26;)*|\\u0026|%(?:25)*26|\#|%(?:25)*23)", re.IGNORECASE
+)
+_PARAMETER = re.compile(
+    r"(?:(?P<name>[a-z0-9-]+)(?:=|%(?:25)*3D|\\u003d))"
+    r"(?P<value>(?<=SignedHeaders=)[a-z0-9%;-]+|[a-z0-9%+/=_~.:@*-]*)",
+    re.IGNORECASE,
+)
+_PUNCTUATION = ".:;*"  # at the end of a URL it belongs to the text around it
 
 
 def strip_signatures(text: str) -> str:
-    """Return a text without the signing parameters of the URLs in it. Other parameters are kept.
+    """Return a text without the signing parameters of the URLs in it. Nothing else is changed.
+
+    Known are the signatures of AWS, CloudFront, Google Cloud Storage, Azure and Alibaba Cloud. A URL loses their
+    parameters only if it has the complete signature.
 
     Example:
-        strip_signatures("GET https://b/a.jpg?v=2&X-Amz-Signature=5ec2e7 failed")  # "GET https://b/a.jpg?v=2 failed"
+        url = "https://b/a.jpg?v=2&X-Amz-Credential=AKIA&X-Amz-Signature=5ec2e7#top"
+        strip_signatures(f"GET {url} failed")  # "GET https://b/a.jpg?v=2#top failed"
     """
-    if "=" not in text or not _PARAMETER.search(text):
-        return text
-    stripped = _PARAMETER.sub(r"\1", text)
-    stripped = _DANGLING.sub(lambda match: match[0][0], stripped)
-    return _EMPTY.sub("", re.sub(r"&(?=[\s\"'<>\\]|$)", "", stripped))
+    return _WORD.sub(_strip_word, text) if _may_be_signed(text) else text
 
 
 def strip_signatures_in(value: Any) -> Any:
-    """Return a JSON-like value with `strip_signatures` applied to all strings, at any depth; tuples become lists."""
+    """Return a JSON-like value with `strip_signatures` applied to all strings and keys; tuples become lists."""
     if isinstance(value, str):
         return strip_signatures(value)
-    if isinstance(value, list | tuple):
-        return [strip_signatures_in(item) for item in value]
-    if isinstance(value, dict):
-        return {key: strip_signatures_in(item) for key, item in value.items()}
-    return value
+    root: list[Any] = [None]
+    pending: list[tuple[Any, Any, Any]] = [(root, 0, value)]  # without recursion: an answer may be nested deeply
+    while pending:
+        parent, key, item = pending.pop()
+        if isinstance(item, str):
+            parent[key] = strip_signatures(item)
+        elif isinstance(item, list | tuple):
+            parent[key] = children = [None] * len(item)
+            pending += [(children, index, child) for index, child in enumerate(item)]
+        elif isinstance(item, dict):
+            mapping: dict[Any, Any] = {}
+            parent[key] = mapping
+            for name, child in item.items():
+                mapping[_strip_key(name, mapping)] = child
+            pending += [(mapping, name, child) for name, child in mapping.items()]
+        else:
+            parent[key] = item
+    return root[0]
+
+
+def to_redacted_json(value: Any, *, sort_keys: bool = False) -> str:
+    """Return the JSON of a value, without the signatures in its strings and keys."""
+    text = dump_json(value, sort_keys=sort_keys).decode()
+    if not _may_be_signed(text):
+        return text
+    return dump_json(strip_signatures_in(value), sort_keys=sort_keys).decode()
 
 
 def redact_errors(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a function so that the messages of the exceptions it raises contain no signatures."""
+    """Decorate a function so that the exceptions it raises contain no signatures, also after pickling."""
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            error.args = tuple(strip_signatures(arg) if isinstance(arg, str) else arg for arg in error.args)
+            _redact_error(error)
             raise
 
     return wrapper
+
+
+def _redact_error(error: BaseException) -> None:
+    """Redact the arguments and attributes of an exception, and those of the exceptions that led to it."""
+    chain: list[BaseException] = []
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current is None or current in chain:
+            continue
+        chain.append(current)
+        current.args = tuple(_redact_attribute(arg) for arg in current.args)
+        for name, value in list(vars(current).items()):
+            if isinstance(value, str | tuple | list | dict):
+                vars(current)[name] = _redact_attribute(value)
+        pending += [current.__cause__, current.__context__]
+
+
+def _redact_attribute(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(strip_signatures_in(list(value))) if type(value) is tuple else value
+    return strip_signatures_in(value) if isinstance(value, str | list | dict) else value
+
+
+def _may_be_signed(text: str) -> bool:
+    """Whether a text contains what all signed URLs contain; fast."""
+    if "=" not in text and "%" not in text and "\\" not in text:
+        return False
+    return ("sig" in text or "Sig" in text or "SIG" in text) and bool(_HINT.search(text))
+
+
+def _strip_key(key: Any, others: dict[Any, Any]) -> Any:
+    """Return a key without signatures, numbered if another key differs only in its signature."""
+    if not isinstance(key, str):
+        return key
+    stripped = unique = strip_signatures(key)
+    number = 1
+    while unique in others:
+        number += 1
+        unique = f"{stripped} ({number})"
+    return unique
+
+
+def _strip_word(match: re.Match[str]) -> str:
+    word = match[0]
+    if not _HINT.search(word):
+        return word
+    return "".join(map(_strip_url, _NEXT_URL.split(word)))
+
+
+def _strip_url(url: str) -> str:
+    """Remove the signing parameters from a text without spaces that may be a URL."""
+    parts = _DELIMITER.split(url)  # text, delimiter, text, delimiter, text …
+    if len(parts) < 3 or not _URL_START.search(parts[0]):
+        return url
+    parameters = [_PARAMETER.match(part) for part in parts[2::2]]
+    names = {parameter["name"].lower() for parameter in parameters if parameter} & _NAMES
+    signing: set[str] = set()
+    for scheme in _SCHEMES:
+        if scheme.required <= names and scheme.any_of & names:
+            signing |= scheme.parameters
+    if not names & signing:
+        return url
+    pieces = [parts[0]]
+    start = ""  # the `?` whose first parameters were removed
+    for delimiter, part, parameter in zip(parts[1::2], parts[2::2], parameters, strict=True):
+        kind = _kind(delimiter)
+        if kind == "&" and start and _level(delimiter) >= _level(start):
+            delimiter = start
+        if kind != "#" and parameter and parameter["name"].lower() in signing:
+            rest = part[parameter.start("value") + len(parameter["value"].rstrip(_PUNCTUATION)) :]
+            start = delimiter if kind == "?" or (start and delimiter is start) else ""
+            pieces.append(rest)
+        else:
+            start = ""
+            pieces += [delimiter, part]
+    return "".join(pieces)
+
+
+def _kind(delimiter: str) -> str:
+    """Return the character that a delimiter represents: "?", "&" or "#"."""
+    if delimiter.startswith("&"):
+        return "&"
+    return {"f": "?", "?": "?", "6": "&", "3": "#", "#": "#"}[delimiter[-1].lower()]
+
+
+def _level(delimiter: str) -> int:
+    """Return how often a delimiter is percent-encoded."""
+    return 0 if not delimiter.startswith("%") else 1 + delimiter.count("25")

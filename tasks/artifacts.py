@@ -22,6 +22,7 @@ from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import FILE, Summary
 from labelflow.outputs.folders import ERRORS, LABELS, REJECTS
 from labelflow.outputs.unlabeled_rows import unlabeled_rows
+from labelflow.problems import escape_markdown
 from labelflow.records import Outcome
 from labelflow.storage.folder import Folder
 from tasks.events import best_effort
@@ -71,7 +72,8 @@ def show_summary(folder: Folder, summary: Summary) -> None:
             f"{summary.job}: rows that ended without a label, with the reason "
             f"({len(rows):,} of {summary.unlabeled:,} are shown)"
         )
-        create_table_artifact(key=f"{key}-unlabeled", table=rows, description=description)
+        escaped = [{name: escape_markdown(str(value or "")) for name, value in row.items()} for row in rows]
+        create_table_artifact(key=f"{key}-unlabeled", table=escaped, description=description)
     files = "\n".join(f"- {link(f'{folder.uri}/{name}')}" for name in (LABELS, REJECTS, ERRORS, FILE))
     create_markdown_artifact(files, key=f"{key}-files", description=f"{summary.job}: output files")
 

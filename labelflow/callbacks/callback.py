@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from labelflow.lenient_json import dump_json, parse_json
-from labelflow.redaction import strip_signatures
+from labelflow.lenient_json import parse_json
+from labelflow.redaction import to_redacted_json
 from labelflow.scale.errors import InvalidResponse
 from labelflow.scale.models import Task, TaskStatus
 
@@ -36,7 +36,7 @@ class Callback:
         doc = {"task_id": self.task_id, "response": self.response}
         if self.task:
             doc["task"] = {key: value for key, value in raw.items() if key not in (*OMITTED_FIELDS, "response")}
-        return strip_signatures(dump_json(doc).decode()).encode()
+        return to_redacted_json(doc).encode()
 
     def to_task(self, task_type: str) -> Task:
         """Return the task; without one, a failed task of the job's type. Raises InvalidResponse without a task id."""

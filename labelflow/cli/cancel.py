@@ -48,6 +48,7 @@ def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PR
         from labelflow.ledger.context import open_existing_job
         from labelflow.operations.cancel import read_row_ids
         from labelflow.operations.discovery import find_single_job
+        from labelflow.problems import printable
 
         load_environment()
         job = load_job(options.config) if is_config(options.config) else find_single_job(options.config)
@@ -57,7 +58,11 @@ def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PR
             read_row_ids(options.rows, job.manifest.row_id)
         tasks = f"the pending tasks of the rows in {options.rows}" if options.rows else "all pending tasks"
         if not options.yes and sys.stdin.isatty():
-            print(f"{job.name}: cancel {tasks}? Work that annotators have started is lost. [y/N] ", end="", flush=True)
+            print(
+                printable(f"{job.name}: cancel {tasks}? Work that annotators have started is lost. [y/N] "),
+                end="",
+                flush=True,
+            )
             if sys.stdin.readline().strip().lower() not in ("y", "yes"):
                 exit_with("Nothing was canceled.", 2)
         return CancelCommand(job, options.rows)

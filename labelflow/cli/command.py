@@ -66,16 +66,18 @@ def _write_traceback() -> str:
     import tempfile
     import traceback
 
+    from labelflow.problems import printable
     from labelflow.redaction import strip_signatures
 
     with tempfile.NamedTemporaryFile("w", prefix="labelflow-", suffix=".txt", delete=False) as file:
-        file.write(strip_signatures(traceback.format_exc()))
+        file.write(printable(strip_signatures(traceback.format_exc())))
     return file.name
 
 
 def exit_with(message: str, status: int) -> NoReturn:
-    """Print a message on stderr, without URL signatures, and exit."""
+    """Print a message on stderr, without URL signatures and terminal control characters, and exit."""
+    from labelflow.problems import printable
     from labelflow.redaction import strip_signatures
 
-    print(strip_signatures(message), file=sys.stderr, flush=True)
+    print(printable(strip_signatures(message)), file=sys.stderr, flush=True)
     sys.exit(status)

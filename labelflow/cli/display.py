@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import Summary
@@ -17,6 +18,7 @@ from labelflow.operations.cancel import Cancellation
 from labelflow.operations.collect import CollectionResult
 from labelflow.outputs.folders import ERRORS, LABELS, REJECTS
 from labelflow.planning.plan import Plan, Preview
+from labelflow.problems import printable
 from labelflow.records import Outcome, RejectedRow
 from labelflow.redaction import strip_signatures
 
@@ -47,7 +49,7 @@ def _show_bars(counts: RunProgress, finished: threading.Event) -> None:
         SpinnerColumn(),
         TextColumn("{task.description:<9}"),
         BarColumn(),
-        TextColumn("{task.fields[state]}"),
+        TextColumn("{task.fields[state]}", markup=False),
     )
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
         bars = [progress.add_task(name, total=None, state="") for name in PROGRESS_BARS]
@@ -65,7 +67,7 @@ def _bars(counts: RunProgress, rates: RateEstimator) -> list[tuple[int, int, str
     submitted = f"{counts.submitted:,} rows at {rates.rate('submitted', counts.submitted):,.0f}/s"
     submitted += f", {counts.rejected:,} rejected{rates.remaining('processed', processed, counts.total)}"
     labeled = f"{counts.labeled:,} of {counts.submitted:,} tasks{rates.remaining('finished', counts.finished, tasks)}"
-    labeled += f", {counts.outage}" if counts.outage else ""
+    labeled += f", {_untrusted(counts.outage)}" if counts.outage else ""
     return [
         (counts.checked, counts.total, checked),
         (processed, counts.total, submitted),
@@ -113,15 +115,15 @@ class RateEstimator:
 
 def print_summary(summary: Summary, plan: Plan) -> None:
     """Print the counts, what this run did, and the paths of the files."""
-    table = Table(title=summary.job, title_justify="left", title_style="bold")
+    table = Table(title=Text(summary.job), title_justify="left", title_style="bold")
     for outcome in ("rows", *(outcome.value for outcome in Outcome)):
         table.add_column(outcome, justify="right")
     table.add_row(*(f"{getattr(summary, column.header):,}" for column in table.columns))  # type: ignore[arg-type]
     console.print(table)
-    console.print(_describe_run(summary), highlight=False)
+    _print(_describe_run(summary))
     if plan.progress.first_invalid_response:
         text = f"invalid response to a task creation: {plan.progress.first_invalid_response}"
-        console.print(strip_signatures(text), highlight=False, markup=False, soft_wrap=True)
+        _print(text)
     if summary.rejected:
         print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
     if summary.changed:
@@ -132,7 +134,7 @@ def print_summary(summary: Summary, plan: Plan) -> None:
         (ERRORS, summary.error + summary.canceled),
     ):
         if number:
-            console.print(f"{name:<9} {plan.context.folder.uri}/{name}", highlight=False, soft_wrap=True)
+            _print(f"{name:<9} {plan.context.folder.uri}/{name}")
 
 
 def _describe_run(summary: Summary) -> str:
@@ -161,7 +163,9 @@ def _describe_run(summary: Summary) -> str:
 
 def print_preview(preview: Preview, plan: Plan) -> None:
     """Print what a run would do."""
-    table = Table(title=f"{plan.context.job.name}: dry run, nothing was sent", title_justify="left", title_style="bold")
+    table = Table(
+        title=Text(f"{plan.context.job.name}: dry run, nothing was sent"), title_justify="left", title_style="bold"
+    )
     numbers = {
         "rows": preview.rows,
         "to create": preview.create,
@@ -185,7 +189,7 @@ def print_rows(kind: str, rows: list[RejectedRow], number: int) -> None:
     for reject in ordered[:SHOWN_ROWS]:
         name = f" ({reject.row_id})" if reject.row_id else ""
         text = f"{kind}: row {reject.row.number}{name}: {reject.problem}"
-        console.print(strip_signatures(text), highlight=False, markup=False, soft_wrap=True)
+        _print(text)
     if number > SHOWN_ROWS:
         console.print(f"… and {number - SHOWN_ROWS:,} more", highlight=False)
 
@@ -201,7 +205,7 @@ def print_collection_results(results: Sequence[CollectionResult]) -> None:
         pending = "complete" if result.was_skipped else "unknown"
         pending = f"{result.summary.pending:,}" if result.summary else pending
         numbers = [f"{number:,}" for number in (result.labeled, result.errors, result.waiting)]
-        table.add_row(result.job, *numbers, pending, result.output)
+        table.add_row(_untrusted(result.job), *numbers, pending, Text(_untrusted(result.output)))
     console.print(table)
     for result in results:
         if result.blocked_by:
@@ -220,4 +224,14 @@ def print_cancellation(result: Cancellation) -> None:
     ):
         if rows:
             more = f" … and {len(rows) - SHOWN_ROWS:,} more" if len(rows) > SHOWN_ROWS else ""
-            console.print(f"{reason}: {', '.join(rows[:SHOWN_ROWS])}{more}", highlight=False, markup=False)
+            _print(f"{reason}: {', '.join(rows[:SHOWN_ROWS])}{more}")
+
+
+def _print(text: str) -> None:
+    """Print a line that may contain row ids and messages of servers."""
+    console.print(_untrusted(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def _untrusted(text: str) -> str:
+    """Return a text without URL signatures and terminal control characters, on one line."""
+    return printable(strip_signatures(text).replace("\n", "\\n"))

@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from labelflow.cli import prefect_server
 from labelflow.concurrency.stop_token import StopToken
+from labelflow.problems import printable
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 STOP_TIMEOUT = 21.0  # seconds
@@ -106,6 +107,6 @@ def exit_now(message: str, status: int) -> NoReturn:
         prefect_server.end()
         if sys.stdout.isatty():
             os.write(sys.stdout.fileno(), RESTORE_CURSOR)
-        os.write(sys.stderr.fileno(), f"{message}\n".encode())
+        os.write(sys.stderr.fileno(), f"{printable(message)}\n".encode())
     finally:
         os._exit(status)

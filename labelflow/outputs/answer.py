@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from labelflow.lenient_json import dump_json
 from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.records import Outcome
-from labelflow.redaction import strip_signatures
+from labelflow.redaction import strip_signatures, to_redacted_json
 from labelflow.scale.models import Task, TaskStatus
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,7 +60,7 @@ class Answer(NamedTuple):
     @property
     def response_json(self) -> str:
         """The complete response as JSON, without URL signatures."""
-        return strip_signatures(dump_json(self.response).decode())
+        return to_redacted_json(self.response)
 
     @property
     def reason(self) -> str:

@@ -20,7 +20,7 @@ from labelflow.jobs.templates import TemplateError, compile_template
 from labelflow.lenient_json import dump_json
 from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
-from labelflow.redaction import strip_signatures, strip_signatures_in
+from labelflow.redaction import strip_signatures_in, to_redacted_json
 from labelflow.scale.task_types import CommonParams, task_type
 from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
 
@@ -229,7 +229,7 @@ def _signed(value: Any) -> Any:
 
 def _fingerprint(name: str, params: dict[str, Any]) -> str:
     """Return a digest of what annotators are asked: the task type and its parameters, without URL signatures."""
-    stable = strip_signatures(dump_json([name, params], sort_keys=True).decode())
+    stable = to_redacted_json([name, params], sort_keys=True)
     return hashlib.sha256(stable.encode()).hexdigest()[:32]
 
 

@@ -21,6 +21,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from labelflow.http_timeouts import TotalTimeoutAdapter
 from labelflow.lenient_json import parse_json
+from labelflow.problems import printable
 from labelflow.scale.errors import ConnectError, InvalidResponse, ResponseLost, error_for_status
 from labelflow.scale.retry import retry_after_seconds
 
@@ -91,7 +92,7 @@ class HttpTransport:
         if response.status == 200:
             return self._parse_object(response.data)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        raise error_for_status(response.status, self._strip_secrets(_error_text(response)), retry_after)
+        raise error_for_status(response.status, printable(self._strip_secrets(_error_text(response))), retry_after)
 
     def _read_clock(self, date: str | None) -> None:
         """Take the server's time from a response, once in CLOCK_INTERVAL."""

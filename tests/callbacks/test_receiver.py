@@ -53,7 +53,7 @@ def callback_document(
         "type": "categorization",
         "status": "completed",
         "completed_at": f"2026-11-24T12:{minute:02}:00.000Z",
-        "params": {"attachment": "https://b.example/k.jpg?X-Amz-Signature=5ec2e7"},
+        "params": {"attachment": "https://b.example/k.jpg?X-Amz-Credential=A&X-Amz-Signature=5ec2e7"},
         "metadata": {"job": job, "row_id": f"r{number}"},
         "response": response,
     }
@@ -146,10 +146,12 @@ def test_acknowledged_callback_is_stored_and_becomes_a_label(callback_job: Callb
 
 
 def test_no_signature_is_stored(callback_job: CallbackJob, server: CallbackServer) -> None:
-    post(server, callback_document(0, {"category": "a", "seen": "https://b.example/k.jpg?a=1&X-Amz-Signature=5ec2e7"}))
+    url = "https://b.example/k.jpg?a=1&X-Amz-Credential=A&X-Amz-Signature=5ec2e7"
+    text = f"{url} Is it open? Ben & Jerry's, see ?policy=a&expires=b"
+    post(server, callback_document(0, {"category": "a", "seen": text, url: 1}))
     [file] = callback_job.folder.list(CALLBACKS)
     stored = pa.CompressedInputStream(pa.BufferReader(callback_job.folder.read(file.name) or b""), "zstd").read()
-    assert b"https://b.example/k.jpg?a=1" in stored
+    assert b"https://b.example/k.jpg?a=1 Is it open? Ben & Jerry's, see ?policy=a&expires=b" in stored
     assert b"5ec2e7" not in stored
 
 
@@ -360,7 +362,7 @@ def test_task_that_is_pending_again_keeps_its_answer(callback_job: CallbackJob) 
 
 
 def test_bad_attachments_give_an_error_with_the_status_of_each_url(callback_job: CallbackJob) -> None:
-    url = "https://b.example/k.jpg?X-Amz-Signature=5ec2e7"
+    url = "https://b.example/k.jpg?X-Amz-Credential=A&X-Amz-Signature=5ec2e7"
     callback_job.store_callbacks(
         {"task_id": task_id(0), "error": "Not downloaded.", "attachments": [{"statusCode": 403, "url": url}]}
     )

@@ -6,7 +6,12 @@ import pytest
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.cli import display
+from labelflow.cli.command import exit_with
 from labelflow.cli.display import RateEstimator
+from labelflow.operations.cancel import Cancellation
+from labelflow.operations.collect import CollectionResult
+from labelflow.problems import Problem
+from labelflow.records import ManifestRow, RejectedRow
 
 
 @pytest.fixture
@@ -53,3 +58,36 @@ def test_progress_bars_show_checked_submitted_and_labeled_rows(now: list[float])
     ]
     counts.add(total=10)
     assert [(done, total) for done, total, _ in display._bars(counts, rates)] == [(8, 10), (7, 10), (3, 6)]
+
+
+ESCAPES = "\x1b]52;c;Y3VybCBldmlsfHNo\x07 \x1b[2J \x9b31m \r\n [red]x[/red]"
+
+
+def assert_harmless(text: str) -> None:
+    assert all(character.isprintable() or character == "\n" for character in text), ascii(text)
+    assert "\\x1b]52;c;" in text
+    assert "[red]x[/red]" in text
+
+
+def test_escape_sequences_of_row_ids_and_api_errors_do_not_reach_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rejected = RejectedRow(ManifestRow(1, {}), ESCAPES, Problem("text", ESCAPES, "correct it"))
+    display.print_rows("rejected", [rejected], 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1
+    assert_harmless(lines[0])
+    display.print_cancellation(Cancellation(0, 0, too_late=[ESCAPES], not_found=[ESCAPES], without_task=[ESCAPES]))
+    assert_harmless(capsys.readouterr().out)
+    counts = RunProgress()
+    counts.outage = f"no answer: {ESCAPES}"
+    assert_harmless(display._bars(counts, RateEstimator())[2][2])
+    with pytest.raises(SystemExit):
+        exit_with(f"Scale API: {ESCAPES}", 1)
+    assert_harmless(capsys.readouterr().err)
+
+
+def test_output_folder_with_brackets_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    result = CollectionResult("job", "/[red]x[/]", 0, 0, 0, None)
+    display.print_collection_results([result])
+    assert "/[red]x[/]" in "".join(capsys.readouterr().out.split())

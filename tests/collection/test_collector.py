@@ -97,14 +97,19 @@ def test_unparsed_response_is_kept_whole_and_counted(
 def test_task_error_becomes_an_errors_row_without_the_signature(
     tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    url = "https://b.example/k.jpg?X-Amz-Signature=5ec2e7"
-    attachments = [{"statusCode": 403, "url": url}]
+    url = "https://b.example/k.jpg?X-Amz-Credential=A&X-Amz-Signature=5ec2e7"
+    attachments = [
+        {"statusCode": 403, "url": url, "note": f"Is it open? Ben & Jerry's {url} ?policy=a&expires=b", url: 1}
+    ]
     SingleResponseApi(stub_server, "annotation", {"error": "Not downloaded.", "attachments": attachments}, status)
     summary = label_example(tmp_path, stub_server, "annotation", monkeypatch)
     assert (summary.labeled, summary.error) == (0, 1)
     row = pq.read_table(tmp_path / "out" / "errors").to_pylist()[0]
     assert (row["status"], row["reason"]) == ("error", "Not downloaded. (HTTP 403: https://b.example/k.jpg)")
-    assert json.loads(row["response_json"])["attachments"][0]["url"] == "https://b.example/k.jpg"
+    [attachment] = json.loads(row["response_json"])["attachments"]
+    note = "Is it open? Ben & Jerry's https://b.example/k.jpg ?policy=a&expires=b"
+    stripped = "https://b.example/k.jpg"
+    assert attachment == {"statusCode": 403, "url": stripped, "note": note, stripped: 1}
     assert not any(b"5ec2e7" in path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
 
 

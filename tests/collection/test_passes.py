@@ -256,7 +256,12 @@ def test_signatures_are_removed_from_error_reasons(
 ) -> None:
     people = AnnotatorApi(stub_server)
     with closing(submitted_run(job_factory())) as run:
-        people.complete("r0", response={"error": "no answer from https://b.example/k.jpg?X-Amz-Signature=5ec2e7 (403)"})
+        people.complete(
+            "r0",
+            response={
+                "error": "no answer from https://b.example/k.jpg?X-Amz-Credential=A&X-Amz-Signature=5ec2e7 (403)"
+            },
+        )
         run.collect()
     assert list(read_output(tmp_path, "errors")["reason"]) == ["no answer from https://b.example/k.jpg (403)"]
 

@@ -81,7 +81,7 @@ def test_column_types_recorded_at_creation_are_kept(tmp_path: Path) -> None:
 
 def test_rejects_keep_order_and_types_and_have_no_signature(tmp_path: Path) -> None:
     folder = LocalFolder(str(tmp_path))
-    reason = "https://b.example/k.jpg?X-Amz-Signature=5ec2e7 answered 403"
+    reason = "https://b.example/k.jpg?X-Amz-Credential=A&X-Amz-Signature=5ec2e7 answered 403"
     rejected = [
         RejectedRow(ManifestRow(9, {"id": "b", "n": 2}), "b", Problem("attachment", reason, "correct it")),
         RejectedRow(ManifestRow(4, {}, None, '{"id": 4'), None, Problem("(line)", "is no valid JSON", "mend it")),

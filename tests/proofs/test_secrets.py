@@ -195,7 +195,8 @@ def write_signed_job(
     inputs: a folder that is not searched, for what people write themselves.
     """
     media.serve("/cat.png", served(picture(31, 17), "image/png"))
-    signature = f"X-Amz-Credential=AKIA5&X-Amz-Signature={SIGNATURE}&Signature={SIGNATURE}&sig={SIGNATURE}"
+    signature = f"X-Amz-Credential=AKIA5&X-Amz-Signature={SIGNATURE}&Key-Pair-Id=K&Signature={SIGNATURE}"
+    signature += f"&sv=2026-01-01&sig={SIGNATURE}"
     places = [f"{media.url}/cat.png"] * 98 + [f"{media.url}/gone.png", "ftp://x.example/cat.png"]
     rows = [{"id": f"r{number}", "picture": f"{place}?v=1&{signature}"} for number, place in enumerate(places)]
     (inputs / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
