@@ -46,7 +46,7 @@ OUTAGE_PROOF = (
     "tests/proofs/test_outages.py::test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes",
 )
 
-CREATE = "            task = self._context.client.create_task(self._job.task_type, task_body(self._job, row), find)\n"
+CREATE = "            task = self._context.client.create_task(self._job.task_type, body, find)\n"
 
 MUTATIONS = (
     Mutation(
