@@ -44,7 +44,7 @@ def check_created(task: Task, body: Mapping[str, Any]) -> None:
     """
     sent, received = body["metadata"], task.metadata
     same_row = all(received.get(name) == sent.get(name) for name in ("job", "row_id", "fingerprint", "generation"))
-    if same_row and task.unique_id in (None, body["unique_id"]):
+    if same_row and task.unique_id in (None, "", body["unique_id"]):
         return
     owner = task.unique_id or f"{received.get('job')}/{received.get('row_id')}"
     raise InvalidResponse(
