@@ -18,7 +18,7 @@ from pydantic import Field
 
 from labelflow.cli.runtime import stop_token_for_signals, tune_garbage_collector
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import Cancelled, LabelflowError
+from labelflow.errors import LabelflowError, StopRequested
 from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.collect import CollectionFailed, CollectionResult
@@ -67,7 +67,7 @@ def collect_all(discovered: list[DiscoveredJob], stop: StopToken) -> list[Collec
     for job in discovered:
         try:
             results.append(collect_job(job.require_job(), stop))
-        except Cancelled:
+        except StopRequested:
             raise
         except (LabelflowError, ScaleError) as error:
             failed[job.name] = str(error)

@@ -25,7 +25,7 @@ from labelflow.cli.runtime import open_run, tune_garbage_collector
 from labelflow.errors import LimitExceeded
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
-from labelflow.planning.relabeling import Relabel
+from labelflow.planning.relabeling import RelabelMode
 from tasks.artifacts import ProgressArtifact
 from tasks.label import collect_answers, wait_and_collect, write_rejects, write_summary
 
@@ -38,7 +38,7 @@ Limit = Annotated[int | None, Field(ge=1, examples=[10])]
     task_runner=ThreadPoolTaskRunner(max_workers=MAX_CHUNKS_IN_FLIGHT),  # type: ignore[arg-type]
     persist_result=False,
 )
-def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Relabel | None = None) -> Summary:
+def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: RelabelMode | None = None) -> Summary:
     """Create one Scale task per row of the job's manifest, and write the answers as typed Parquet.
 
     Args:

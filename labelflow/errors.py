@@ -2,7 +2,7 @@
 
     LabelflowError
     ├── UsageError             exit 2    the config or the manifest is invalid; nothing was sent
-    ├── Cancelled              exit 130  a user or another process requested a stop
+    ├── StopRequested          exit 130  a user or another process requested a stop
     └── RunAborted             exit 1    the run cannot continue; the same command resumes it later
         ├── StorageError                 the store of the manifest or of the output does not respond
         └── LimitExceeded                a limit of the job is reached
@@ -38,7 +38,7 @@ class UsageError(LabelflowError):
         return type(self), self._arguments
 
 
-class Cancelled(LabelflowError):
+class StopRequested(LabelflowError):
     """A user or another process requested a stop."""
 
     exit_status = 130

@@ -100,7 +100,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkReport:
+class SubmissionReport:
     """The result of submitting one chunk: counts of rows, or row ids."""
 
     created: int

@@ -12,8 +12,8 @@ from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.job import Job
 from labelflow.jobs.prefect_blocks import register_block_resolvers
 from labelflow.ledger.context import open_existing_job
+from labelflow.operations import closed_jobs
 from labelflow.operations import collect as operation
-from labelflow.operations import completion
 from labelflow.operations.collect import CollectionResult, skipped
 from labelflow.redaction import redact_errors
 from labelflow.storage.opening import open_output
@@ -28,8 +28,8 @@ register_block_resolvers()
 def collect_job(job: Job, stop: StopToken | None = None) -> CollectionResult:
     """Collect what finished since the last pass, and report it. A complete job that has not changed is skipped."""
     folder, started_at = open_output(job.output), time.monotonic()
-    closed = completion.read_closed(folder)
-    if closed and completion.is_current(closed, folder):
+    closed = closed_jobs.read_closed(folder)
+    if closed and closed_jobs.is_current(closed, folder):
         get_run_logger().info("%s: complete since %s", job.name, f"{closed.closed_at:%Y-%m-%d %H:%M} UTC")
         return skipped(job, folder)
     with closing(open_existing_job(job, stop)) as existing:
@@ -44,7 +44,7 @@ def collect_job(job: Job, stop: StopToken | None = None) -> CollectionResult:
         if result.summary:
             show_summary(folder, result.summary)
     with best_effort():
-        completion.record_pass(
+        closed_jobs.record_pass(
             folder, result.summary, result.state_digest, emit_job_completed, was_closed=closed is not None
         )
     return result

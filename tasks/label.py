@@ -13,10 +13,10 @@ from prefect.cache_policies import NO_CACHE
 
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.prefect_blocks import register_block_resolvers
-from labelflow.operations import completion
+from labelflow.operations import closed_jobs
 from labelflow.operations.label import LabelRun
 from labelflow.planning.chunk import Chunk
-from labelflow.records import ChunkReport
+from labelflow.records import SubmissionReport
 from labelflow.redaction import redact_errors
 from labelflow.submission.remote import WorkItem, execute
 from tasks.artifacts import show_summary
@@ -35,7 +35,7 @@ def submit_chunk(run: LabelRun, chunk: Chunk) -> None:
 
 @task(task_run_name="submit-chunk-remote", cache_policy=NO_CACHE, persist_result=False)
 @redact_errors
-def submit_chunk_remote(item: WorkItem) -> ChunkReport:
+def submit_chunk_remote(item: WorkItem) -> SubmissionReport:
     """Check the rows of a chunk and create their tasks, in another process than the run's."""
     started_at = time.monotonic()
     report = execute(item)
@@ -43,7 +43,7 @@ def submit_chunk_remote(item: WorkItem) -> ChunkReport:
     return report
 
 
-def _log_rate(rows: int, started_at: float, report: ChunkReport) -> None:
+def _log_rate(rows: int, started_at: float, report: SubmissionReport) -> None:
     rate = rows / max(time.monotonic() - started_at, 1e-3)
     message = "%d rows at %.0f/s: %d tasks created, %d already existed, %d rows rejected, %d over the cap"
     numbers = (report.created, report.recovered, len(report.rejected), len(report.over_cap))
@@ -88,7 +88,7 @@ def write_summary(run: LabelRun) -> Summary:
     folder = run.plan.context.folder
     show_summary(folder, summary)
     with best_effort():
-        completion.record_run(folder, summary, emit_job_completed)
+        closed_jobs.record_run(folder, summary, emit_job_completed)
     return summary
 
 

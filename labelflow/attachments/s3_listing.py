@@ -45,7 +45,7 @@ Statuses = dict[str, ObjectStatus | None]  # by key; None: the object does not e
 
 
 @dataclass(frozen=True, slots=True)
-class ListingPage:
+class S3ListingPage:
     """One page of a listing: the objects with a prefix whose keys are greater than `after` and at most `last`.
 
     last: None if the page is the last one.
@@ -64,7 +64,7 @@ class ListingPage:
         return {key: self.objects.get(key) for key in keys[start:stop] if key.startswith(self.prefix)}
 
 
-class ListingBackoff:
+class ListingPolicy:
     """Decides whether to list a bucket: where listing was inefficient, it is skipped for exponentially more lookups."""
 
     def __init__(self) -> None:
@@ -93,8 +93,8 @@ class ListingCache:
     """
 
     def __init__(self) -> None:
-        self._backoffs: dict[str, ListingBackoff] = {}  # by bucket
-        self._pages: deque[ListingPage] = deque()
+        self._backoffs: dict[str, ListingPolicy] = {}  # by bucket
+        self._pages: deque[S3ListingPage] = deque()
         self._cached_objects = 0
         self._unlistable: set[tuple[str, str]] = set()  # bucket and prefix
         self._lock = threading.Lock()
@@ -106,7 +106,7 @@ class ListingCache:
         """
         statuses = self._find_cached(bucket, keys)
         remaining = [key for key in keys if key not in statuses]
-        backoff = self._backoffs.setdefault(bucket, ListingBackoff())
+        backoff = self._backoffs.setdefault(bucket, ListingPolicy())
         if not backoff.should_list():
             return statuses
         prefix, poor_pages = common_folder(remaining), 0
@@ -131,7 +131,7 @@ class ListingCache:
             statuses |= page.find(keys)
         return statuses
 
-    def _list(self, bucket: str, prefix: str, after: str, max_keys: int) -> ListingPage | None:
+    def _list(self, bucket: str, prefix: str, after: str, max_keys: int) -> S3ListingPage | None:
         """Request a page; None if this prefix of the bucket cannot be listed."""
         if (bucket, prefix) in self._unlistable:
             return None
@@ -142,7 +142,7 @@ class ListingCache:
             self._cache(page)
         return page
 
-    def _cache(self, page: ListingPage) -> None:
+    def _cache(self, page: S3ListingPage) -> None:
         with self._lock:
             self._pages.append(page)
             self._cached_objects += len(page.objects) + PAGE_COST
@@ -150,7 +150,7 @@ class ListingCache:
                 self._cached_objects -= len(self._pages.popleft().objects) + PAGE_COST
 
 
-def _request_page(bucket: str, prefix: str, after: str, max_keys: int) -> ListingPage | None:
+def _request_page(bucket: str, prefix: str, after: str, max_keys: int) -> S3ListingPage | None:
     """Request the page after a key; None if listing is denied, or does not show which keys are missing."""
     try:
         response = s3_client.client().list_objects_v2(
@@ -163,14 +163,14 @@ def _request_page(bucket: str, prefix: str, after: str, max_keys: int) -> Listin
     return _to_page(bucket, prefix, after, response)
 
 
-def _to_page(bucket: str, prefix: str, after: str, response: Mapping[str, Any]) -> ListingPage | None:
+def _to_page(bucket: str, prefix: str, after: str, response: Mapping[str, Any]) -> S3ListingPage | None:
     """Convert a response to a page; None if the store does not list keys in order."""
     objects = {item["Key"]: _object_status(item) for item in response.get("Contents", [])}
     keys = list(objects)
     has_more = bool(response.get("IsTruncated"))
     if keys != sorted(keys) or (keys and keys[0] <= after) or (has_more and not keys):
         return None
-    return ListingPage(bucket, prefix, after, keys[-1] if has_more else None, objects)
+    return S3ListingPage(bucket, prefix, after, keys[-1] if has_more else None, objects)
 
 
 def _object_status(item: Mapping[str, Any]) -> ObjectStatus:

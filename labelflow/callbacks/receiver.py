@@ -17,7 +17,7 @@ from labelflow.callbacks.spool import CALLBACKS, UNROUTED
 from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_output_folder
-from labelflow.ledger.parts import SUBMISSIONS
+from labelflow.ledger.ledger_parts import SUBMISSIONS
 from labelflow.tables.parts import list_parts, read_part, strings
 
 MAX_BUFFERED_BYTES = 64 << 20  # callbacks waiting to be written; above that they are refused, and senders retry

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from labelflow.cli.command import exit_status, exit_with, load_environment
+from labelflow.cli.common import exit_status, exit_with, load_environment
 
 if TYPE_CHECKING:
     from labelflow.jobs.job import Job

@@ -9,14 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from labelflow.cli.command import exit_status, exit_with, load_environment
+from labelflow.cli.common import exit_status, exit_with, load_environment
 
 if TYPE_CHECKING:
     from labelflow.accounting.summary import Summary
     from labelflow.jobs.job import Job
     from labelflow.operations.label import LabelRun
     from labelflow.planning.plan import Plan
-    from labelflow.planning.relabeling import Relabel
+    from labelflow.planning.relabeling import RelabelMode
 
 PROGRAM = "python -m flows.label_dataset"
 
@@ -29,7 +29,7 @@ class LabelCommand:
     run: LabelRun
     limit: int | None
     wait: bool
-    relabel: Relabel | None
+    relabel: RelabelMode | None
 
     def finish(self, flow: Callable[..., Summary]) -> NoReturn:
         """Run the flow while showing its progress, print the summary, and exit with the exit status."""
@@ -61,7 +61,7 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
         from labelflow.jobs.config import load_job
         from labelflow.operations.label import LabelRun
         from labelflow.planning.plan import Plan
-        from labelflow.planning.relabeling import Relabel
+        from labelflow.planning.relabeling import RelabelMode
 
         load_environment()
         tune_garbage_collector()
@@ -70,7 +70,7 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
             from labelflow.cli.prefect_server import require_prefect_api
 
             require_prefect_api()
-        relabel = Relabel(options.relabel) if options.relabel else None
+        relabel = RelabelMode(options.relabel) if options.relabel else None
         plan = Plan(job, limit=options.limit, relabel=relabel)
         if options.dry_run:
             _dry_run(plan)

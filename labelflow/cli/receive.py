@@ -7,7 +7,7 @@ import signal
 import sys
 from types import FrameType
 
-from labelflow.cli.command import exit_with, load_environment
+from labelflow.cli.common import exit_with, load_environment
 
 PROGRAM = "python -m flows.receive_callbacks"
 

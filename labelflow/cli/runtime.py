@@ -10,7 +10,7 @@ from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import Relabel
+from labelflow.planning.relabeling import RelabelMode
 
 YOUNG_OBJECTS = 20_000  # allocations that start a collection of the youngest generation; Python's default is 700
 OLDER_COLLECTIONS = 20  # collections of a generation before the next older one is collected
@@ -18,7 +18,7 @@ OLDER_COLLECTIONS = 20  # collections of a generation before the next older one 
 prepared_run: ContextVar[LabelRun | None] = ContextVar("prepared_run", default=None)
 
 
-def open_run(job: Job, limit: int | None, relabel: Relabel | None) -> LabelRun:
+def open_run(job: Job, limit: int | None, relabel: RelabelMode | None) -> LabelRun:
     """Return the run that the command opened, or open one that is connected to the API."""
     run = prepared_run.get()
     if run is None:

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from labelflow.accounting.tally import count_answers
 from labelflow.callbacks.inbox import Inbox
 from labelflow.collection import watermark
-from labelflow.collection.created_windows import CreatedWindows
-from labelflow.collection.listing import Filters, PageResult
-from labelflow.collection.updated_since import UpdatedSince
+from labelflow.collection.created_windows import ListByCreation
+from labelflow.collection.listing import Filters, IngestResult
+from labelflow.collection.updated_since import ListByUpdate
 from labelflow.concurrency.lease import COLLECTORS, Lease
 from labelflow.errors import RunAborted
 from labelflow.ledger.context import ConnectedJob
@@ -147,11 +147,11 @@ class Collector:
         folder, ledger = self._context.folder, self._context.ledger
         now = self._context.client.now
         known = watermark.read(folder, len(self.outcomes), now())
-        strategy: UpdatedSince | CreatedWindows
+        strategy: ListByUpdate | ListByCreation
         if ledger.supports_unique_id:
-            strategy = UpdatedSince(ledger, self._pages, self._ingest_page, now)
+            strategy = ListByUpdate(ledger, self._pages, self._ingest_page, now)
         else:
-            strategy = CreatedWindows(ledger, self.outcomes, self._pages, self._ingest_page, self._files.flush, now)
+            strategy = ListByCreation(ledger, self.outcomes, self._pages, self._ingest_page, self._files.flush, now)
         try:
             reached = strategy.read(known)
         finally:  # an interrupted pass is repeated: what it read is kept
@@ -161,9 +161,9 @@ class Collector:
             self._lease.check()
             watermark.write(folder, reached)
 
-    def _ingest_page(self, page: TaskPage) -> PageResult:
+    def _ingest_page(self, page: TaskPage) -> IngestResult:
         new, unknown = self._ingest(page.tasks)
-        return PageResult(new, complete=not page.parse_errors and not any(map(self._is_unrecorded, unknown)))
+        return IngestResult(new, complete=not page.parse_errors and not any(map(self._is_unrecorded, unknown)))
 
     def _is_unrecorded(self, task: Task) -> bool:
         """Whether another process has created a task that the ledger does not have yet."""

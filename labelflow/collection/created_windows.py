@@ -23,7 +23,7 @@ MIN_GAP_TASKS = 2 * PAGE_LIMIT  # finished tasks between two pending ones: anoth
 FINISHED = (TaskStatus.COMPLETED, TaskStatus.CANCELED)
 
 
-class CreatedWindows:
+class ListByCreation:
     """Lists the windows of creation time that contain pending tasks. flush: writes the answers ingested so far.
 
     now: gives the server's time.

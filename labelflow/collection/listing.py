@@ -13,11 +13,11 @@ Pages = Callable[[TaskStatus, Filters], Iterator[TaskPage]]
 
 
 @dataclass(frozen=True, slots=True)
-class PageResult:
+class IngestResult:
     """What a page contained. new: answers. complete: nothing in it has to be read again."""
 
     new: int
     complete: bool
 
 
-IngestPage = Callable[[TaskPage], PageResult]
+IngestPage = Callable[[TaskPage], IngestResult]

@@ -41,7 +41,7 @@ class PollSchedule:
         return True
 
     def intervals(self) -> Iterator[float]:
-        """Pause between passes until `collect.timeout`; yields the seconds waited. Raises Cancelled on a stop request.
+        """Pause between passes until `collect.timeout`; yields the seconds waited. Raises StopRequested.
 
         Example:
             for _ in schedule.intervals():

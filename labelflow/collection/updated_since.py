@@ -15,7 +15,7 @@ from labelflow.scale.models import TaskStatus, format_time
 FINISHED = (TaskStatus.COMPLETED, TaskStatus.CANCELED, TaskStatus.ERROR)
 
 
-class UpdatedSince:
+class ListByUpdate:
     """Completions, cancellations, errors and replaced answers. now: gives the server's time."""
 
     def __init__(self, ledger: Ledger, pages: Pages, ingest_page: IngestPage, now: Callable[[], datetime]) -> None:

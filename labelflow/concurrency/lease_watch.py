@@ -6,7 +6,7 @@ import threading
 
 from labelflow.concurrency import lease_record
 from labelflow.concurrency.lease_record import LeaseLost, LeaseRecord, monotonic_seconds, read_lease_record
-from labelflow.errors import Cancelled, StorageError
+from labelflow.errors import StopRequested, StorageError
 from labelflow.storage.folder import Folder
 
 WATCH_INTERVAL = 1.0  # seconds between two reads of the lease record
@@ -27,7 +27,7 @@ class LeaseWatcher:
         self._record: LeaseRecord | None = None
 
     def check(self) -> None:
-        """Raise Cancelled if the run is stopping, and LeaseLost if its lease was released or its heartbeat is stale.
+        """Raise StopRequested if the run is stopping, LeaseLost if its lease was released or its heartbeat is stale.
 
         Call it before each request. It reads the record at most once per WATCH_INTERVAL.
         """
@@ -36,7 +36,7 @@ class LeaseWatcher:
                 self._read_record()
             record, heartbeat_age = self._record, monotonic_seconds() - self._heartbeat_at
         if record and record.stopping:
-            raise Cancelled("stopped")
+            raise StopRequested("stopped")
         if record is None or record.released or heartbeat_age > lease_record.HEARTBEAT_TIMEOUT:
             raise LeaseLost(f"{self._folder.uri}: the run of this worker has ended; run the job again to continue")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from labelflow.errors import Cancelled
+from labelflow.errors import StopRequested
 
 GRACE_SECONDS = 15.0  # for in-flight requests to finish after a stop
 
@@ -22,12 +22,12 @@ class StopToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._reason: Exception = Cancelled("stopped")
+        self._reason: Exception = StopRequested("stopped")
         self._grace_ends = float("inf")
         self._lock = threading.Lock()
 
     def set(self, reason: Exception | None = None) -> None:
-        """Request a stop. reason: what `check` and `sleep` raise, by default Cancelled. Later calls have no effect."""
+        """Request a stop. reason: what `check` and `sleep` raise, by default StopRequested. Later calls do nothing."""
         with self._lock:
             if self._event.is_set():
                 return

@@ -28,14 +28,14 @@ def open_client(job: Job, key: str, sleep: Sleep, rate_limiter: RateLimiter | No
 
 
 @dataclass(frozen=True, slots=True)
-class ApiState:
+class ApiInfo:
     """What the first requests say about the API. now: the server's time (UTC)."""
 
     supports_unique_id: bool
     now: datetime
 
 
-def check_connection(job: Job, key: str) -> ApiState:
+def check_connection(job: Job, key: str) -> ApiInfo:
     """Request one task, to check that the API responds and accepts the key.
 
     Raises UsageError, or RunAborted if a later attempt may succeed.
@@ -44,7 +44,7 @@ def check_connection(job: Job, key: str) -> ApiState:
     with ScaleClient(key, job.scale.url, connections=1, retry=retry, timeout=(5.0, 15.0)) as client:
         try:
             next(client.list_pages(limit=1))
-            return ApiState(client.supports_unique_id(), client.now())
+            return ApiInfo(client.supports_unique_id(), client.now())
         except Unauthorized:
             raise UsageError("scale.key", f"{job.scale.url} rejected the key", "use a valid API key") from None
         except ConnectError as error:

@@ -15,8 +15,8 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
+from labelflow.ledger.ledger_parts import INDEXED_COLUMNS, SUBMISSIONS, LedgerPart, write_part
 from labelflow.ledger.part_cache import PartCache
-from labelflow.ledger.parts import INDEXED_COLUMNS, SUBMISSIONS, LedgerPart, write_part
 from labelflow.ledger.submission_index import SubmissionIndex, to_strings
 from labelflow.records import Submission
 from labelflow.storage.folder import Folder

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from labelflow.ledger.parts import LedgerPart
+from labelflow.ledger.ledger_parts import LedgerPart
 from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex, Keys
 
 LAST_ROW = 2**62  # the row number of a task that is not in the ledger: it sorts last

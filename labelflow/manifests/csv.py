@@ -16,7 +16,7 @@ from labelflow.records import ManifestRow
 MAX_FIELD_CHARS = 16 << 20
 
 
-class CsvReader(Protocol):
+class _StdlibReader(Protocol):
     """The type of `csv.reader`."""
 
     @property
@@ -71,7 +71,7 @@ def _check_header(header: list[str]) -> None:
     check_unique_columns(header)
 
 
-def _rows(reader: CsvReader, recorder: _LineRecorder, header: list[str]) -> Iterator[ManifestRow]:
+def _rows(reader: _StdlibReader, recorder: _LineRecorder, header: list[str]) -> Iterator[ManifestRow]:
     number = 0
     while True:
         start = reader.line_num + 1

@@ -12,7 +12,7 @@ from labelflow.collection.collector import Collector
 from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import ConnectedJob, check_account
-from labelflow.operations import completion
+from labelflow.operations import closed_jobs
 from labelflow.storage.folder import Folder
 
 
@@ -23,7 +23,7 @@ class CollectionResult:
     summary: None while a run submits rows, or if the last run did not scan the manifest to its end; and for a closed
     job, which is skipped.
     blocked_by: another process that was collecting, so that this pass could not; None if it could.
-    state_digest: of the state before the pass; see `labelflow.operations.completion`. Empty for a skipped job.
+    state_digest: of the state before the pass; see `labelflow.operations.closed_jobs`. Empty for a skipped job.
     """
 
     job: str
@@ -66,7 +66,7 @@ def collect_job(context: ConnectedJob) -> CollectionResult:
     Raises CountMismatch if the numbers do not add up; UsageError if the API does not have the job's tasks.
     """
     # Before anything is read: what is recorded later is left to the next pass.
-    recorded = completion.ledger_digest(context.folder)
+    recorded = closed_jobs.ledger_digest(context.folder)
     collector = Collector(context)
     outcomes = collector.outcomes
     labeled_before, finished_before = outcomes.labeled, len(outcomes)
@@ -92,7 +92,7 @@ def collect_job(context: ConnectedJob) -> CollectionResult:
         waiting=pending,
         summary=summary,
         blocked_by=collector.blocked_by,
-        state_digest=completion.digest_state(recorded, collector.unmatched_callback_files),
+        state_digest=closed_jobs.digest_state(recorded, collector.unmatched_callback_files),
     )
 
 

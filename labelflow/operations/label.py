@@ -13,10 +13,10 @@ from labelflow.collection.outage_tolerance import OutageTolerance
 from labelflow.collection.polling import PollSchedule
 from labelflow.jobs.api_keys import read_callback_key
 from labelflow.jobs.job import Job
-from labelflow.operations.session import Session
+from labelflow.operations.session import RunSession
 from labelflow.outputs import rejects
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import Relabel
+from labelflow.planning.relabeling import RelabelMode
 from labelflow.submission.dispatch import Dispatcher
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LabelRun:
         self.plan = plan
         self.progress = plan.progress
         self.final_summary: Summary | None = None
-        self._session = Session(plan)
+        self._session = RunSession(plan)
         context = self._session.context
         self._context = context
         self._collector = Collector(context)
@@ -64,7 +64,7 @@ class LabelRun:
         """Find what earlier runs have left, now that none of them is active any more."""
         unrecorded = self._session.find_unrecorded()
         self.plan.selection.unrecorded = {row_id for row_id, _ in unrecorded}
-        if self.plan.relabel is Relabel.ERRORS:
+        if self.plan.relabel is RelabelMode.ERRORS:
             self.collect()
         return Dispatcher(self.plan, self._context, unrecorded, self._session.lease.file, self._session.check)
 

@@ -17,7 +17,7 @@ from labelflow.submission.reconciliation import UnrecordedTasks, find_unrecorded
 from labelflow.submission.remote import check_distributed_allowed
 
 
-class Session:
+class RunSession:
     """Opening it reaches the API, claims the output folder for the job, and acquires the folder's lease.
 
     Raises UsageError if the API cannot be reached or refuses the key; RunAborted if another run holds the lease.

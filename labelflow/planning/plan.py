@@ -22,11 +22,11 @@ from labelflow.outputs.folders import REJECTS
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.planning import chunk as chunking
 from labelflow.planning.chunk import Chunk
-from labelflow.planning.relabeling import Relabel, RelabelPolicy
-from labelflow.planning.row_check import validate_rows
+from labelflow.planning.relabeling import ChangeDetector, RelabelMode
 from labelflow.planning.row_selection import RowSelection
+from labelflow.planning.row_validation import validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
-from labelflow.planning.unsubmitted import UnsubmittedRows
+from labelflow.planning.unsubmitted import RowsWithoutNewTask
 from labelflow.records import ManifestRow, Outcome, PreparedRow, RejectedRow
 
 MIN_ROWS_FOR_LIMIT = 500  # rows checked before the share of rejected ones is meaningful
@@ -57,7 +57,7 @@ class Plan:
     """
 
     def __init__(
-        self, job: Job, *, limit: int | None = None, relabel: Relabel | None = None, stop: StopToken | None = None
+        self, job: Job, *, limit: int | None = None, relabel: RelabelMode | None = None, stop: StopToken | None = None
     ) -> None:
         folder, recorded_types = open_output_folder(job)
         self.relabel = relabel
@@ -71,8 +71,8 @@ class Plan:
         except StorageError as error:
             raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
         self.context = JobContext(job, folder, ledger, stop or StopToken())
-        self.unsubmitted = UnsubmittedRows(ledger, self.progress)
-        self._relabeling = RelabelPolicy(job.name, self.builder, ledger, relabel)
+        self.unsubmitted = RowsWithoutNewTask(ledger, self.progress)
+        self._relabeling = ChangeDetector(job.name, self.builder, ledger, relabel)
         self.selection = RowSelection(self.builder, ledger, self._relabeling, self.unsubmitted, self.progress, limit)
         self._removed: list[str] = []
         self._removed_at: tuple[int, int, int] | None = None
@@ -80,7 +80,7 @@ class Plan:
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows that get a task, in chunks. Scans the manifest to its end."""
-        if self.relabel is Relabel.ERRORS:
+        if self.relabel is RelabelMode.ERRORS:
             outcomes = OutcomeIndex(self.context.folder)
             self._relabeling.has_failed = lambda task_id: outcomes.get(task_id) is Outcome.ERROR
         rows = iter(self.manifest.rows)

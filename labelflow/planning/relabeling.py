@@ -13,21 +13,21 @@ from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.tables.key_index import MISSING
 
 
-class Relabel(StrEnum):
+class RelabelMode(StrEnum):
     """Which rows with a task get a new one; the values of `--relabel`."""
 
     CHANGED = "changed"  # rows whose fingerprint differs from that of their task
     ERRORS = "errors"  # rows whose task ended in error
 
 
-class RelabelPolicy:
+class ChangeDetector:
     """Compares rows that have a task with what the task was created from.
 
     job: the job's name. relabel: None if no row gets a new task.
     has_failed: task id → whether the task ended in error; set by the caller, False for all by default.
     """
 
-    def __init__(self, job: str, builder: TaskRequestBuilder, ledger: Ledger, relabel: Relabel | None) -> None:
+    def __init__(self, job: str, builder: TaskRequestBuilder, ledger: Ledger, relabel: RelabelMode | None) -> None:
         self.has_failed: Callable[[str], bool] = lambda _: False
         self._job = job
         self._builder = builder
@@ -52,9 +52,9 @@ class RelabelPolicy:
 
     def should_relabel(self, row_id: str, change: RejectedRow | None) -> bool:
         """Return whether the row gets a new task. change: the result of `detect_change`."""
-        if self._relabel is Relabel.ERRORS:
+        if self._relabel is RelabelMode.ERRORS:
             return self.has_failed(self._ledger.latest_task_id(row_id))
-        return self._relabel is Relabel.CHANGED and change is not None
+        return self._relabel is RelabelMode.CHANGED and change is not None
 
     def with_generations(self, rows: Sequence[PreparedRow]) -> list[PreparedRow]:
         """Return the rows with the generation and `unique_id` of their next tasks."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.ledger.ledger import Ledger
-from labelflow.planning.relabeling import RelabelPolicy
+from labelflow.planning.relabeling import ChangeDetector
 from labelflow.planning.task_requests import TaskRequestBuilder
-from labelflow.planning.unsubmitted import UnsubmittedRows
+from labelflow.planning.unsubmitted import RowsWithoutNewTask
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, RejectedRow
 from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex
@@ -27,8 +27,8 @@ class RowSelection:
         self,
         builder: TaskRequestBuilder,
         ledger: Ledger,
-        relabeling: RelabelPolicy,
-        unsubmitted: UnsubmittedRows,
+        relabeling: ChangeDetector,
+        unsubmitted: RowsWithoutNewTask,
         progress: RunProgress,
         limit: int | None,
     ) -> None:

@@ -15,7 +15,7 @@ from labelflow.tables.key_index import MISSING, Int64Array, StringList
 MAX_CHANGED_SAMPLES = 100  # changed rows kept in memory: only a few are shown
 
 
-class UnsubmittedRows:
+class RowsWithoutNewTask:
     """Collects rows without a new task; `progress` gets their numbers.
 
     rejected: rows that cannot be submitted.

@@ -8,8 +8,8 @@ from dataclasses import replace
 from labelflow.ledger.context import ConnectedJob
 from labelflow.planning.chunk import Chunk
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import Relabel
-from labelflow.records import ChunkReport
+from labelflow.planning.relabeling import RelabelMode
+from labelflow.records import SubmissionReport
 from labelflow.submission.reconciliation import UnrecordedTasks
 from labelflow.submission.remote import WorkItem
 from labelflow.submission.submitter import Submitter
@@ -38,7 +38,7 @@ class Dispatcher:
             context,
             plan.progress,
             unrecorded,
-            relabel_changed=plan.relabel is Relabel.CHANGED,
+            relabel_changed=plan.relabel is RelabelMode.CHANGED,
             check=check,
         )
 
@@ -47,7 +47,7 @@ class Dispatcher:
         """Whether every task that may exist is in the ledger."""
         return self._submitter.all_recorded and not self._items_in_flight and not self._has_unknown_outcomes
 
-    def submit(self, chunk: Chunk) -> ChunkReport:
+    def submit(self, chunk: Chunk) -> SubmissionReport:
         """Check the rows of a chunk and create their tasks, in this process.
 
         Raises LimitExceeded if more rows are rejected than the job allows: then no task is created.
@@ -76,7 +76,7 @@ class Dispatcher:
             unrecorded={key: task for key, task in self._unrecorded.items() if key[0] in row_ids},
         )
 
-    def record_result(self, item: WorkItem, report: ChunkReport) -> None:
+    def record_result(self, item: WorkItem, report: SubmissionReport) -> None:
         """Add the result of a work item to the numbers of the run."""
         progress = self._plan.progress
         self._items_in_flight -= 1
@@ -96,7 +96,7 @@ class Dispatcher:
         """End the threads."""
         self._submitter.close()
 
-    def _record_unsubmitted(self, report: ChunkReport) -> None:
+    def _record_unsubmitted(self, report: SubmissionReport) -> None:
         unsubmitted = self._plan.unsubmitted
         unsubmitted.reject(report.rejected)
         unsubmitted.add_over_cap(report.over_cap)

@@ -26,9 +26,9 @@ from labelflow.ledger.context import ConnectedJob
 from labelflow.ledger.ledger import Ledger
 from labelflow.planning.chunk import Chunk
 from labelflow.planning.plan import Plan
-from labelflow.planning.row_check import validate_rows
+from labelflow.planning.row_validation import validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
-from labelflow.records import ChunkReport
+from labelflow.records import SubmissionReport
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.storage.opening import open_output
 from labelflow.submission.reconciliation import UnrecordedTasks
@@ -99,7 +99,7 @@ class ChunkWorker:
             self._context, self._progress, self._unrecorded, relabel_changed=False, check=self._watcher.check
         )
 
-    def execute(self, item: WorkItem) -> ChunkReport:
+    def execute(self, item: WorkItem) -> SubmissionReport:
         """Check the rows and create their tasks. Created tasks are recorded even if this raises."""
         self._watcher.check()
         self._rate_limiter.set_rate(item.rate)
@@ -167,7 +167,7 @@ class _Workers:
 _workers = _Workers()
 
 
-def execute(item: WorkItem) -> ChunkReport:
+def execute(item: WorkItem) -> SubmissionReport:
     """Execute a work item in this process, with the connections that earlier items of the same run have opened."""
     with _workers.borrow(item) as worker:
         return worker.execute(item)

@@ -14,7 +14,7 @@ from labelflow.concurrency.daemon_threads import DaemonThreadPool, gather
 from labelflow.ledger.context import ConnectedJob
 from labelflow.planning.relabeling import at_generation, reject_changed
 from labelflow.problems import Problem, abbreviate
-from labelflow.records import ChunkReport, PreparedRow, RejectedRow, Submission
+from labelflow.records import PreparedRow, RejectedRow, Submission, SubmissionReport
 from labelflow.redaction import strip_signatures
 from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse, ScaleError
 from labelflow.scale.models import Task
@@ -81,7 +81,7 @@ class Submitter:
         """End the threads."""
         self._threads.close()
 
-    def submit(self, rows: Sequence[PreparedRow], budget: TaskBudget) -> ChunkReport:
+    def submit(self, rows: Sequence[PreparedRow], budget: TaskBudget) -> SubmissionReport:
         """Create the rows' tasks and record them. Created tasks are recorded even if this raises.
 
         The budget goes to the first rows, so that the same rows get it if the chunk is submitted again.
@@ -211,12 +211,12 @@ class Submitter:
         return replace(result, superseded=(_submission(former, task), *result.superseded))
 
 
-def _report(rows: Sequence[PreparedRow], results: Sequence[Result | None]) -> ChunkReport:
+def _report(rows: Sequence[PreparedRow], results: Sequence[Result | None]) -> SubmissionReport:
     created = [result for result in results if isinstance(result, Created)]
     recovered = sum(result.recovered for result in created)
     waiting = [(row, result) for row, result in zip(rows, results, strict=True) if isinstance(result, NotSubmitted)]
     first = [(row.row_id, reason) for row, reason in waiting if not row.generation]
-    return ChunkReport(
+    return SubmissionReport(
         created=len(created) - recovered,
         recovered=recovered,
         over_cap=[row_id for row_id, reason in first if reason is NotSubmitted.OVER_CAP],

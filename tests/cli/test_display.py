@@ -6,7 +6,7 @@ import pytest
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.cli import display
-from labelflow.cli.command import exit_with
+from labelflow.cli.common import exit_with
 from labelflow.cli.display import RateEstimator
 from labelflow.operations.cancel import Cancellation
 from labelflow.operations.collect import CollectionResult

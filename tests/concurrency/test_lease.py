@@ -19,7 +19,7 @@ from labelflow.concurrency.lease import RUNS, Lease
 from labelflow.concurrency.lease_record import LeaseLost, LeaseRecord
 from labelflow.concurrency.lease_watch import LeaseWatcher
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import Cancelled, RunAborted
+from labelflow.errors import RunAborted, StopRequested
 from labelflow.storage.folder import Folder
 from labelflow.storage.local import LocalFolder
 from labelflow.storage.opening import open_folder
@@ -246,7 +246,7 @@ def test_lease_watcher_stops_when_the_run_stops(folder: Folder) -> None:
     watcher = LeaseWatcher(folder, holder.file)
     watcher.check()
     stop.set()
-    with pytest.raises(Cancelled):
+    with pytest.raises(StopRequested):
         check_repeatedly(watcher, seconds=10)
     holder.release(keep_record=True)
 

@@ -16,7 +16,7 @@ from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import Relabel
+from labelflow.planning.relabeling import RelabelMode
 from labelflow.scale.client import ScaleClient
 from tests.support.jobs import make_job
 from tests.support.run_job import label
@@ -49,12 +49,12 @@ def created_rows(url: str) -> int:
         ("2017", {}, None),
         ("current", {"submit": {"max_tasks": 10}}, None),
         ("current", {"submit": {"price_per_task": 1, "max_cost": 10}}, None),
-        ("current", {}, Relabel.CHANGED),
+        ("current", {}, RelabelMode.CHANGED),
     ],
     ids=["2017", "max_tasks", "max_cost", "relabel"],
 )
 def test_second_run_is_refused_where_only_the_ledger_prevents_duplicates(
-    tmp_path: Path, api_version: str, changes: dict[str, Any], relabel: Relabel | None
+    tmp_path: Path, api_version: str, changes: dict[str, Any], relabel: RelabelMode | None
 ) -> None:
     with running_in_process(api=api_version) as url:
         job = create_job(tmp_path, url, **changes)

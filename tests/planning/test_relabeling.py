@@ -15,7 +15,7 @@ from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job
 from labelflow.planning import unsubmitted
 from labelflow.planning.plan import Plan, Preview
-from labelflow.planning.relabeling import Relabel
+from labelflow.planning.relabeling import RelabelMode
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from tests.support.jobs import make_job
@@ -89,7 +89,7 @@ def test_changed_rows_are_all_counted_and_a_sample_is_kept_in_memory(
 def test_row_that_became_invalid_keeps_its_task(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
     write_rows(tmp_path, "a", " ", "c", "d")
-    for relabel in (None, Relabel.CHANGED):
+    for relabel in (None, RelabelMode.CHANGED):
         summary = label(job, relabel=relabel)
         assert (summary.created, summary.changed, summary.labeled, summary.rejected) == (0, 1, 4, 0)
     assert len(list_tasks(api)) == 4
@@ -99,7 +99,7 @@ def test_relabel_changed_creates_one_new_task_per_changed_row(job: Job, tmp_path
     label(job)
     before = read_labels(tmp_path)
     write_rows(tmp_path, "a", "B", "C", "d", "e")
-    summary = label(job, relabel=Relabel.CHANGED)
+    summary = label(job, relabel=RelabelMode.CHANGED)
     assert (summary.created, summary.changed, summary.labeled, summary.rows) == (3, 0, 5, 5)
     assert adds_up(summary)
     after = read_labels(tmp_path)
@@ -109,7 +109,7 @@ def test_relabel_changed_creates_one_new_task_per_changed_row(job: Job, tmp_path
     recorded = open_ledger(tmp_path)
     assert set(before["task_id"]) < set(recorded["task_id"]), "the old ones are kept"
     assert sorted(recorded["generation"]) == [0, 0, 0, 0, 0, 1, 1]
-    again = label(job, relabel=Relabel.CHANGED)
+    again = label(job, relabel=RelabelMode.CHANGED)
     assert (again.created, again.recovered, again.changed) == (0, 0, 0)
     assert len(list_tasks(api)) == 7
 
@@ -117,7 +117,7 @@ def test_relabel_changed_creates_one_new_task_per_changed_row(job: Job, tmp_path
 def test_row_can_be_relabeled_repeatedly(job: Job, tmp_path: Path, api: str) -> None:
     for number, text in enumerate(("b", "B", "BB", "b")):
         write_rows(tmp_path, "a", text, "c", "d")
-        summary = label(job, relabel=Relabel.CHANGED)
+        summary = label(job, relabel=RelabelMode.CHANGED)
         assert summary.created == (1 if number else 4)
         assert read_labels(tmp_path).loc["r1", "attachment"] == text
     assert len(list_tasks(api)) == 7
@@ -137,7 +137,7 @@ def test_row_is_in_the_labels_once_while_its_new_task_is_pending(
         sandbox.complete(2)
         assert label(job, wait=False).labeled == 2
         write_rows(tmp_path, "a", "B")
-        summary = label(job, relabel=Relabel.CHANGED, wait=False)
+        summary = label(job, relabel=RelabelMode.CHANGED, wait=False)
         assert summary.pending == 1
         assert adds_up(summary)
         assert len(read_labels(tmp_path)) == summary.labeled
@@ -149,7 +149,7 @@ def test_row_is_in_the_labels_once_while_its_new_task_is_pending(
 def test_relabel_after_a_crash_recovers_the_created_task(job: Job, tmp_path: Path, api: str) -> None:
     label(job)
     write_rows(tmp_path, "a", "B", "c", "d")
-    label(job, relabel=Relabel.CHANGED)
+    label(job, relabel=RelabelMode.CHANGED)
     recorded = open_ledger(tmp_path)
     started_at = recorded["created_at"].min().to_pydatetime()
     for part in (tmp_path / "out" / "_ledger" / "submissions").glob("*.parquet"):
@@ -178,7 +178,7 @@ def test_changed_row_with_an_unrecorded_task_is_not_resubmitted_unasked(job: Job
     rejects = pd.read_parquet(tmp_path / "out" / "rejects")
     assert "has changed since its task" in rejects["reject_reason"][0]
     assert len(list_tasks(api)) == 4
-    summary = label(job, relabel=Relabel.CHANGED)
+    summary = label(job, relabel=RelabelMode.CHANGED)
     assert (summary.created, summary.rejected, summary.labeled) == (1, 0, 4)
     assert list(read_labels(tmp_path)["attachment"]) == ["a", "B", "c", "d"]
     assert len(open_ledger(tmp_path)) == len(list_tasks(api)) == 5, "the old one is kept in the ledger"
@@ -188,15 +188,15 @@ def test_max_tasks_counts_superseded_tasks(job: Job, tmp_path: Path, api: str) -
     label(job)
     write_rows(tmp_path, "A", "B", "C", "D", "e")
     capped = make_job(tmp_path, scale={"url": api}, submit={"max_tasks": 6, "price_per_task": 2.0})
-    preview = make_preview(capped, Relabel.CHANGED)
+    preview = make_preview(capped, RelabelMode.CHANGED)
     assert (preview.create, preview.over_cap, preview.cost) == (2, 3, 4.0)
-    summary = label(capped, relabel=Relabel.CHANGED, wait=False)
+    summary = label(capped, relabel=RelabelMode.CHANGED, wait=False)
     assert (summary.created, summary.cost) == (2, 12.0)
     assert adds_up(summary)
     assert len(list_tasks(api)) == 6
 
 
-def make_preview(job: Job, relabel: Relabel) -> Preview:
+def make_preview(job: Job, relabel: RelabelMode) -> Preview:
     with closing(Plan(job, relabel=relabel)) as plan:
         return plan.preview()
 
@@ -213,7 +213,7 @@ def test_relabel_errors_resubmits_rows_without_a_label(
         failed = set(pd.read_parquet(tmp_path / "out" / "errors")["row_id"])
         assert 0 < first.error == len(failed) < 60
         kept = read_labels(tmp_path)
-        second = label(job, relabel=Relabel.ERRORS)
+        second = label(job, relabel=RelabelMode.ERRORS)
         assert second.created == first.error
         assert second.error < first.error
         assert adds_up(second)
@@ -237,7 +237,7 @@ def test_answers_to_a_superseded_task_are_not_restored_by_another_run(job: Job, 
             waiting.dispatcher.submit(chunk)
         waiting.finish_submission()
         write_rows(tmp_path, "a", "B", "c", "d")
-        label(job, relabel=Relabel.CHANGED)
+        label(job, relabel=RelabelMode.CHANGED)
         waiting.collect()
         waiting.finish()
     after = read_labels(tmp_path)

@@ -18,8 +18,8 @@ from labelflow.errors import LimitExceeded, UsageError
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import Relabel
-from labelflow.records import ChunkReport
+from labelflow.planning.relabeling import RelabelMode
+from labelflow.records import SubmissionReport
 from labelflow.scale.client import ScaleClient
 from labelflow.submission import remote
 from labelflow.submission.remote import WorkItem, execute
@@ -48,10 +48,10 @@ def create_job(folder: Path, api: str, **changes: Any) -> Job:
     return make_job(folder, name=folder.name, scale={"url": api}, runner="dask", **changes)
 
 
-def execute_isolated(item: WorkItem) -> ChunkReport:
+def execute_isolated(item: WorkItem) -> SubmissionReport:
     """Execute as on a worker: shares nothing with this process except what earlier work items have opened."""
     arrived: WorkItem = pickle.loads(pickle.dumps(item))
-    report: ChunkReport = pickle.loads(pickle.dumps(execute(arrived)))
+    report: SubmissionReport = pickle.loads(pickle.dumps(execute(arrived)))
     return report
 
 
@@ -141,7 +141,7 @@ def test_exceeding_max_unlabeled_stops_further_work_items(
 def test_relabeling_and_servers_without_unique_id_are_rejected(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api)
     with pytest.raises(UsageError, match="only one process may relabel rows; use runner: threads"):
-        LabelRun(Plan(job, relabel=Relabel.CHANGED))
+        LabelRun(Plan(job, relabel=RelabelMode.CHANGED))
     with running_in_process(api="2017") as old, pytest.raises(UsageError, match="does not support unique_id"):
         LabelRun(Plan(create_job(tmp_path, old)))
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import Cancelled, UsageError
+from labelflow.errors import StopRequested, UsageError
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning import chunk
@@ -241,7 +241,10 @@ def test_stop_ends_the_chunk_and_keeps_created_tasks(
 ) -> None:
     stop = StopToken()
     api = FaultyApi(stub_server, True, lambda number, _: stop.set() if number == 3 else None)
-    with closing(LabelRun(Plan(job_factory(submit={"concurrency": 1}), stop=stop))) as run, pytest.raises(Cancelled):
+    with (
+        closing(LabelRun(Plan(job_factory(submit={"concurrency": 1}), stop=stop))) as run,
+        pytest.raises(StopRequested),
+    ):
         run.dispatcher.submit(next(run.plan.chunks()))
     assert len(api.tasks) == 3
     recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
@@ -261,7 +264,7 @@ def test_stop_ends_the_pause_before_a_retry(stub_server: StubServer, job_factory
     FaultyApi(stub_server, True, fault)
     with closing(LabelRun(Plan(job_factory(submit={"concurrency": 1}), stop=stop))) as run:
         start = time.monotonic()
-        with pytest.raises(Cancelled):
+        with pytest.raises(StopRequested):
             run.dispatcher.submit(next(run.plan.chunks()))
         assert time.monotonic() - start < 4
 

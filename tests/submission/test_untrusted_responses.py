@@ -17,7 +17,7 @@ from labelflow.accounting.summary import CountMismatch
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
 from labelflow.operations.collect import collect_job
-from labelflow.planning.relabeling import Relabel
+from labelflow.planning.relabeling import RelabelMode
 from labelflow.submission import submitter
 from tests.conftest import StubServer
 from tests.submission.test_submitter import ROWS, CreationFault, FaultyApi
@@ -231,7 +231,7 @@ def test_relabeled_row_and_a_row_named_like_its_next_generation_both_get_tasks(
     label(job_factory())
     rows = [{"id": "p.jpg", "text": "changed"}, {"id": "p.jpg#1", "text": "text 1"}]
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    summary = label(job_factory(), relabel=Relabel.CHANGED)
+    summary = label(job_factory(), relabel=RelabelMode.CHANGED)
     assert (summary.labeled, summary.rejected, summary.created) == (2, 0, 1)
     assert sorted(task["unique_id"] for task in api.tasks) == ["job#1/p.jpg", "job/p.jpg", "job/p.jpg#1"]
 

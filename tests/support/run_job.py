@@ -8,10 +8,10 @@ from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import Relabel
+from labelflow.planning.relabeling import RelabelMode
 
 
-def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: Relabel | None = None) -> Summary:
+def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: RelabelMode | None = None) -> Summary:
     """Submit, collect until all tasks are finished (once, if not `wait`), and write the summary."""
     with closing(LabelRun(Plan(job, limit=limit, relabel=relabel))) as run:
         for chunk in run.plan.chunks():

@@ -22,7 +22,7 @@ from labelflow.accounting.progress import RunProgress
 from labelflow.jobs.job import Job
 from labelflow.ledger import context
 from labelflow.ledger.ledger import Ledger
-from labelflow.operations import completion
+from labelflow.operations import closed_jobs
 from labelflow.operations.collect import CollectionFailed, CollectionResult
 from labelflow.scale.client import ScaleClient
 from tasks import events
@@ -193,7 +193,7 @@ def test_completion_emitted_but_not_recorded_is_emitted_again(
     with running_in_process(turnaround=0) as url:
         label(create_job(tmp_path, url, "twice"), wait=False)
         with monkeypatch.context() as dying:
-            dying.setattr(completion, "close", dies)
+            dying.setattr(closed_jobs, "close", dies)
             collect_until_complete(tmp_path / "out")
         assert completed_jobs == ["twice"]
         collect_responses(outputs=[str(tmp_path / "out")])
@@ -207,7 +207,7 @@ def test_completion_that_was_not_emitted_is_not_recorded(tmp_path: Path, monkeyp
         label(create_job(tmp_path, url, "untold"), wait=False)
         monkeypatch.setattr(events, "emit_event", lambda *_, **__: None)
         collect_until_complete(tmp_path / "out")
-    assert not (tmp_path / "out" / "untold" / completion.FILE).exists()
+    assert not (tmp_path / "out" / "untold" / closed_jobs.FILE).exists()
 
 
 def test_progress_of_a_detached_run_is_continued_to_the_end(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ MAX_VARIANTS = 100  # attempts to find a different response
 
 
 @dataclass(frozen=True, slots=True)
-class FaultCase:
+class FaultyTask:
     """A task with a fault: its attachments, its response without the fault, and the time of the fault."""
 
     row: TaskRow
@@ -72,20 +72,20 @@ class FaultyAnnotators(Annotators):
         setting = self._sampler.sample_for(_content_key(row, params))
         if setting is None:
             return response
-        return self._injectors[setting.kind.name](FaultCase(row, params, fetch_results, response, setting.seconds))
+        return self._injectors[setting.kind.name](FaultyTask(row, params, fetch_results, response, setting.seconds))
 
-    def _fail(self, _: FaultCase) -> ResponseData:
+    def _fail(self, _: FaultyTask) -> ResponseData:
         self._counts[ERROR.name] += 1
         return {"error": FAILED_MESSAGE}
 
-    def _lose_attachment(self, case: FaultCase) -> ResponseData:
+    def _lose_attachment(self, case: FaultyTask) -> ResponseData:
         if not case.fetch_results:
             return case.response
         self._counts[DEAD_ATTACHMENT.name] += 1
         not_found = FetchResult(case.fetch_results[0].url, 404)
         return make_response(case.row.type, case.params, [not_found])
 
-    def _schedule_recall(self, case: FaultCase) -> ResponseData:
+    def _schedule_recall(self, case: FaultyTask) -> ResponseData:
         self._recalls.schedule(case.row.seq, case.seconds)
         return case.response
 

@@ -19,7 +19,7 @@ from labelflow.jobs.config import load_job
 from labelflow.operations.label import LabelRun
 from labelflow.planning import chunk
 from labelflow.planning.plan import Plan
-from labelflow.records import ChunkReport
+from labelflow.records import SubmissionReport
 from labelflow.scale.errors import ScaleError
 from labelflow.submission import reconciliation
 from tests.proofs.chaos import crash_points
@@ -73,7 +73,7 @@ def label(config: str) -> Summary:
 
 def submit_all(run: LabelRun, threads: ThreadPoolExecutor) -> None:
     """Submit a few chunks at the same time, as the flow does."""
-    window: deque[Future[ChunkReport]] = deque()
+    window: deque[Future[SubmissionReport]] = deque()
     try:
         for chunk in run.plan.chunks():
             window.append(threads.submit(run.dispatcher.submit, chunk))

@@ -42,13 +42,13 @@ def load_environment() -> None:
 def exit_status() -> Iterator[None]:
     """Turn an exception that ends a run into one message and an exit status; see `labelflow.errors`."""
     from labelflow.cli.signals import command_line, signals
-    from labelflow.errors import Cancelled, LabelflowError
+    from labelflow.errors import LabelflowError, StopRequested
     from labelflow.scale.errors import ScaleError
 
     recorded = "Created tasks are recorded"
     try:
         yield
-    except Cancelled:
+    except StopRequested:
         exit_with(f"Stopped. {recorded}; to continue, run: {command_line()}", signals.status)
     except LabelflowError as error:
         exit_with(str(error), error.exit_status)

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from labelflow.accounting import manifest_totals
 from labelflow.accounting.summary import Summary
 from labelflow.callbacks.spool import CALLBACKS
-from labelflow.ledger.parts import SUBMISSIONS
+from labelflow.ledger.ledger_parts import SUBMISSIONS
 from labelflow.storage.folder import Folder
 from labelflow.tables.parts import list_parts
 

@@ -16,9 +16,9 @@ from labelflow.callbacks.callback import parse_callback
 from labelflow.callbacks.spool import CALLBACKS, append
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
-from labelflow.operations import completion
+from labelflow.operations import closed_jobs
+from labelflow.operations.closed_jobs import RECHECK_PERIOD, ClosedRecord
 from labelflow.operations.collect import CollectionResult, collect_job
-from labelflow.operations.completion import RECHECK_PERIOD, ClosedRecord
 from labelflow.storage.folder import Folder
 from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job
@@ -52,13 +52,13 @@ def close_job(job: Job) -> Folder:
         assert time.monotonic() < deadline
     folder = open_folder(job.output)
     assert seen.summary
-    completion.close(folder, seen.summary, seen.state_digest)
+    closed_jobs.close(folder, seen.summary, seen.state_digest)
     return folder
 
 
 def is_skipped(folder: Folder, at: datetime | None = None) -> bool:
-    found = completion.read_closed(folder)
-    return found is not None and found.is_unchanged(completion.current_state_digest(folder), at or datetime.now(UTC))
+    found = closed_jobs.read_closed(folder)
+    return found is not None and found.is_unchanged(closed_jobs.current_state_digest(folder), at or datetime.now(UTC))
 
 
 def test_closed_job_is_skipped_until_tasks_are_recorded(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_closed_job_is_skipped_until_tasks_are_recorded(tmp_path: Path) -> None:
         label(job, wait=False)
         folder = close_job(job)
         assert is_skipped(folder)
-        found = completion.read_closed(folder)
+        found = closed_jobs.read_closed(folder)
         assert found
         assert (found.rows, found.labeled, found.error) == (5, 5, 0)
         label(job, wait=False)  # there is nothing new in it
@@ -108,7 +108,7 @@ def test_rows_recorded_during_a_pass_are_left_for_the_next_pass(
             pass
         label(create_job(tmp_path, url, rows=6), wait=False)
         assert seen.summary
-        completion.close(open_folder(job.output), seen.summary, seen.state_digest)
+        closed_jobs.close(open_folder(job.output), seen.summary, seen.state_digest)
         assert not is_skipped(open_folder(job.output))
 
 
@@ -144,8 +144,8 @@ def test_recheck_of_a_closed_job_is_recorded_and_does_not_close_it_again(tmp_pat
         job = create_job(tmp_path, url)
         label(job, wait=False)
         folder = close_job(job)
-        first = completion.read_closed(folder)
-        second = completion.read_closed(close_job(job))
+        first = closed_jobs.read_closed(folder)
+        second = closed_jobs.read_closed(close_job(job))
     assert first
     assert second
     assert second.closed_at == first.closed_at
@@ -154,8 +154,8 @@ def test_recheck_of_a_closed_job_is_recorded_and_does_not_close_it_again(tmp_pat
 
 def test_corrupt_closed_record_means_the_job_is_collected(tmp_path: Path) -> None:
     folder = open_folder(str(tmp_path))
-    folder.write(completion.FILE, b"{")
-    assert completion.read_closed(folder) is None
+    folder.write(closed_jobs.FILE, b"{")
+    assert closed_jobs.read_closed(folder) is None
 
 
 class Reports:
@@ -181,21 +181,21 @@ def test_completion_is_reported_once_per_state_and_before_it_is_recorded(tmp_pat
     folder, reports = open_folder(str(tmp_path)), Reports()
     reports.error = RuntimeError("not sent")
     with pytest.raises(RuntimeError):
-        completion.record_pass(folder, make_summary(), "state", reports.emit, was_closed=False)
-    assert completion.read_closed(folder) is None
+        closed_jobs.record_pass(folder, make_summary(), "state", reports.emit, was_closed=False)
+    assert closed_jobs.read_closed(folder) is None
     reports.error = None
     for state in ("state", "state", "next"):
-        completion.record_pass(folder, make_summary(), state, reports.emit, was_closed=False)
+        closed_jobs.record_pass(folder, make_summary(), state, reports.emit, was_closed=False)
     assert reports.jobs == ["job", "job"]
 
 
 @pytest.mark.parametrize("summary", [None, make_summary(pending=1)])
 def test_closed_job_with_pending_rows_is_reopened_by_a_pass(tmp_path: Path, summary: Summary | None) -> None:
     folder, reports = open_folder(str(tmp_path)), Reports()
-    completion.record_run(folder, make_summary(pending=1), reports.emit)
-    assert completion.read_closed(folder) is None
-    completion.record_run(folder, make_summary(), reports.emit)
-    assert completion.read_closed(folder)
-    completion.record_pass(folder, summary, "state", reports.emit, was_closed=True)
-    assert completion.read_closed(folder) is None
+    closed_jobs.record_run(folder, make_summary(pending=1), reports.emit)
+    assert closed_jobs.read_closed(folder) is None
+    closed_jobs.record_run(folder, make_summary(), reports.emit)
+    assert closed_jobs.read_closed(folder)
+    closed_jobs.record_pass(folder, summary, "state", reports.emit, was_closed=True)
+    assert closed_jobs.read_closed(folder) is None
     assert reports.jobs == ["job"]
