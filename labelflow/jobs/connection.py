@@ -14,8 +14,17 @@ from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.scale.retry import RetryPolicy, Sleep
 
 
-def open_client(job: Job, key: str, sleep: Sleep, rate_limiter: RateLimiter | None = None) -> ScaleClient:
-    """Open a thread-safe client. sleep: called to wait. rate_limiter: limits the creation of tasks."""
+def open_client(
+    job: Job,
+    key: str,
+    sleep: Sleep,
+    rate_limiter: RateLimiter | None = None,
+    server_time: datetime | None = None,
+) -> ScaleClient:
+    """Open a thread-safe client.
+
+    sleep: called to wait. rate_limiter: limits the creation of tasks. server_time: the API's time, if it is known.
+    """
     return ScaleClient(
         key,
         job.scale.url,
@@ -24,6 +33,7 @@ def open_client(job: Job, key: str, sleep: Sleep, rate_limiter: RateLimiter | No
         rate_limiter=rate_limiter,
         sleep=sleep,
         redact=strip_signatures,
+        server_time=server_time,
     )
 
 

@@ -41,7 +41,7 @@ class RunSession:
             stop=context.stop if job.runner.is_distributed else None,
         )
         rate_limiter = RateLimiter(job.submit.rate, self.sleep)
-        client = open_client(job, key, self.sleep, rate_limiter)
+        client = open_client(job, key, self.sleep, rate_limiter, api.now)
         self.context = ConnectedJob(job, context.folder, context.ledger, context.stop, client)
         try:
             if plan.is_new:

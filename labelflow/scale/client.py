@@ -45,6 +45,8 @@ class ScaleClient:
     sleep: waits between attempts; may raise to abort the call.
     redact: removes secrets from what the server says; an error message may quote the request.
 
+    server_time: the server's time at this moment, if it is known; see `now`.
+
     Calls raise the errors of `labelflow.scale.errors`; those with `retryable` only after the retries.
 
         with ScaleClient("test_key", "http://127.0.0.1:4020/v1") as client:
@@ -63,9 +65,10 @@ class ScaleClient:
         rate_limiter: RateLimiter | None = None,
         sleep: Sleep = time.sleep,
         redact: Callable[[str], str] = str,
+        server_time: datetime | None = None,
     ) -> None:
         self._url = url.rstrip("/")
-        self._transport = HttpTransport(key, self._url, connections, timeout, redact)
+        self._transport = HttpTransport(key, self._url, connections, timeout, redact, server_time)
         self._retry = retry or RetryPolicy()
         self._rate_limiter = rate_limiter
         self._sleep = sleep

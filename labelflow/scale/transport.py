@@ -36,17 +36,25 @@ class HttpTransport:
     connections: the size of the pool; a thread waits if all connections are in use.
     timeout: seconds to connect, and seconds for the whole response after that.
     redact: removes secrets from what the server says; an error message may quote the request.
+    server_time: the server's time at this moment, if it is known.
     """
 
     def __init__(
-        self, key: str, url: str, connections: int, timeout: tuple[float, float], redact: Callable[[str], str]
+        self,
+        key: str,
+        url: str,
+        connections: int,
+        timeout: tuple[float, float],
+        redact: Callable[[str], str],
+        server_time: datetime | None = None,
     ) -> None:
         self._url = url
         self._timeout = urllib3.Timeout(connect=timeout[0], read=timeout[1])
         self._redact = redact
         credentials = base64.b64encode(f"{key}:".encode()).decode()
         self._secrets = (key, credentials)
-        self._server_clock: tuple[datetime, float] | None = None  # a `Date`, and monotonic seconds when it was read
+        # A time of the server, and monotonic seconds when it was read.
+        self._server_clock = (server_time, time.monotonic()) if server_time else None
         self._adapter = TotalTimeoutAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True)
         self._pool, self._base_path = _connection_pool(url, self._adapter)
         self._headers = {

@@ -54,14 +54,14 @@ def test_tasks_of_a_crashed_run_are_found(
     with monkeypatch.context() as crash:
         crash.setattr(Ledger, "record", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
         with pytest.raises(ZeroDivisionError):
-            label(job)
+            label(job, wait=False)
     assert len(api.tasks) == ROWS
-    summary = label(job)
+    summary = label(job, wait=False)
     assert (summary.recovered, summary.created, len(api.tasks)) == (ROWS, 0, ROWS)
 
 
 @MINUTES
 def test_tasks_of_lost_responses_are_found(minutes: int, stub_server: StubServer, job: Job, tmp_path: Path) -> None:
     api = OtherClockApi(stub_server, minutes, on_every_third(FAULTS["dropped after"]))
-    summary = label(job)
+    summary = label(job, wait=False)
     assert (summary.labeled, len(api.tasks)) == (ROWS, ROWS)
