@@ -112,7 +112,7 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StrictS3]:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     command = [_rclone_binary(), "serve", "s3", "--config", "", "--auth-key", ",".join(AWS.values())]
     process = subprocess.Popen(
-        [*command, "--addr", address, "--dir-cache-time", "0s", str(root)],
+        [*command, "--addr", address, "--dir-cache-time", "1ms", str(root)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
