@@ -71,7 +71,7 @@ def test_callbacks_alone_and_polling_alone_give_the_same_labels(
     ways = compare_methods(tmp_path, ROWS, turnaround="0.5-4", api_version=api_version)
     assert ways.differences == []
     reasons = {re.sub(":[0-9]+/", "/", row["reason"]) for row in ways.results["callback"].errors}
-    assert "One or more attachments could not be downloaded. (HTTP 404: http://127.0.0.1/gone.png)" in reasons
+    assert "One or more attachments could not be downloaded. (HTTP 404: http://127.0.0.1/missing.png)" in reasons
     assert len(reasons) == 2
 
 

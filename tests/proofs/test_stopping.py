@@ -60,7 +60,9 @@ def test_sigterm_during_submission_records_created_tasks(
 ) -> None:
     write_manifest(tmp_path, ROWS)
     config, key = write_job_config(tmp_path, api), make_key(tmp_path)
+    before = signal.signal(number, signal.SIG_DFL)  # the process inherits it: `nohup` would have it ignore SIGHUP
     with running_command(config, home=prefect_home, SCALE_API_KEY=key) as process:
+        signal.signal(number, before)
         wait_until(lambda: created_rows(api, key))
         process.send_signal(number)
         _, errors = process.communicate(timeout=STOP_TIMEOUT)

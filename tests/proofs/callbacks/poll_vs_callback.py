@@ -37,6 +37,10 @@ METHODS = ("callback", "poll")
 API_VERSIONS = ("current", "2017")
 TASK_REQUEST = re.compile(rb"^(GET /v1/tasks\S*) HTTP/1\.1\r$", re.MULTILINE)
 RUN_SPECIFIC_COLUMNS = ("task_id", "unique_id", "created_at", "completed_at", "updated_at")  # differ between runs
+SIGNATURE = (
+    "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIATEST&X-Amz-Date=20261126T000000Z&X-Amz-Expires=60"
+    "&X-Amz-SignedHeaders=host&X-Amz-Signature=5ec2e7"
+)
 MISSING_EVERY = 20  # every 20th row has a missing attachment
 
 Rows = list[dict[str, Any]]
@@ -148,7 +152,7 @@ def _media() -> Iterator[MediaServer]:
 
 
 def _write_manifest(folder: Path, url: str, count: int) -> None:
-    uris = [f"{url}/{'missing' if number % MISSING_EVERY == 7 else 'cat'}.png?sig=5ec2e7" for number in range(count)]
+    uris = [f"{url}/{'missing' if number % MISSING_EVERY == 7 else 'cat'}.png?{SIGNATURE}" for number in range(count)]
     lines = [json.dumps({"id": f"r{number}", "picture": uri}) for number, uri in enumerate(uris)]
     (folder / "manifest.jsonl").write_text("\n".join(lines))
 
