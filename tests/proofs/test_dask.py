@@ -65,7 +65,7 @@ def test_max_tasks_holds_across_all_workers(tmp_path: Path, prefect_api: str) ->
             "",
             "runner: dask needs a Prefect server that all workers can reach, and PREFECT_API_URL is not set; set",
         ),
-        ("2017", "http://127.0.0.1:9/api", "does not know unique_id"),
+        ("2017", "http://127.0.0.1:9/api", "does not support unique_id"),
     ],
 )
 def test_dask_is_rejected_where_its_guarantees_cannot_hold(
