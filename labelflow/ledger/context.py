@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -48,17 +49,24 @@ class ConnectedJob(JobContext):
         self.client.close()
 
 
+@contextmanager
+def usable_output(job: Job) -> Iterator[None]:
+    """Opening the output: a storage error inside the block is a UsageError, because nothing was sent yet."""
+    try:
+        yield
+    except StorageError as error:
+        raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
+
+
 def open_output_folder(job: Job) -> tuple[Folder, pa.StructType | None]:
     """The output folder of a job, and the types of the carried columns as recorded there: None for a new folder.
 
     Raises UsageError if the store cannot be reached, or if the folder belongs to another job.
     """
     use_s3_credentials(job.s3.credentials)
-    try:
+    with usable_output(job):
         folder = open_output(job.output)
         return folder, read_source_schema(folder, job)
-    except StorageError as error:
-        raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
 
 
 def check_account(context: ConnectedJob) -> None:
@@ -93,8 +101,6 @@ def open_existing_job(job: Job, stop: StopToken | None = None) -> ConnectedJob:
     folder, source_type = open_output_folder(job)
     if source_type is None:
         raise UsageError(f"output {job.output}", "holds no job", "run label_dataset first")
-    try:
+    with usable_output(job):
         ledger = Ledger.load(folder, source_type)
-    except StorageError as error:
-        raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
     return ConnectedJob(job, folder, ledger, stop, open_client(job, key, stop.sleep))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 
 from labelflow.concurrency.lease import RUNS, Lease
-from labelflow.errors import StorageError, UsageError
+from labelflow.errors import StorageError
 from labelflow.jobs.api_keys import read_key
 from labelflow.jobs.connection import check_connection, open_client
 from labelflow.ledger import job_record
-from labelflow.ledger.context import ConnectedJob, check_account
+from labelflow.ledger.context import ConnectedJob, check_account, usable_output
 from labelflow.planning.plan import Plan
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.submission import reconciliation
@@ -43,7 +43,7 @@ class RunSession:
         rate_limiter = RateLimiter(job.submit.rate, self.sleep)
         client = open_client(job, key, self.sleep, rate_limiter, api.now)
         self.context = ConnectedJob(job, context.folder, context.ledger, context.stop, client)
-        try:
+        with usable_output(job):
             if plan.is_new:
                 job_record.claim(context.folder, job, plan.builder.source_type)
             else:
@@ -51,8 +51,6 @@ class RunSession:
             self.lease.acquire(context.stop.sleep)
             job_record.verify(context.folder, job, plan.builder.source_type)
             job_record.save_config(context.folder, job)
-        except StorageError as error:
-            raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
 
     def find_unrecorded(self) -> UnrecordedTasks:
         """The tasks that runs which died may have created without recording them."""

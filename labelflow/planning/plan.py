@@ -13,9 +13,9 @@ from labelflow.accounting.manifest_totals import ManifestTotals
 from labelflow.accounting.progress import RunProgress
 from labelflow.attachments import AttachmentChecker
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import LimitExceeded, StorageError, UsageError
+from labelflow.errors import LimitExceeded
 from labelflow.jobs.job import Job
-from labelflow.ledger.context import JobContext, open_output_folder
+from labelflow.ledger.context import JobContext, open_output_folder, usable_output
 from labelflow.ledger.ledger import Ledger
 from labelflow.manifests import Manifest, open_manifest
 from labelflow.outputs.folders import REJECTS
@@ -66,10 +66,8 @@ class Plan:
         self.progress = RunProgress()
         self.manifest: Manifest = open_manifest(job.manifest.uri)
         self.builder = TaskRequestBuilder(job, self.manifest.schema, recorded_types)
-        try:
+        with usable_output(job):
             ledger = Ledger.load(folder, self.builder.source_type)
-        except StorageError as error:
-            raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
         self.context = JobContext(job, folder, ledger, stop or StopToken())
         self.unsubmitted = RowsWithoutNewTask(ledger, self.progress)
         self._relabeling = ChangeDetector(job.name, self.builder, ledger, relabel)
