@@ -20,11 +20,11 @@ from typing import Any
 import boto3
 import numpy as np
 import pandas as pd
-import yaml
 from moto.server import ThreadedMotoServer
 
 from demo.prefect_server import starting_prefect_server, wait_until_ready
 from demo.samples import make_samples, write_manifests
+from labelflow.jobs.config import load_job
 from labelflow.sandbox.testing import running as running_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +104,7 @@ def upload(s3_url: str) -> None:
 
 def _run_job(name: str, environment: dict[str, str]) -> int:
     config = f"configs/{name}.yaml"
-    shutil.rmtree(ROOT / yaml.safe_load((ROOT / config).read_text())["output"], ignore_errors=True)
+    shutil.rmtree(ROOT / load_job(str(ROOT / config)).output, ignore_errors=True)
     print(f"$ python -m flows.label_dataset {config}", flush=True)
     status = subprocess.run([sys.executable, "-m", "flows.label_dataset", config], cwd=ROOT, env=environment).returncode
     print(flush=True)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "architecture.svg"
 PACKAGES = ("labelflow", "tasks", "flows")  # the ones that are installed
 BASE = "base modules"  # one box for the single files at the bottom
-BASE_MODULES = {"errors", "http_timeouts", "lenient_json", "media", "problems", "redaction"}
+BASE_MODULES = {"batches", "errors", "lenient_json", "problems", "redaction"}
 
 CAPTIONS = {  # of the boxes; a new folder needs one
     "__main__": "console script",
@@ -40,6 +40,8 @@ CAPTIONS = {  # of the boxes; a new folder needs one
     "sandbox": "local server with the API",
     "scale": "API client, task types",
     "storage": "folders on disk and in S3",
+    "media": "kind, pixels, duration",
+    "network": "limits of HTTP connections",
     BASE: "single files, import nothing",
 }
 
@@ -104,7 +106,7 @@ def _on_load(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def folder(module: str) -> str:
-    """The row of the table that a module belongs to: `cli` for `labelflow.cli.label`, `tasks` for `tasks.label`."""
+    """The row of the table that a module belongs to: `cli` for `labelflow.cli.display`, `tasks` for `tasks.label`."""
     first, _, rest = module.partition(".")
     return rest.partition(".")[0] or first if first == "labelflow" else first
 

@@ -6,7 +6,7 @@ python -m flows.cancel_dataset CONFIG [--rows FILE] [--yes]
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and usage errors are immediate
-    from labelflow.cli.cancel import prepare_cancel_dataset
+    from labelflow.cli.commands.cancel import prepare_cancel_dataset
 
     command = prepare_cancel_dataset()
 
@@ -15,8 +15,9 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from labelflow.cli.runtime import stop_token_for_signals
+from labelflow.cli.prepared_run import stop_token_for_signals
 from labelflow.jobs.field_types import Location
+from labelflow.jobs.job import Job
 from labelflow.operations.cancel import Cancellation, read_row_ids
 from labelflow.operations.discovery import find_single_job
 from tasks.cancel import cancel_pending
@@ -27,17 +28,18 @@ Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/withdrawn.txt"
 
 
 @flow(name="cancel-dataset", flow_run_name="cancel-{output}", persist_result=False)
-def cancel_dataset(output: Output, rows: Rows = None) -> Cancellation:
+def cancel_dataset(output: Output, rows: Rows = None, job: Job | None = None) -> Cancellation:
     """Cancel the pending tasks of a job and record the result. Safe to repeat; reports tasks that finished before.
 
     Args:
         output: The job's output folder: a path or s3://bucket/prefix.
         rows: File that lists the rows to cancel: a manifest, or a .txt file with one row id per line. Default: all.
+        job: The job as in its config file. Default: as its last run stored it in the output folder.
 
     Raises:
-        UsageError: The folder contains no job, or more than one.
+        UsageError: The folder contains no job, or more than one, or a job whose URL or secrets are not trusted.
     """
-    job, stop = find_single_job(output), stop_token_for_signals()
+    job, stop = job or find_single_job(output), stop_token_for_signals()
     row_ids = read_row_ids(rows, job.manifest.row_id) if rows else None
     result = cancel_pending(job, row_ids, stop)
     collect_job(job, stop)

@@ -6,7 +6,7 @@ python -m flows.collect_responses CONFIG...
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and usage errors are immediate
-    from labelflow.cli.collect import prepare_collect_responses
+    from labelflow.cli.commands.collect import prepare_collect_responses
 
     command = prepare_collect_responses()
 
@@ -16,7 +16,8 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from labelflow.cli.runtime import stop_token_for_signals, tune_garbage_collector
+from labelflow.cli.garbage_collector import tune_garbage_collector
+from labelflow.cli.prepared_run import stop_token_for_signals
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import LabelflowError, StopRequested
 from labelflow.jobs.field_types import Location

@@ -7,7 +7,7 @@ python -m flows.label_dataset CONFIG [--manifest URI] [--output URI] [--limit N]
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported, which takes seconds: --help and usage errors are immediate
-    from labelflow.cli.label import prepare_label_dataset
+    from labelflow.cli.commands.label import prepare_label_dataset
 
     command = prepare_label_dataset()
 
@@ -21,8 +21,9 @@ from pydantic import Field
 
 from flows.runners import MAX_CHUNKS_IN_FLIGHT, ChunkRunner, SubmittedChunk, open_runner
 from labelflow.accounting.summary import Summary
-from labelflow.cli.runtime import open_run, tune_garbage_collector
-from labelflow.errors import LimitExceeded
+from labelflow.cli.garbage_collector import tune_garbage_collector
+from labelflow.cli.prepared_run import open_run
+from labelflow.errors import TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.relabeling import RelabelMode
@@ -49,7 +50,7 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
             without a label (errors).
 
     Raises:
-        LimitExceeded: More rows remain without a label than the job's max_unlabeled.
+        TooManyUnlabeled: More rows remain without a label than the job's max_unlabeled.
     """
     tune_garbage_collector()
     with closing(open_run(job, limit, relabel)) as run:
@@ -57,7 +58,7 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
         try:
             with open_runner(run) as runner, run.progress.timing("submit"):
                 submit_all(run, runner, progress)
-        except LimitExceeded:
+        except TooManyUnlabeled:
             write_rejects(run)  # they contain the reasons
             raise
         write_rejects(run)

@@ -7,7 +7,7 @@ Not a Prefect flow: the service runs permanently. docs/callbacks.md describes ho
 
 from __future__ import annotations
 
-from labelflow.cli.receive import main
+from labelflow.cli.commands.receive import main
 
 if __name__ == "__main__":
     main()

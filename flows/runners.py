@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from labelflow.planning.chunk import Chunk
 from tasks.label import submit_chunk, submit_chunk_remote
 
 if TYPE_CHECKING:
+    from distributed import LocalCluster
     from prefect_dask.task_runners import DaskTaskRunner
 
 MAX_CHUNKS_IN_FLIGHT = 3  # while one chunk waits for responses, the next is checked
@@ -66,7 +68,6 @@ def _by_dask(run: LabelRun, chunk: Chunk, dask: DaskTaskRunner) -> SubmittedChun
 @contextmanager
 def _dask(section: RunnerSection) -> Iterator[DaskTaskRunner]:
     try:
-        from distributed import LocalCluster
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError:
         raise UsageError("runner", "dask is not installed", "pip install 'labelflow[dask]'") from None
@@ -81,12 +82,35 @@ def _dask(section: RunnerSection) -> Iterator[DaskTaskRunner]:
                 "runner.scheduler", str(error), "start a Dask scheduler at this address, and workers"
             ) from None
         return
-    with _without_ctrl_c():
-        cluster = LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=section.workers, threads_per_worker=CHUNKS_PER_WORKER, host="127.0.0.1", dashboard_address=None
-        )
-    with cluster, DaskTaskRunner(cluster=cluster) as dask:
+    with _private_cluster(section.workers) as cluster, DaskTaskRunner(cluster=cluster) as dask:
         yield dask
+
+
+@contextmanager
+def _private_cluster(workers: int) -> Iterator[LocalCluster]:
+    """Start a cluster that only this process can use: whoever can use it can read the keys of its workers.
+
+    Its connections require a certificate that is in the memory of its processes only. Its web pages are off, and its
+    files are in a folder that only this user can read.
+    """
+    import dask.config
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    no_pages: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+    with tempfile.TemporaryDirectory(prefix="labelflow-", ignore_cleanup_errors=True) as folder:
+        with _without_ctrl_c(), dask.config.set(no_pages):
+            cluster = LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=workers,
+                threads_per_worker=CHUNKS_PER_WORKER,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                security=Security.temporary(),  # type: ignore[no-untyped-call]
+                local_directory=folder,
+            )
+        with cluster:
+            yield cluster
 
 
 def _wait_for_a_worker(dask: DaskTaskRunner, scheduler: str) -> None:

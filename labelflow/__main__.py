@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int | None:
 
 
 def _label(arguments: list[str]) -> None:
-    from labelflow.cli.label import prepare_label_dataset
+    from labelflow.cli.commands.label import prepare_label_dataset
 
     command = prepare_label_dataset(arguments, "labelflow label")
     from flows.label_dataset import label_dataset
@@ -36,7 +36,7 @@ def _label(arguments: list[str]) -> None:
 
 
 def _collect(arguments: list[str]) -> None:
-    from labelflow.cli.collect import prepare_collect_responses
+    from labelflow.cli.commands.collect import prepare_collect_responses
 
     command = prepare_collect_responses(arguments, "labelflow collect")
     from flows.collect_responses import collect_responses
@@ -45,7 +45,7 @@ def _collect(arguments: list[str]) -> None:
 
 
 def _cancel(arguments: list[str]) -> None:
-    from labelflow.cli.cancel import prepare_cancel_dataset
+    from labelflow.cli.commands.cancel import prepare_cancel_dataset
 
     command = prepare_cancel_dataset(arguments, "labelflow cancel")
     from flows.cancel_dataset import cancel_dataset
@@ -54,7 +54,7 @@ def _cancel(arguments: list[str]) -> None:
 
 
 def _receive(arguments: list[str]) -> None:
-    from labelflow.cli.receive import main as receive
+    from labelflow.cli.commands.receive import main as receive
 
     receive(arguments, "labelflow receive")
 

@@ -5,7 +5,9 @@
     ├── StopRequested          exit 130  a user or another process requested a stop
     └── RunAborted             exit 1    the run cannot continue; the same command resumes it later
         ├── StorageError                 the store of the manifest or of the output does not respond
-        └── LimitExceeded                a limit of the job is reached
+        │   └── FileGone                 a listed file does not exist any more
+        ├── NotRecorded                  tasks were created and could not be recorded
+        └── TooManyUnlabeled             a limit of the job is reached
 
 A problem with one row never ends a run: it becomes a rejected row (`labelflow.records.RejectedRow`).
 """
@@ -52,5 +54,27 @@ class StorageError(RunAborted):
     """The store of the manifest or of the output does not respond."""
 
 
-class LimitExceeded(RunAborted):
+class FileGone(StorageError):
+    """A file that was listed does not exist any more: another process has merged or replaced it."""
+
+
+class NotRecorded(RunAborted):
+    """Tasks were created and could not be recorded. The next run finds them.
+
+    output: the output folder. tasks: their number. cause: why they could not be recorded.
+    """
+
+    def __init__(self, output: str, tasks: int, cause: Exception) -> None:
+        reason = str(cause) if isinstance(cause, LabelflowError) else repr(cause)
+        super().__init__(
+            f"{output}: {tasks:,} tasks were created and could not be recorded ({reason}); no further task was "
+            "created. Run the same command again: it finds them and creates none twice"
+        )
+        self._arguments = output, tasks, cause
+
+    def __reduce__(self) -> tuple[type[NotRecorded], tuple[str, int, Exception]]:
+        return type(self), self._arguments
+
+
+class TooManyUnlabeled(RunAborted):
     """A limit of the job is reached."""

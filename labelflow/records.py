@@ -7,7 +7,7 @@ ManifestRow → PreparedRow → (attachment checked) → Submission → Answer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -34,12 +34,14 @@ class ManifestRow:
     values: column → value; may be empty if the row could not be read.
     problem: why the row could not be read; None if it could.
     text: the raw text of a row that could not be read, if the format has one.
+    size: about how many bytes it takes in the manifest.
     """
 
     number: int
     values: Mapping[str, Any]
     problem: Problem | None = None
     text: str | None = None
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,19 +50,42 @@ _SCHEMES = (
 )
 _NAMES = frozenset().union(*(scheme.parameters for scheme in _SCHEMES))
 
-_HINT = re.compile(r"sig(?:nature)?(?:=|%|\\u003d)", re.IGNORECASE)  # in each signed URL
+_HINT = re.compile(r"sig(?:nature)?[=%\\&]", re.IGNORECASE)  # in each signed URL
 _WORD = re.compile(r"(?<![^\s\"'<>`])[^\s\"'<>`]{15,}")  # a signed URL is longer
 _URL_START = re.compile(r"[a-z0-9+.-]{1,20}(?::|%(?:25)*3A)(?:\\?/|%(?:25)*2F)|/", re.IGNORECASE)
 _NEXT_URL = re.compile(r"(?<=[,;|(){}\[\]])(?=[a-z][a-z0-9+.-]{0,19}://)", re.IGNORECASE)
-# What separates the parameters of a URL, also where the URL is part of HTML, JSON or another URL.
-_DELIMITER = re.compile(
-    r"(\?|\\u003f|%(?:25)*3F|&(?:amp;|\#38;|\#x26;)*|\\u0026|%(?:25)*26|\#|%(?:25)*23)", re.IGNORECASE
-)
+
+
+_ESCAPE = r"\\{1,8}(?:u(?:0000)?00|x)"  # in JSON and code, which may itself be in JSON
+_ENTITY = r"&(?:amp;){0,8}"  # the beginning of a character in HTML
+
+
+def _encoded(code: str, number: int, name: str) -> str:
+    """A pattern for a character in a part of a URL, JSON, code or HTML.
+
+    code: its hexadecimal code. number: the same, decimal. name: of its HTML entity.
+    """
+    return rf"%(?:25)*{code}|{_ESCAPE}{code}|{_ENTITY}(?:\#0*{number}|\#x0*{code}|{name});"
+
+
+_QUESTION_MARK, _HASH = rf"\?|{_encoded('3f', 63, 'quest')}", r"%(?:25)*23|(?<!&)(?<!amp;)\#"
+_OTHER = rf"(?!{_ENTITY}(?:\#[0-9]+|\#x[0-9a-f]+|[a-z]+);)"  # not before another character in HTML
+_AMPERSAND = rf"{_encoded('26', 38, 'amp')}|{_OTHER}&(?:amp;|\#0*38;|\#x0*26;)*"
+# Between the parameters of a URL.
+_DELIMITER = re.compile(rf"((?=[?&%\\\#])(?:{_QUESTION_MARK}|{_AMPERSAND}|{_HASH}))", re.IGNORECASE)
+
+_CODES = "2[abdef5]|3[abd]|40|5f|7e"  # of the characters of a value other than letters and digits
+_NUMBERS = "37|4[235-7]|5[89]|61|64|95|126"  # the same, decimal
+_NAMES_IN_HTML = "equals|plus|sol|percnt|colon|period|lowbar|ast"
+_HTML_CHARACTER = rf"{_ENTITY}(?:\#x0*(?:{_CODES})|\#0*(?:{_NUMBERS})|{_NAMES_IN_HTML});"
+_VALUE = rf"(?:[a-z0-9%+/=_~.:@*-]++|\\{{1,8}}/|{_ESCAPE}(?:{_CODES})|{_HTML_CHARACTER})*"
 _PARAMETER = re.compile(
-    r"(?:(?P<name>[a-z0-9-]+)(?:=|%(?:25)*3D|\\u003d))"
-    r"(?P<value>(?<=SignedHeaders=)[a-z0-9%;-]+|[a-z0-9%+/=_~.:@*-]*)",
+    rf"(?P<name>[a-z0-9-]+)(?:=|{_encoded('3d', 61, 'equals')})"
+    rf"(?P<value>(?<=SignedHeaders=)[a-z0-9%;-]+|{_VALUE})",
     re.IGNORECASE,
 )
+_IS_QUESTION_MARK = re.compile(_QUESTION_MARK, re.IGNORECASE)
+_ENDS_IN_HTML = re.compile(rf"(?:{_HTML_CHARACTER})\Z", re.IGNORECASE)
 _PUNCTUATION = ".:;*"  # at the end of a URL it belongs to the text around it
 
 
@@ -80,10 +103,11 @@ def strip_signatures(text: str) -> str:
 
 
 def strip_signatures_in(value: Any) -> Any:
-    """Return a JSON-like value with `strip_signatures` applied to all strings and keys; tuples become lists."""
+    """Return a JSON-like value with `strip_signatures` applied to all strings and keys. Tuples stay tuples."""
     if isinstance(value, str):
         return strip_signatures(value)
     root: list[Any] = [None]
+    tuples: list[tuple[Any, Any]] = []  # parent and key of lists that were tuples, outer ones first
     pending: list[tuple[Any, Any, Any]] = [(root, 0, value)]  # without recursion: an answer may be nested deeply
     while pending:
         parent, key, item = pending.pop()
@@ -91,6 +115,8 @@ def strip_signatures_in(value: Any) -> Any:
             parent[key] = strip_signatures(item)
         elif isinstance(item, list | tuple):
             parent[key] = children = [None] * len(item)
+            if isinstance(item, tuple):
+                tuples.append((parent, key))
             pending += [(children, index, child) for index, child in enumerate(item)]
         elif isinstance(item, dict):
             mapping: dict[Any, Any] = {}
@@ -100,6 +126,8 @@ def strip_signatures_in(value: Any) -> Any:
             pending += [(mapping, name, child) for name, child in mapping.items()]
         else:
             parent[key] = item
+    for parent, key in reversed(tuples):
+        parent[key] = tuple(parent[key])
     return root[0]
 
 
@@ -149,7 +177,7 @@ def _redact_attribute(value: Any) -> Any:
 
 def _may_be_signed(text: str) -> bool:
     """Whether a text contains what all signed URLs contain; fast."""
-    if "=" not in text and "%" not in text and "\\" not in text:
+    if "=" not in text and "%" not in text and "\\" not in text and "&" not in text:
         return False
     return ("sig" in text or "Sig" in text or "SIG" in text) and bool(_HINT.search(text))
 
@@ -193,7 +221,7 @@ def _strip_url(url: str) -> str:
         if kind == "&" and start and _level(delimiter) >= _level(start):
             delimiter = start
         if kind != "#" and parameter and parameter["name"].lower() in signing:
-            rest = part[parameter.start("value") + len(parameter["value"].rstrip(_PUNCTUATION)) :]
+            rest = part[parameter.start("value") + _length(parameter["value"]) :]
             start = delimiter if kind == "?" or (start and delimiter is start) else ""
             pieces.append(rest)
         else:
@@ -202,11 +230,16 @@ def _strip_url(url: str) -> str:
     return "".join(pieces)
 
 
+def _length(value: str) -> int:
+    """Return the length of a value without the punctuation that follows it."""
+    return len(value) if _ENDS_IN_HTML.search(value) else len(value.rstrip(_PUNCTUATION))
+
+
 def _kind(delimiter: str) -> str:
     """Return the character that a delimiter represents: "?", "&" or "#"."""
-    if delimiter.startswith("&"):
-        return "&"
-    return {"f": "?", "?": "?", "6": "&", "3": "#", "#": "#"}[delimiter[-1].lower()]
+    if _IS_QUESTION_MARK.fullmatch(delimiter):
+        return "?"
+    return "#" if delimiter.endswith(("#", "23")) else "&"
 
 
 def _level(delimiter: str) -> int:

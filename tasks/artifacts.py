@@ -21,7 +21,7 @@ from prefect.artifacts import (
 from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import FILE, Summary
 from labelflow.outputs.folders import ERRORS, LABELS, REJECTS
-from labelflow.outputs.unlabeled_rows import unlabeled_rows
+from labelflow.outputs.unlabeled_sample import sample_unlabeled_rows
 from labelflow.problems import escape_markdown
 from labelflow.records import Outcome
 from labelflow.storage.folder import Folder
@@ -66,7 +66,7 @@ def show_summary(folder: Folder, summary: Summary) -> None:
     create_table_artifact(
         key=f"{key}-counts", table=[_counts(summary)], description=f"{summary.job}: number of rows by outcome"
     )
-    rows = unlabeled_rows(folder)
+    rows = sample_unlabeled_rows(folder)
     if rows:
         description = (
             f"{summary.job}: rows that ended without a label, with the reason "

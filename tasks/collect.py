@@ -37,8 +37,8 @@ def collect_job(job: Job, stop: StopToken | None = None) -> CollectionResult:
     rate = (result.labeled + result.errors) / max(time.monotonic() - started_at, 1e-3)
     message = "%s: %d new labels, %d tasks ended without a label (%.0f tasks/s), %d tasks pending"
     get_run_logger().info(message, result.job, result.labeled, result.errors, rate, result.waiting)
-    if result.blocked_by:
-        get_run_logger().warning("%s: not collected, another process is collecting: %s", result.job, result.blocked_by)
+    for warning in result.warnings:
+        get_run_logger().warning("%s", warning)
     if result.labeled or result.errors:
         emit_labels_written(job, folder, result.labeled, result.errors, result.waiting)
         if result.summary:

@@ -23,6 +23,7 @@ class StubServer:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, bytes, dict[str, str]]] = []
         self.clock_offset = 0.0  # seconds that its clock is ahead of this machine's
+        self.sends_date = True
         self.respond: Callable[[str, str, bytes], tuple[int, Any, dict[str, str]] | None] = lambda *_: (200, {}, {})
         outer = self
 
@@ -32,6 +33,10 @@ class StubServer:
 
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return super().date_time_string(time.time() + outer.clock_offset)
+
+            def send_header(self, keyword: str, value: str) -> None:
+                if keyword != "Date" or outer.sends_date:
+                    super().send_header(keyword, value)
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

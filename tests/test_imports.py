@@ -24,31 +24,30 @@ MAY_IMPORT = {  # a folder may import only the rows below it that it names
     ),
     "operations": (
         "submission planning collection accounting callbacks outputs ledger manifests jobs tables concurrency "
-        "storage scale errors"
+        "storage network scale problems errors"
     ),
-    "submission": (
-        "planning accounting ledger records jobs attachments tables concurrency storage scale redaction problems errors"
-    ),
+    "submission": ("planning accounting ledger records jobs concurrency storage scale redaction problems errors"),
     "planning": (
         "accounting outputs ledger manifests records jobs attachments tables concurrency scale redaction "
-        "lenient_json problems errors"
+        "batches lenient_json problems errors"
     ),
     "collection": "accounting callbacks outputs ledger records jobs tables concurrency storage scale errors",
     "accounting": "outputs ledger records jobs storage errors",
-    "callbacks": "ledger jobs tables storage scale redaction lenient_json errors",
-    "outputs": "ledger records jobs tables storage scale redaction lenient_json problems",
-    "ledger": "records jobs tables concurrency storage scale errors",
-    "manifests": "records storage lenient_json problems errors",
+    "callbacks": "ledger jobs tables storage scale redaction lenient_json problems errors",
+    "outputs": "ledger records jobs tables storage scale redaction batches lenient_json problems errors",
+    "ledger": "records jobs tables concurrency storage scale redaction errors",
+    "manifests": "records storage batches lenient_json problems errors",
     "records": "attachments problems",
-    "jobs": "attachments scale redaction problems errors",
-    "attachments": "storage scale http_timeouts media problems errors",
+    "jobs": "attachments tables network scale redaction lenient_json problems errors",
+    "attachments": "network storage scale media problems errors",
     "tables": "storage scale errors",
     "sandbox": "concurrency scale media problems",
     "concurrency": "storage scale errors",
     "storage": "errors",
-    "scale": "http_timeouts lenient_json media problems",
+    "scale": "network lenient_json media problems",
     "redaction": ("lenient_json"),
-    "http_timeouts": "",
+    "network": "",
+    "batches": "",
     "lenient_json": "",
     "media": "",
     "problems": "",

@@ -6,7 +6,7 @@ Source: Prefect's docs, "Map over iterables".
 from __future__ import annotations
 
 if __name__ == "__main__":  # Prefect reads its settings when it is imported
-    from labelflow.cli.common import load_environment
+    from labelflow.cli.environment import load_environment
 
     load_environment()
 

@@ -33,7 +33,7 @@ def main() -> None:
     ]
     chunks = [attachments[start : start + CHUNK_ROWS] for start in range(0, len(attachments), CHUNK_ROWS)]
     with (
-        AttachmentChecker(CheckLevel.EXISTS, threads=THREADS) as checker,
+        AttachmentChecker(CheckLevel.EXISTS, threads=THREADS, allow_private=True) as checker,
         ThreadPoolExecutor(MAX_CHUNKS_IN_FLIGHT) as pool,
     ):
         if any(map(any, pool.map(checker.check, chunks))):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from labelflow.errors import LabelflowError, LimitExceeded
+from labelflow.errors import LabelflowError, TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.storage.folder import Folder
 
@@ -46,24 +46,24 @@ class Summary:
         return self.rejected + self.error + self.canceled
 
     def refuse_too_many_unlabeled(self, job: Job, wait: bool) -> None:
-        """Raises LimitExceeded if more rows remain without a label than the job's max_unlabeled.
+        """Raises TooManyUnlabeled if more rows remain without a label than the job's max_unlabeled.
 
         Rows beyond --limit do not count. wait: whether pending rows count.
         """
         pending = self.pending - self.beyond_limit if wait else 0
         allowed = job.allowed_unlabeled(self.rows)
         if self.outcome_unknown:
-            raise LimitExceeded(
+            raise TooManyUnlabeled(
                 f"{self.outcome_unknown:,} rows were sent, but no response says whether their tasks were created; "
                 "run the same command again to find out"
             )
         if self.unlabeled > allowed:
-            raise LimitExceeded(
+            raise TooManyUnlabeled(
                 f"{self.unlabeled:,} of {self.rows:,} rows ended without a label, above max_unlabeled "
                 f"({allowed:,}): see rejects/ and errors/"
             )
         if self.unlabeled + pending > allowed:
-            raise LimitExceeded(f"{pending:,} of {self.rows:,} rows have no label yet; run the same command again")
+            raise TooManyUnlabeled(f"{pending:,} of {self.rows:,} rows have no label yet; run the same command again")
 
     def check(self, file_mismatch: str | None) -> None:
         """Raises CountMismatch if a row is missing or counted twice, in the counts or in the files.

@@ -10,8 +10,9 @@ from labelflow.media import Media
 
 HEAD_BYTES = 64 * 1024  # read first if pixels or duration are checked
 PEEK_BYTES = 4 * 1024  # read if only the kind is checked
-MEASURE_BUDGET = 2 * 1024 * 1024  # maximum number of bytes read beyond the first ones to find pixels or duration
-MEASURED_TYPES = ("image", "audio")  # attachment types with limits on pixels or duration
+MEASURE_BUDGET = 4 * 1024 * 1024  # maximum number of bytes read beyond the first ones to find pixels or duration
+MEASURED_TYPES = ("image", "audio", "video")  # attachment types whose pixels or duration are measured
+READ_TYPES = ("image", "audio")  # those with limits: level `auto` reads their content in S3, too
 
 
 class CheckLevel(StrEnum):

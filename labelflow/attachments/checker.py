@@ -19,16 +19,27 @@ class AttachmentChecker:
     level: how thoroughly.
     threads: maximum number of concurrent requests.
     timeout: seconds for one attachment in total, including retries.
+    allow_private: whether URLs may lead to addresses that Scale cannot reach, such as 127.0.0.1.
+    accept_unmeasured: whether audio is accepted if its length could not be measured.
 
     Example:
         with AttachmentChecker(CheckLevel.AUTO) as checker:
             [problem] = checker.check([Attachment("attachment", "https://host/a.jpg", "image")])
     """
 
-    def __init__(self, level: CheckLevel, threads: int = 16, timeout: float = 20.0) -> None:
+    def __init__(
+        self,
+        level: CheckLevel,
+        threads: int = 16,
+        timeout: float = 20.0,
+        *,
+        allow_private: bool = False,
+        accept_unmeasured: bool = True,
+    ) -> None:
         self._level = level
+        self._accept_unmeasured = accept_unmeasured
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="attachments")
-        self._schemes = open_schemes(self._threads, threads, timeout)
+        self._schemes = open_schemes(self._threads, threads, timeout, allow_private=allow_private)
 
     def __enter__(self) -> AttachmentChecker:
         return self
@@ -70,9 +81,8 @@ class AttachmentChecker:
         scheme = self._schemes.get(name.lower())
         if not separator or scheme is None:
             known = " or ".join(f"{name}://" for name in sorted(self._schemes))
-            reason = (
-                f"has the unknown scheme {abbreviate(name)}" if separator else f"is not a valid URL: {abbreviate(name)}"
-            )
+            given = abbreviate(name.rpartition("@")[2])  # without a user name and a password
+            reason = f"has the unknown scheme {given}" if separator else f"is not a valid URL: {given}"
             raise AttachmentRejected(reason, f"use a URL that starts with {known}")
         scheme.check_form(uri)
         return None if self._level is CheckLevel.OFF else scheme
@@ -80,7 +90,9 @@ class AttachmentChecker:
     def _probe(self, scheme: Scheme, keys: list[_Key]) -> dict[_Key, AttachmentRejected | None]:
         probe_requests = [ProbeRequest(uri, kind, scheme.wants_content(self._level, kind)) for uri, kind in keys]
         return {
-            key: result if isinstance(result, AttachmentRejected) else validate(key[1], result)
+            key: result
+            if isinstance(result, AttachmentRejected)
+            else validate(key[1], result, accept_unmeasured=self._accept_unmeasured)
             for key, result in zip(keys, scheme.probe(probe_requests), strict=True)
         }
 

@@ -6,7 +6,7 @@ requests with the account's callback auth key may be parsed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labelflow.lenient_json import parse_json
@@ -24,11 +24,12 @@ class InvalidCallback(Exception):
 @dataclass(frozen=True, slots=True)
 class Callback:
     """A callback. `task` is None if the service reports invalid attachments without the task, as the 2017 API does;
-    then `task_id` may be None, too."""
+    then `task_id` may be None, too. size: of its JSON, in bytes."""
 
     task_id: str | None
     task: Task | None
     response: Any
+    size: int = field(default=0, compare=False)
 
     def to_line(self) -> bytes:
         """Return the callback as one line of JSON, without URL signatures and OMITTED_FIELDS."""
@@ -59,7 +60,8 @@ def parse_callback(content: bytes) -> Callback:
         raise InvalidCallback("the body is not valid JSON") from None
     if not isinstance(doc, dict):
         raise InvalidCallback("the body is not a JSON object")
-    return _with_task(doc) if doc.get("task") is not None else _without_task(doc)
+    callback = _with_task(doc) if doc.get("task") is not None else _without_task(doc)
+    return replace(callback, size=len(content))
 
 
 def _with_task(doc: dict[str, Any]) -> Callback:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 
 from labelflow.callbacks.spool import append
 from labelflow.errors import StorageError
+from labelflow.problems import printable
 from labelflow.storage.folder import Folder
 
+PROBE, PROBE_INTERVAL = ".probe", 1.0  # a hidden file, which no reader lists; seconds
 COMMIT_INTERVAL = 0.01  # seconds; callbacks that arrive within it share one write
+
+
+logger = logging.getLogger(__name__)
 
 
 class GroupCommitWriter:
@@ -20,8 +27,9 @@ class GroupCommitWriter:
         self._buffer: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
         self.buffered_bytes = 0
-        self.last_error: str | None = None  # why the last write failed
+        self.has_failed = False  # whether the last write failed
         self.writes = 0
+        self._probed_at = float("-inf")
 
     async def append(self, line: bytes) -> None:
         """Store a callback. It is durable on return. Raises StorageError."""
@@ -50,8 +58,21 @@ class GroupCommitWriter:
             await asyncio.to_thread(append, self._folder, self._prefix, lines)
         except Exception as error:  # after any error the callbacks are not stored
             failure = error if isinstance(error, StorageError) else StorageError(f"{type(error).__name__}: {error}")
-            self.last_error = str(failure)
+            if not self.has_failed:
+                logger.warning("callbacks cannot be stored: %s", printable(str(failure)))
+            self.has_failed = True
             return failure
         self.writes += 1
-        self.last_error = None
+        self.has_failed = False
         return None
+
+    async def probe(self) -> None:
+        """After a failed write, try whether the next one would succeed; at most once per PROBE_INTERVAL."""
+        if not self.has_failed or time.monotonic() - self._probed_at < PROBE_INTERVAL:
+            return
+        self._probed_at = time.monotonic()
+        try:
+            await asyncio.to_thread(self._folder.write, f"{self._prefix}{PROBE}", b"")
+        except Exception:
+            return
+        self.has_failed = False

@@ -13,7 +13,7 @@ from labelflow.callbacks.spool import CALLBACKS, read_stored
 from labelflow.ledger.ledger import Ledger
 from labelflow.storage.folder import Folder
 
-BATCH_SIZE = 5000  # callbacks in memory before they are written as answers
+BATCH_SIZE, BATCH_BYTES = 5000, 8 << 20  # of callbacks in memory before they are written as answers
 
 
 class Inbox:
@@ -48,14 +48,16 @@ class Inbox:
         """Yield the callbacks to collect, as of the last poll. Files are deleted when the next batch is requested."""
         batch: list[Callback] = []
         unmatched: dict[str, list[Callback]] = {}
+        size = 0
         for name in [*self._unmatched, *self._new]:
             stored = self._unmatched[name] if name in self._unmatched else list(read_stored(self._folder, name))
             batch += [callback for callback in stored if self._is_matched(callback)]
             unmatched[name] = [callback for callback in stored if not self._is_matched(callback)]
-            if len(batch) >= BATCH_SIZE:
+            size += sum(callback.size for callback in stored)
+            if len(batch) >= BATCH_SIZE or size >= BATCH_BYTES:
                 yield batch
                 self._acknowledge(unmatched)
-                batch, unmatched = [], {}
+                batch, unmatched, size = [], {}, 0
         yield batch
         self._acknowledge(unmatched)
 

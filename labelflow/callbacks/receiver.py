@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from labelflow.callbacks.callback import Callback, parse_callback
 from labelflow.callbacks.group_commit import GroupCommitWriter
@@ -18,8 +19,9 @@ from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_output_folder
 from labelflow.ledger.ledger_parts import SUBMISSIONS
-from labelflow.tables.parts import list_parts, read_part, strings
+from labelflow.tables.part_files import list_parts, read_part, strings
 
+LARGE_BODY_BYTES = 1 << 20
 MAX_BUFFERED_BYTES = 64 << 20  # callbacks waiting to be written; above that they are refused, and senders retry
 LEDGER_POLL_INTERVAL = 5.0  # seconds between two reads of the ledgers, for tasks whose metadata does not name a job
 
@@ -77,7 +79,7 @@ class CallbackReceiver:
         self._by_name = {route.name: route for route in self.routes}
         self._unrouted = self.routes[0].unrouted_writer
         self._refreshed_at = float("-inf")
-        self._refreshing: asyncio.Lock | None = None
+        self._refreshing, self._parsing_large = asyncio.Lock(), asyncio.Lock()
         if len(self._by_name) < len(jobs):
             raise UsageError("CONFIG", "two jobs have the same name", "serve each job once")
 
@@ -86,16 +88,21 @@ class CallbackReceiver:
         """The writers of all jobs, and that of unrouted callbacks."""
         return [*(route.writer for route in self.routes), self._unrouted]
 
-    async def receive(self, content: bytes) -> None:
+    async def receive(self, content: bytes | bytearray) -> None:
         """Store a callback. It is durable on return.
 
         content: the body of the HTTP request. Raises InvalidCallback, Overloaded, StorageError.
         """
-        callback = parse_callback(content)
-        line = callback.to_line()
+        # A parsed callback takes many times the memory of its body: only one large one exists at a time.
+        async with self._parsing_large if len(content) > LARGE_BODY_BYTES else nullcontext():
+            callback = parse_callback(bytes(content))
+            line, route = callback.to_line(), await self._route_of(callback)
+            del callback
+        await self._store(line, route)
+
+    async def _store(self, line: bytes, route: JobRoute | None) -> None:
         if sum(writer.buffered_bytes for writer in self.writers) + len(line) > MAX_BUFFERED_BYTES:
             raise Overloaded
-        route = await self._route_of(callback)
         if route is None:
             await self._unrouted.append(line)
             self.counts["", "unrouted"] += 1
@@ -117,7 +124,6 @@ class CallbackReceiver:
         return self.routes[0] if callback.task is None and len(self.routes) == 1 else None
 
     async def _find_owner(self, task_id: str) -> JobRoute | None:
-        self._refreshing = self._refreshing or asyncio.Lock()
         async with self._refreshing:
             owner = self._known_owner(task_id)
             if owner or time.monotonic() - self._refreshed_at < LEDGER_POLL_INTERVAL:

@@ -10,6 +10,8 @@ import hmac
 import socket
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,11 +20,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from labelflow.callbacks.callback import InvalidCallback
+from labelflow.callbacks.connection_limits import LimitedProtocol
 from labelflow.callbacks.receiver import CallbackReceiver, Overloaded
 from labelflow.errors import StorageError, UsageError
 
 AUTH_HEADER = "scale-callback-auth"
 MAX_BODY_BYTES = 16 << 20
+MAX_BYTES_IN_FLIGHT = 64 << 20  # of bodies that are not stored yet; above that callbacks are refused, and sent again
 BODY_TIMEOUT = 30.0  # seconds, to receive the body of one callback
 START_TIMEOUT = 10.0  # seconds
 SHUTDOWN_TIMEOUT = 10  # seconds, to store the callbacks that were received
@@ -41,16 +45,19 @@ class CallbackApi:
     def __init__(self, receiver: CallbackReceiver, key: str) -> None:
         self._receiver = receiver
         self._key = key.encode()
+        self._bytes_in_flight = 0
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        return Starlette(
+        app = Starlette(
             routes=[
                 Route("/callback", self.callback, methods=["POST"]),
                 Route("/health", self.health, methods=["GET"]),
                 Route("/metrics", self.metrics, methods=["GET"]),
             ]
         )
+        app.router.redirect_slashes = False  # a redirect would name the Host of the request
+        return app
 
     async def callback(self, request: Request) -> Response:
         """Acknowledge a callback once it is durable."""
@@ -67,7 +74,8 @@ class CallbackApi:
         if not hmac.compare_digest(key, self._key):
             raise _HttpError(401, f"the header {AUTH_HEADER} is missing or wrong", "forged")
         try:
-            await self._receiver.receive(await _body(request))
+            async with self._body(request) as content:
+                await self._receiver.receive(content)
         except InvalidCallback as error:
             raise _HttpError(400, str(error), "malformed") from None
         except Overloaded:
@@ -77,11 +85,48 @@ class CallbackApi:
         except StorageError:
             raise _HttpError(503, "the callback could not be stored; send it again later", "not_stored") from None
 
+    @asynccontextmanager
+    async def _body(self, request: Request) -> AsyncIterator[bytearray]:
+        """The body, counted as long as the block lasts."""
+        content = bytearray()
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                await self._read_body(request, content)
+        except TimeoutError:
+            reason = f"the body was not received within {BODY_TIMEOUT:g} seconds"
+            self._bytes_in_flight -= len(content)
+            raise _HttpError(408, reason, "malformed") from None
+        except BaseException:
+            self._bytes_in_flight -= len(content)
+            raise
+        size = len(content)
+        try:
+            yield content
+        finally:
+            self._bytes_in_flight -= size
+
+    async def _read_body(self, request: Request, content: bytearray) -> None:
+        too_large = _HttpError(413, f"the body exceeds {MAX_BODY_BYTES:,} bytes", "too_large")
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > MAX_BODY_BYTES:
+            raise too_large
+        try:
+            async for chunk in request.stream():
+                if self._bytes_in_flight + len(chunk) > MAX_BYTES_IN_FLIGHT:
+                    raise Overloaded
+                content += chunk
+                self._bytes_in_flight += len(chunk)
+                if len(content) > MAX_BODY_BYTES:
+                    raise too_large
+        except ClientDisconnect:
+            raise _HttpError(400, "the connection closed before the end of the body", "malformed") from None
+
     async def health(self, _: Request) -> Response:
-        """Report whether the last write of callbacks succeeded: 200 or 503."""
-        errors = {writer.last_error for writer in self._receiver.writers if writer.last_error}
-        if errors:
-            return JSONResponse({"status": "callbacks cannot be stored", "reasons": sorted(errors)}, 503)
+        """Report whether callbacks can be stored: 200 or 503. After a failed write it tries one itself."""
+        for writer in self._receiver.writers:
+            await writer.probe()
+        if any(writer.has_failed for writer in self._receiver.writers):
+            return JSONResponse({"status": "callbacks cannot be stored; see the log of the receiver"}, 503)
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, _: Request) -> Response:
@@ -103,25 +148,6 @@ class CallbackApi:
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
 
-async def _body(request: Request) -> bytes:
-    too_large = _HttpError(413, f"the body exceeds {MAX_BODY_BYTES:,} bytes", "too_large")
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        raise too_large
-    content = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            async for chunk in request.stream():
-                content += chunk
-                if len(content) > MAX_BODY_BYTES:
-                    raise too_large
-    except TimeoutError:
-        raise _HttpError(408, f"the body was not received within {BODY_TIMEOUT:g} seconds", "malformed") from None
-    except ClientDisconnect:
-        raise _HttpError(400, "the connection closed before the end of the body", "malformed") from None
-    return bytes(content)
-
-
 class CallbackServer:
     """An HTTP server for callbacks. Raises UsageError if it cannot listen on the address."""
 
@@ -137,12 +163,12 @@ class CallbackServer:
         self.url = f"http://{url_host}:{self._listener.getsockname()[1]}"
         config = uvicorn.Config(
             CallbackApi(receiver, key).app(),
+            http=LimitedProtocol,
             log_level="warning",
             access_log=False,
             server_header=False,
             date_header=False,
             lifespan="off",
-            limit_concurrency=2000,
             timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         )
         self._server = uvicorn.Server(config)

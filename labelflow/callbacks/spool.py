@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from labelflow.callbacks.callback import Callback, InvalidCallback, parse_callback
 from labelflow.errors import RunAborted
-from labelflow.storage.folder import Folder
+from labelflow.storage.folder import MAX_READ_BYTES, Folder
 
 CALLBACKS = "_ledger/callbacks/"
 UNROUTED = "_ledger/callbacks-set-aside/"  # callbacks whose task belongs to none of the receiver's jobs
@@ -30,7 +30,7 @@ def read_stored(folder: Folder, name: str) -> Iterator[Callback]:
     if content is None:
         return
     try:
-        lines = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read().split(b"\n")
-        yield from [parse_callback(line) for line in lines]
+        text = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read(MAX_READ_BYTES)
+        yield from [parse_callback(line) for line in text.split(b"\n")]
     except (pa.ArrowException, OSError, InvalidCallback):
         raise RunAborted(f"{folder.uri}/{name} is corrupt; restore or remove it") from None

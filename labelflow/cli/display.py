@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -127,7 +128,7 @@ def print_summary(summary: Summary, plan: Plan) -> None:
     if summary.rejected:
         print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
     if summary.changed:
-        print_rows("changed", plan.unsubmitted.changed, plan.progress.changed)
+        print_rows("changed", _in_order(plan.unsubmitted.changed), plan.progress.changed)
     for name, number in (
         (LABELS, summary.labeled),
         (REJECTS, summary.rejected),
@@ -180,13 +181,16 @@ def print_preview(preview: Preview, plan: Plan) -> None:
     if preview.cost is not None:
         console.print(f"cost: {preview.cost:,.2f}", highlight=False)
     print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
-    print_rows("changed", plan.unsubmitted.changed, plan.progress.changed)
+    print_rows("changed", _in_order(plan.unsubmitted.changed), plan.progress.changed)
 
 
-def print_rows(kind: str, rows: list[RejectedRow], number: int) -> None:
+def _in_order(rows: Iterable[RejectedRow]) -> list[RejectedRow]:
+    return sorted(rows, key=lambda reject: reject.row.number)
+
+
+def print_rows(kind: str, rows: Iterable[RejectedRow], number: int) -> None:
     """Print the first of `number` rejected or changed rows, with the reasons."""
-    ordered = sorted(rows, key=lambda reject: reject.row.number)
-    for reject in ordered[:SHOWN_ROWS]:
+    for reject in islice(rows, SHOWN_ROWS):
         name = f" ({reject.row_id})" if reject.row_id else ""
         text = f"{kind}: row {reject.row.number}{name}: {reject.problem}"
         _print(text)
@@ -208,9 +212,8 @@ def print_collection_results(results: Sequence[CollectionResult]) -> None:
         table.add_row(_untrusted(result.job), *numbers, pending, Text(_untrusted(result.output)))
     console.print(table)
     for result in results:
-        if result.blocked_by:
-            text = f"{result.job}: not collected, another process is collecting: {result.blocked_by}"
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+        for warning in result.warnings:
+            _print(warning)
 
 
 def print_cancellation(result: Cancellation) -> None:

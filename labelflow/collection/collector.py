@@ -87,6 +87,8 @@ class Collector:
         with self._writer_lease() as may_write:
             for prefix in (LABELS, ERRORS) if may_write else ():
                 compaction.compact(self._context.folder, prefix, self._context.ledger.row_numbers)
+            if may_write:
+                self._context.folder.remove_leftovers()
 
     def find_count_mismatch(self) -> str | None:
         """How the numbers of rows of labels/ and errors/ differ from the outcomes; None if they agree.

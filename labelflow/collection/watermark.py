@@ -15,6 +15,7 @@ from labelflow.scale.models import Task
 from labelflow.storage.folder import Folder
 
 FILE = "_ledger/watermark.json"
+DATE_RESOLUTION = timedelta(seconds=1)  # by which the server's time may be too early
 OVERLAP = timedelta(minutes=10)  # of two passes, because the list may lag behind the tasks
 RECOUNT_INTERVAL = timedelta(
     hours=1
@@ -37,7 +38,7 @@ class Watermark(BaseModel):
 
     def since(self, now: datetime) -> datetime | None:
         """Return the time from which the next pass asks for updates; None for all. now: the server's time."""
-        return min(self.read_until, now) - OVERLAP if self.read_until else None
+        return min(self.read_until, now + DATE_RESOLUTION) - OVERLAP if self.read_until else None
 
 
 def read(folder: Folder, answers: int, now: datetime) -> Watermark:
@@ -63,6 +64,10 @@ def write(folder: Folder, watermark: Watermark) -> None:
 
 
 def newest(tasks: Iterable[Task], now: datetime) -> datetime | None:
-    """Return the latest change of any task (UTC, the server's clock), ignoring times after `now`; None without any."""
+    """Return the latest change of any task (UTC, the server's clock), ignoring times after `now`; None without any.
+
+    now: the server's time, see DATE_RESOLUTION.
+    """
+    end = now + DATE_RESOLUTION
     times = (task.updated_at or task.completed_at or task.created_at for task in tasks)
-    return max((moment for moment in times if moment and moment <= now), default=None)
+    return max((moment for moment in times if moment and moment <= end), default=None)

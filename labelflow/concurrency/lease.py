@@ -43,6 +43,7 @@ class Lease:
     prefix: folder of the records, RUNS or COLLECTORS.
     request_timeout: seconds that a request of the holder may be in flight.
     since: when the holder's first request may be sent, by the API's clock; None for a holder that creates no tasks.
+    account: identifies the server and the key of a holder that creates tasks; see `LeaseRecord`.
     stop: if remote workers run under this lease (see `LeaseWatcher`), the token that stops them.
     abandoned: records of holders that ended without releasing their lease, as of the acquisition of this one.
 
@@ -61,6 +62,7 @@ class Lease:
         exclusive: bool,
         request_timeout: float,
         since: datetime | None = None,
+        account: str = "",
         stop: StopToken | None = None,
     ) -> None:
         self.abandoned: list[LeaseRecord] = []
@@ -69,18 +71,17 @@ class Lease:
         self._prefix = prefix
         timeout = lease_record.HEARTBEAT_TIMEOUT + request_timeout + lease_record.IN_FLIGHT_GRACE
         self._record = LeaseRecord(
-            since=since or datetime.now(UTC), exclusive=exclusive, timeout=timeout, has_workers=stop is not None
+            since=since or datetime.now(UTC),
+            exclusive=exclusive,
+            timeout=timeout,
+            has_workers=stop is not None,
+            account=account,
         )
         self._heartbeats: dict[str, tuple[int, float]] = {}  # id → heartbeat, and when it was written
         self._thread: threading.Thread | None = None
         self._released = threading.Event()
         self._renewed_at = 0.0
         self._lost = False
-
-    @property
-    def is_exclusive(self) -> bool:
-        """Whether it excludes all other leases."""
-        return self._record.exclusive
 
     @property
     def file(self) -> str:
@@ -136,11 +137,23 @@ class Lease:
         self._thread = None
         if keep_record:
             unsettled = [self._record, *self.abandoned]
-            since, exclusive = min(each.since for each in unsettled), any(each.exclusive for each in unsettled)
-            self._write(self._record.model_copy(update={"released": True, "since": since, "exclusive": exclusive}))
+            update = {
+                "released": True,
+                "since": min(each.since for each in unsettled),
+                "exclusive": any(each.exclusive for each in unsettled),
+                "account": next((each.account for each in self.abandoned if each.account), self._record.account),
+            }
+            self._write(self._record.model_copy(update=update))
             self.clear_abandoned()
         else:
             self._folder.delete(self._file(self._record))
+
+    def active(self) -> list[LeaseRecord]:
+        """The records of the other holders that may still be running."""
+        dead = {record.id for record in self.abandoned}
+        names = [file.name for file in self._folder.list(self._prefix) if file.name != self.file]
+        records = [record for name in names if (record := read_lease_record(self._folder, name))]
+        return [record for record in records if record.id not in dead]
 
     def clear_abandoned(self) -> None:
         """Delete the abandoned records: the work of their holders is settled."""
@@ -179,7 +192,7 @@ class Lease:
 
     def _read_others(self) -> tuple[LeaseRecord | None, list[LeaseRecord]]:
         """A record that conflicts with this lease, if there is one, and the records of dead holders."""
-        names = [file.name for file in self._folder.list(self._prefix) if file.name != self._file(self._record)]
+        names = [file.name for file in self._folder.list(self._prefix) if file.name != self.file]
         others = [record for name in names if (record := self._read(name))]
         dead = [record for record in others if record.is_dead() or self._is_stale(record)]
         active = [record for record in others if record not in dead]

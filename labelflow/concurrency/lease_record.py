@@ -17,6 +17,7 @@ from labelflow.storage.folder import Folder
 HEARTBEAT_INTERVAL = 3.0  # seconds
 HEARTBEAT_TIMEOUT = 30.0  # seconds after the last written heartbeat, after which the holder itself stops
 IN_FLIGHT_GRACE = 10.0  # seconds, in addition to the request timeout, for requests in flight at that moment
+MAX_TIMEOUT = 3600.0  # seconds; a longer one in a record is an error
 
 
 class LeaseLost(RunAborted):
@@ -33,19 +34,21 @@ class LeaseRecord(BaseModel):
     stopping: the remote workers have to stop.
     heartbeat: a counter, incremented at each renewal.
     released: the lease was given up; the record remains because some work is unsettled.
+    account: identifies the API's server and key, see `account_digest`; empty for leases that create no tasks.
     """
 
-    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:16])
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:16], pattern="^[0-9a-f]{16}$")
     since: datetime = Field(default_factory=lambda: datetime.now(UTC))
     exclusive: bool
     host: str = Field(default_factory=socket.gethostname)
     machine: str = Field(default_factory=lambda: _machine_id())
-    pid: int = Field(default_factory=os.getpid)
-    timeout: float
+    pid: int = Field(default_factory=os.getpid, gt=0, lt=2**31)
+    timeout: float = Field(gt=0, le=MAX_TIMEOUT)
     has_workers: bool = False
     stopping: bool = False
     heartbeat: int = 0
     released: bool = False
+    account: str = Field(default="", pattern="^[0-9a-f]*$")
 
     def is_dead(self) -> bool:
         """Whether the holder has certainly ended. False if it may still be running, for example on another machine."""

@@ -7,18 +7,21 @@ import os
 from labelflow.errors import UsageError
 from labelflow.jobs.job import Job
 from labelflow.jobs.secrets import read_secret
+from labelflow.network.addresses import is_loopback
 from labelflow.scale.models import Mode
 
+API_URL_VARIABLE, API_KEY_VARIABLE = "SCALE_API_URL", "SCALE_API_KEY"
 CALLBACK_KEY_VARIABLE = "SCALE_CALLBACK_AUTH_KEY"
 
 
 def read_key(job: Job) -> str:
     """Return the API key that the job refers to; SCALE_API_KEY overrides it.
 
-    Raises UsageError if the key is missing, malformed, or not for the job's mode (test or live).
+    Raises UsageError if the key is missing, malformed, or not for the job's mode (test or live), or if it is a live key
+    that would be sent in plain text over a network.
     """
     name = job.scale.key.removeprefix("env:")
-    key = (os.environ.get("SCALE_API_KEY") or "").strip() or read_secret(job.scale.key)
+    key = (os.environ.get(API_KEY_VARIABLE) or "").strip() or read_secret(job.scale.key)
     if not key:
         if name.startswith("block:"):
             raise UsageError("scale.key", f"{name} is not available", "create this Prefect Secret block")
@@ -34,6 +37,9 @@ def read_key(job: Job) -> str:
             f"the mode is {job.scale.mode.value}, but the key is a {mode.value} key",
             f"use a {job.scale.mode.value} key, or set `mode: {mode.value}`",
         )
+    if mode is Mode.LIVE and not job.scale.url.lower().startswith("https://") and not is_loopback(job.scale.url):
+        reason = f"{job.scale.url} would receive the live key without encryption"
+        raise UsageError("scale.url", reason, "use https://; live keys are sent over http:// to this machine only")
     return key
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 
 from labelflow.errors import UsageError
-from labelflow.jobs.job import Job
+from labelflow.jobs.api_keys import API_KEY_VARIABLE, API_URL_VARIABLE, CALLBACK_KEY_VARIABLE
+from labelflow.jobs.job import Job, ScaleSection
 from labelflow.jobs.templates import compile_template
+from labelflow.jobs.text_fields import field_types, resolve_scalars
 from labelflow.jobs.yaml_file import read_yaml
-from labelflow.problems import Problem, abbreviate, problems
-from labelflow.scale.task_types import CommonParams, known_types, task_type
+from labelflow.problems import Problem, abbreviate, one_line, problems
+from labelflow.scale.task_types import CommonParams, known_types, signed_stand_in, similar_key, task_type
 
 _SET_BY_LABELFLOW = {
     "metadata": "list columns under the job's own `metadata`",
@@ -26,13 +30,15 @@ _FREES_UNIQUE_ID = "clear_unique_id_on_error"
 _ANY_URL = "https://placeholder.invalid/"
 MAX_PROBLEMS = 20  # in one message
 
+log = logging.getLogger(__name__)
+
 
 def load_job(path: str, *, manifest: str | None = None, output: str | None = None) -> Job:
     """Return the job in a YAML file.
 
     Args:
         path: The file.
-        manifest: Overrides `manifest.uri` of the file.
+        manifest: Overrides `manifest.uri` of the file, which becomes `manifest.rejects_of` unless that is set.
         output: Overrides `output` of the file.
 
     SCALE_API_URL in the environment overrides `scale.url`. Raises UsageError with the file, and field and fix of every
@@ -40,13 +46,13 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
 
         job = load_job("configs/street-boxes.yaml", output="s3://my-bucket/labels/street-boxes")
     """
-    document = read_yaml(path)
+    document = _resolve(read_yaml(path))
     if manifest is not None:
-        document["manifest"] = {**_section(document, "manifest"), "uri": manifest}
+        section = _section(document, "manifest")
+        document["manifest"] = {"rejects_of": section.get("uri"), **section, "uri": manifest}
     if output is not None:
         document["output"] = output
-    url = os.environ.get("SCALE_API_URL")
-    if url:
+    if url := _url_in_environment():
         document["scale"] = {**_section(document, "scale"), "url": url}
     try:
         job = Job.model_validate(document)
@@ -55,13 +61,47 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
     task_problems = check_task(job.task)
     if task_problems:
         raise _usage_error(path, task_problems)
+    if unknown := unknown_params(job.task):
+        names = ", ".join(one_line(name, 60) for name in unknown)
+        log.warning("%s: a %s has no known parameter %s; sent as it is, unchecked", path, job.task_type, names)
     return job
 
 
+def _resolve(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without `Scalar`s. The types of the task's parameters depend on the type of the task."""
+    name = _section(document, "task").get("type")
+    task = field_types(task_type(name).params, CommonParams) if isinstance(name, str) else {}
+    resolved: dict[str, Any] = resolve_scalars(document, {**field_types(Job), "task": task})
+    return resolved
+
+
 def with_environment(job: Job) -> Job:
-    """Return the job with `scale.url` from SCALE_API_URL, if that is set."""
-    url = os.environ.get("SCALE_API_URL")
-    return job.model_copy(update={"scale": job.scale.model_copy(update={"url": url})}) if url else job
+    """Return the job with what the environment overrides: the URL of the API, and where its keys are.
+
+    Raises UsageError if SCALE_API_URL is invalid.
+    """
+    url = _url_in_environment()
+    scale = {"url": url} if url else {}
+    if os.environ.get(API_KEY_VARIABLE, "").strip():
+        scale["key"] = f"env:{API_KEY_VARIABLE}"
+    has_callback_key = bool(os.environ.get(CALLBACK_KEY_VARIABLE, "").strip())
+    collect = {"auth_key": f"env:{CALLBACK_KEY_VARIABLE}"} if has_callback_key else {}
+    return job.model_copy(
+        update={"scale": job.scale.model_copy(update=scale), "collect": job.collect.model_copy(update=collect)}
+    )
+
+
+def _url_in_environment() -> str | None:
+    """Return SCALE_API_URL, None if it is not set. Raises UsageError, without its value, if it is invalid."""
+    url = os.environ.get(API_URL_VARIABLE)
+    if not url:
+        return None
+    try:
+        ScaleSection(url=url)
+    except ValidationError as error:
+        problem = problems(error)[0]
+        raise UsageError(API_URL_VARIABLE, problem.reason, problem.fix) from None
+    return url
 
 
 def is_config(path: str) -> bool:
@@ -87,12 +127,21 @@ def check_task(task: dict[str, Any]) -> list[Problem]:
     common = {key: params[key] for key in CommonParams.model_fields if key in params}
     own = {key: value for key, value in params.items() if key not in common}
     kind = task_type(name)
-    if name in known_types:
-        known_keys = [*kind.params.model_fields, *CommonParams.model_fields]
-        task_problems += [
-            _unknown_key(f"task.{key}", key, known_keys) for key in own if key not in kind.params.model_fields
-        ]
-    return [*task_problems, *_model_problems(CommonParams, common), *_model_problems(kind.params, own)]
+    task_problems += [
+        Problem(f"task.{key}", "is not a known key", f"did you mean `{similar}`?")
+        for key in unknown_params(task)
+        if (similar := similar_key(key, [*kind.params.model_fields, *CommonParams.model_fields]))
+    ]
+    validate = partial(kind.validate, in_project="project" in common)
+    return [*task_problems, *_model_problems(CommonParams.model_validate, common), *_model_problems(validate, own)]
+
+
+def unknown_params(task: dict[str, Any]) -> list[str]:
+    """Return the parameters of a task that its type does not describe. They are sent as they are, unchecked."""
+    if task["type"] not in known_types:
+        return []
+    known = {"type", *_SET_BY_LABELFLOW, *task_type(task["type"]).params.model_fields, *CommonParams.model_fields}
+    return [key for key in task if key not in known]
 
 
 def unique_id_problems(task: dict[str, Any]) -> list[Problem]:
@@ -107,10 +156,10 @@ def unique_id_problems(task: dict[str, Any]) -> list[Problem]:
     return [Problem(f"task.{_FREES_UNIQUE_ID}", reason, fix)]
 
 
-def _model_problems(model: Any, values: dict[str, Any]) -> list[Problem]:
+def _model_problems(validate: Callable[[dict[str, Any]], Any], values: dict[str, Any]) -> list[Problem]:
     templated = {key for key, value in values.items() if compile_template(value).columns}
     try:
-        model.model_validate({key: _stand_in(value) for key, value in values.items()})
+        validate({key: _stand_in(value) for key, value in values.items()})
     except ValidationError as error:
         return [
             replace(problem, field=f"task.{problem.field}" if problem.field else "task")
@@ -129,8 +178,12 @@ def _is_about(problem: Problem, keys: set[str]) -> bool:
 
 def _stand_in(value: Any) -> Any:
     """Return a valid value in place of one with columns to fill in, as far as it can be known."""
-    if isinstance(value, str) and (compile_template(value).columns or value.startswith("s3://")):
+    if isinstance(value, str) and compile_template(value).columns:
         return _ANY_URL
+    if isinstance(value, str) and value.startswith("s3://"):
+        return signed_stand_in(value)
+    if isinstance(value, dict):
+        return {key: _stand_in(item) for key, item in value.items()}
     return [_stand_in(item) for item in value] if isinstance(value, list) else value
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from labelflow.errors import RunAborted, UsageError
 from labelflow.jobs.job import Job
+from labelflow.network.addresses import is_private_host
 from labelflow.redaction import strip_signatures
 from labelflow.scale.client import CONNECT_TIMEOUT, ScaleClient
 from labelflow.scale.errors import ConnectError, RateLimited, ScaleError, ServerError, Unauthorized
+from labelflow.scale.models import LIVE_URL
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.scale.retry import RetryPolicy, Sleep
 
@@ -24,8 +27,9 @@ def open_client(
     """Open a thread-safe client.
 
     sleep: called to wait. rate_limiter: limits the creation of tasks. server_time: the API's time, if it is known.
+    Raises UsageError if the settings of the proxies are invalid.
     """
-    return ScaleClient(
+    return _make_client(
         key,
         job.scale.url,
         connections=job.submit.concurrency,
@@ -37,12 +41,24 @@ def open_client(
     )
 
 
+def allows_private_attachments(job: Job) -> bool:
+    """Whether attachments may be at private addresses: if the job says so, or if its API, a sandbox, is at one."""
+    return job.attachments.allow_private or (job.scale.url != LIVE_URL and is_private_host(job.scale.url))
+
+
+def _make_client(key: str, url: str, **options: Any) -> ScaleClient:
+    try:
+        return ScaleClient(key, url, **options)
+    except ConnectError as error:
+        raise UsageError("scale.url", error.message, "use http://HOST:PORT, and percent-encode a password") from None
+
+
 @dataclass(frozen=True, slots=True)
 class ApiInfo:
-    """What the first requests say about the API. now: the server's time (UTC)."""
+    """What the first requests say about the API. server_time: in UTC; None if the server sends none."""
 
     supports_unique_id: bool
-    now: datetime
+    server_time: datetime | None
 
 
 def check_connection(job: Job, key: str) -> ApiInfo:
@@ -51,10 +67,10 @@ def check_connection(job: Job, key: str) -> ApiInfo:
     Raises UsageError, or RunAborted if a later attempt may succeed.
     """
     retry = RetryPolicy(attempts=3, max_retry_after=5.0)
-    with ScaleClient(key, job.scale.url, connections=1, retry=retry, timeout=(5.0, 15.0)) as client:
+    with _make_client(key, job.scale.url, connections=1, retry=retry, timeout=(5.0, 15.0)) as client:
         try:
             next(client.list_pages(limit=1))
-            return ApiInfo(client.supports_unique_id(), client.now())
+            return ApiInfo(client.supports_unique_id(), client.server_time)
         except Unauthorized:
             raise UsageError("scale.key", f"{job.scale.url} rejected the key", "use a valid API key") from None
         except ConnectError as error:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from labelflow.problems import abbreviate, validation_error
-from labelflow.scale.task_types.base import check_url
+from labelflow.scale.task_types.shared.base import check_url
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 RESERVED_METADATA = ("job", "row_id", "manifest", "fingerprint", "generation")
@@ -56,7 +56,9 @@ def _location(value: str) -> str:
 
 
 def check_address(value: str) -> str:
-    """Validate a URL, its port included."""
+    """Validate a URL, its port included. It may not contain a user name or a password: no message shows one."""
+    if "@" in value:
+        raise validation_error("contains an @, which separates a user name or password from the host", "remove them")
     check_url(value)
     try:
         urlsplit(value).port  # noqa: B018  raises if the port is invalid

@@ -38,11 +38,15 @@ class ManifestSection(Section):
     """The data set: each row becomes one task."""
 
     uri: Location = Field(
-        description="Path or s3:// URI of a .jsonl, .csv or .parquet file.",
+        description="Path or s3:// URI of a JSON, CSV or Parquet file, which may be compressed with gzip or Zstandard.",
         examples=["s3://my-bucket/street/manifest.jsonl"],
     )
     row_id: str = Field(
         description="Column with the id of each row: unique and not null.", min_length=1, examples=["image_id"]
+    )
+    rejects_of: Location | None = Field(
+        default=None,
+        description="If `uri` is a rejects file: the manifest of its rows. Their signed URLs are read from there.",
     )
 
 
@@ -53,8 +57,15 @@ class AttachmentsSection(Section):
         default=CheckLevel.AUTO,
         description="auto, content (read the first bytes of each attachment), exists (check that it exists), or off.",
     )
+    unmeasured: Literal["accept", "reject"] = Field(
+        default="accept", description="What happens to a row with audio whose length could not be measured."
+    )
     presign: Annotated[Duration, PRESIGN_RANGE] = Field(
         default=timedelta(days=7), description="How long the presigned URL of an s3:// attachment is valid."
+    )
+    allow_private: bool = Field(
+        default=False,
+        description="Whether the check requests URLs at private addresses; always for an API at such an address.",
     )
 
 

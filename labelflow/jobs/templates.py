@@ -1,7 +1,7 @@
 """Templates in a job's task: `{column}` is compiled when the config is read, and filled in for each row.
 
 A string that is a single template keeps the type of the value: a list column stays a list. In a longer string the value
-becomes text. `{{` and `}}` are literal braces; `{}` is left as it is.
+becomes text; a list, an object or a boolean becomes JSON. `{{` and `}}` are literal braces; `{}` is left as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labelflow.lenient_json import dump_json
 from labelflow.problems import Problem
+from labelflow.tables.column_types import to_json_value
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 _LITERAL = {"{{": "{", "}}": "}"}
@@ -92,7 +94,10 @@ def _as_text(row: Row, piece: tuple[str, str | None]) -> str:
     literal, column = piece
     if column is None:
         return literal
-    value = _value(row, column)
+    try:
+        value = to_json_value(_value(row, column))
+    except TypeError as error:
+        raise TemplateError(Problem(column, f"is {error}", "use a text or a number")) from None
     if value is None:
         raise TemplateError(Problem(column, "is null", "give it a value, or remove the row"))
-    return str(value)
+    return value if isinstance(value, str) else dump_json(value).decode()

@@ -1,21 +1,36 @@
-"""Read a YAML file safely: duplicate keys, cycles and alias bombs are rejected."""
+"""Read a YAML 1.2 file safely: duplicate keys, cycles and alias bombs are rejected."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.nodes import ScalarNode
 
 from labelflow.errors import UsageError
 from labelflow.problems import one_line
 
 MAX_NODES = 400_000  # values in a config with its aliases expanded; a long text counts as several
+_TAG = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A number or boolean as it is written: `1.0` may be a number or the text of a label."""
+
+    value: bool | int | float
+    source: str
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """Return the mapping in a YAML file. Raises UsageError with the file and, if known, the line."""
+    """Return the mapping in a YAML file. Raises UsageError with the file and, if known, the line.
+
+    Its numbers and booleans are `Scalar`s; see `labelflow.jobs.text_fields`.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -25,18 +40,43 @@ def read_yaml(path: str) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
     try:
-        document = yaml.load(text, _Loader)
+        document = _parser().load(text)
         _check_size(document)
         json.dumps(document, ensure_ascii=False, default=str).encode()  # fails for cycles and for lone surrogates
-    except Exception as error:  # PyYAML raises many types for invalid values of a tag
+    except Exception as error:  # the parser raises many types for invalid values of a tag
         mark = getattr(error, "problem_mark", None)
         location = f"{path}, line {mark.line + 1}" if mark else path
-        reason = one_line(str(getattr(error, "problem", None) or error)) or type(error).__name__
+        reason = one_line(str(getattr(error, "problem", None) or error)).partition(" with value ")[0]
         fix = "correct it; quote texts that contain `: ` or {"
-        raise UsageError(location, f"is not valid YAML ({reason})", fix) from None
+        raise UsageError(location, f"is not valid YAML ({reason or type(error).__name__})", fix) from None
     if not isinstance(document, dict):
         raise UsageError(path, "is not a job", "write a mapping with the keys name, manifest, task and output")
     return document
+
+
+class _Constructor(SafeConstructor):
+    """Keeps how numbers and booleans are written. Dates and `=` are texts, as in YAML 1.2."""
+
+
+def _scalar(constructor: _Constructor, node: ScalarNode) -> Scalar:
+    construct = SafeConstructor.yaml_constructors[node.tag]
+    return Scalar(construct(constructor, node), node.value)
+
+
+def _text(constructor: _Constructor, node: ScalarNode) -> str:
+    return str(node.value)
+
+
+for _kind in ("bool", "int", "float"):
+    _Constructor.add_constructor(_TAG + _kind, _scalar)
+for _kind in ("timestamp", "value", "merge"):
+    _Constructor.add_constructor(_TAG + _kind, _text)
+
+
+def _parser() -> YAML:
+    parser = YAML(typ="safe", pure=True)
+    parser.Constructor = _Constructor
+    return parser
 
 
 def _check_size(document: Any) -> None:
@@ -49,24 +89,3 @@ def _check_size(document: Any) -> None:
             raise ValueError("its aliases expand to too many values")
         if isinstance(value, dict | list | tuple | set):
             stack += [*value, *value.values()] if isinstance(value, dict) else value
-
-
-class _Loader(yaml.SafeLoader):
-    """A loader that rejects duplicate keys: PyYAML would silently keep the last one."""
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Merge `<<` and keep one entry per key: nested merges would multiply the entries into millions."""
-        super().flatten_mapping(node)
-        unique = {
-            (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key): i
-            for i, (key, _) in enumerate(node.value)
-        }
-        node.value = [node.value[i] for i in sorted(unique.values())]
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in keys and key.value != "<<":
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", key.start_mark)
-            keys.add(str(key.value))
-        return super().construct_mapping(node, deep)

@@ -7,6 +7,7 @@ _ledger/config.json  the job as its last run had it
 from __future__ import annotations
 
 import base64
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from labelflow.errors import RunAborted, UsageError
 from labelflow.jobs.job import Job
+from labelflow.redaction import strip_signatures_in
 from labelflow.scale.models import format_time
 from labelflow.scale.task_types import task_type
 from labelflow.storage.folder import Folder
@@ -94,8 +96,9 @@ def verify(folder: Folder, job: Job, source_type: pa.StructType) -> None:
 
 
 def save_config(folder: Folder, job: Job) -> None:
-    """Write the job beside its results, so that it can be collected without its config file."""
-    content = job.model_dump_json(indent=2).encode()
+    """Write the job beside its results, so that it can be collected without its config file. Without URL signatures."""
+    document = strip_signatures_in(job.model_dump(mode="json"))
+    content = json.dumps(document, indent=2, ensure_ascii=False).encode()
     if folder.read(CONFIG) != content:
         folder.write(CONFIG, content)
 

@@ -21,10 +21,11 @@ from labelflow.ledger.submission_index import SubmissionIndex, to_strings
 from labelflow.records import Submission
 from labelflow.storage.folder import Folder
 from labelflow.tables.key_index import MISSING, Int64Array, Keys
-from labelflow.tables.parts import list_parts, read_part
+from labelflow.tables.part_files import list_parts, read_part
 from labelflow.tables.schemas import submission_schema
 
 MAX_CONCURRENT_READS = 16  # parts
+BATCH_BYTES = 32 << 20  # of submissions with all columns
 
 
 class Ledger:
@@ -90,21 +91,28 @@ class Ledger:
         if not len(positions):
             return submission_schema(self.source_type).empty_table()
         order = np.argsort(positions, kind="stable")
-        ascending = positions[order]
+        inverse = np.empty(len(order), np.int64)
+        inverse[order] = np.arange(len(order))
+        return pa.concat_tables(self.submission_batches(positions[order])).take(inverse)
+
+    def submission_batches(self, positions: Int64Array) -> Iterator[pa.Table]:
+        """The submissions at these positions, which must ascend, in tables of about BATCH_BYTES or less."""
 
         def take(group: tuple[LedgerPart, int, int]) -> pa.Table:
             part, start, stop = group
-            return self._cache.read(part.name).take(ascending[start:stop] - part.start)
+            return self._cache.read(part.name).take(positions[start:stop] - part.start)
 
-        groups = list(self._index.group_by_part(ascending))
-        if len(groups) == 1:
-            tables = [take(groups[0])]
-        else:
-            with ThreadPoolExecutor(MAX_CONCURRENT_READS) as pool:
-                tables = list(pool.map(take, groups))
-        inverse = np.empty(len(order), np.int64)
-        inverse[order] = np.arange(len(order))
-        return pa.concat_tables(tables).take(inverse)
+        groups = list(self._index.group_by_part(positions))
+        tables: list[pa.Table] = []
+        with ThreadPoolExecutor(MAX_CONCURRENT_READS) as pool:  # starts no thread before it is used
+            for start in range(0, len(groups), MAX_CONCURRENT_READS):
+                some = groups[start : start + MAX_CONCURRENT_READS]
+                tables += pool.map(take, some) if len(some) > 1 else map(take, some)
+                if sum(table.nbytes for table in tables) >= BATCH_BYTES:
+                    yield pa.concat_tables(tables)
+                    tables = []
+        if tables:
+            yield pa.concat_tables(tables)
 
     def rows(self) -> Iterator[tuple[list[str], list[str]]]:
         """The row_id of every row and the task_id of its latest task, a part at a time."""
@@ -154,10 +162,6 @@ class Ledger:
     def row_numbers(self, task_ids: Sequence[str]) -> Int64Array:
         """The row number in the manifest of each task, counted from 1; unknown tasks sort last."""
         return self._index.row_numbers(task_ids)
-
-    def rows_at(self, positions: Int64Array) -> Int64Array:
-        """The row numbers in the manifest of the submissions at these positions, counted from 1."""
-        return self._index.gather(positions, "rows")
 
     @property
     def supports_unique_id(self) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from labelflow.records import Submission
 from labelflow.storage.folder import Folder
 from labelflow.tables.key_index import MISSING, Int64Array
-from labelflow.tables.parts import digest_of, part_name, to_parquet
+from labelflow.tables.part_files import digest_of, part_name, to_parquet
 from labelflow.tables.schemas import submission_schema
 
 SUBMISSIONS = "_ledger/submissions/"

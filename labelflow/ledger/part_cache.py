@@ -7,23 +7,25 @@ import threading
 import pyarrow as pa
 
 from labelflow.storage.folder import Folder
-from labelflow.tables.parts import read_part
+from labelflow.tables.part_files import read_part
 
-CACHED_ROWS = 50_000  # submissions kept with all columns, about 12 MB; of the others only `LedgerPart` is in memory
+CACHED_BYTES = 16 << 20  # of submissions kept with all columns; of the others only `LedgerPart` is in memory
 
 
 class PartCache:
-    """Reads complete parts of a folder and keeps the most recently used, up to CACHED_ROWS rows. Thread-safe."""
+    """Reads complete parts of a folder and keeps the most recently used, up to CACHED_BYTES. Thread-safe."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._tables: dict[str, pa.Table] = {}  # in order of use, the most recent last
+        self._sizes: dict[str, int] = {}  # of the same tables
         self._lock = threading.Lock()
 
     def read(self, name: str) -> pa.Table:
         """Return the part with this file name. Raises StorageError."""
         with self._lock:
             table = self._tables.pop(name, None)
+            self._sizes.pop(name, None)
         if table is None:
             table = read_part(self._folder, name)
         self.put(name, table)
@@ -32,6 +34,7 @@ class PartCache:
     def put(self, name: str, table: pa.Table) -> None:
         """Add a part whose table is already in memory."""
         with self._lock:
-            self._tables[name] = table
-            while len(self._tables) > 1 and sum(map(len, self._tables.values())) > CACHED_ROWS:
-                del self._tables[next(iter(self._tables))]
+            self._tables[name], self._sizes[name] = table, table.nbytes
+            while len(self._tables) > 1 and sum(self._sizes.values()) > CACHED_BYTES:
+                oldest = next(iter(self._tables))
+                del self._tables[oldest], self._sizes[oldest]

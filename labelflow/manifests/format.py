@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from io import BufferedReader
+from typing import Any
 
 import pyarrow as pa
 
-from labelflow.problems import abbreviate
+from labelflow.problems import Problem, abbreviate
 from labelflow.records import ManifestRow
+
+MAX_ROW_BYTES = 4 << 20  # of a row in the manifest; a thousand rows are in memory at once, or fewer large ones
+MAX_TEXT = 1000  # characters kept of a row that is too large
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +32,17 @@ class ParsedManifest:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFormat:
-    """A format. Each module of this package assigns one to FORMAT.
+    """A format. Each module of `labelflow.manifests.formats` assigns one to FORMAT.
 
     suffixes: of its files, in lower case, with the dot.
-    read: parses an open file; raises FormatError, also while rows are read, if it is not a file of this format.
+    matches: whether the first bytes of a file are of this format; asked if no format has the suffix of the file.
+    read: parses an open file, whose first row gets the given number. Raises FormatError, also while rows are read, if
+    it is not a file of this format.
     """
 
     suffixes: tuple[str, ...]
-    read: Callable[[BinaryIO], ParsedManifest]
+    matches: Callable[[bytes], bool]
+    read: Callable[[BufferedReader, int], ParsedManifest]
 
 
 def check_unique_columns(names: list[str]) -> None:
@@ -43,6 +50,13 @@ def check_unique_columns(names: list[str]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise FormatError(f"has two columns named {abbreviate(repeated[0])}", "give each column a unique name")
+
+
+def row_too_large(number: int, field: str, values: Mapping[str, Any], text: str | None = None) -> ManifestRow:
+    """Return a row that is too large to be read. values: those that are known. text: how it starts."""
+    reason = f"is larger than {MAX_ROW_BYTES >> 20} MiB"
+    fix = "shorten it: put large content into a file, and its URL into the row"
+    return ManifestRow(number, values, Problem(field, reason, fix), text and text[:MAX_TEXT])
 
 
 class FormatError(ValueError):

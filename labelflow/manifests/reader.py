@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
 import io
-import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import pyarrow as pa
 
+from labelflow.batches import next_batch
 from labelflow.errors import RunAborted, UsageError
-from labelflow.manifests.format import FormatError, ManifestFormat, ParsedManifest
+from labelflow.manifests.compression import decompress
+from labelflow.manifests.format import FormatError, ParsedManifest
+from labelflow.manifests.formats import HEAD_BYTES, format_of
 from labelflow.problems import one_line
 from labelflow.records import ManifestRow
 from labelflow.storage import s3, s3_errors
 
 PEEK_ROWS = 1000  # rows from which the schema is inferred if the format has none
-_NOT_FORMATS = {"format", "reader"}  # modules of this package
+PEEK_BYTES = 16 << 20  # fewer rows, if they are large
 _INCOMPLETE_TYPE = re.compile(r"\bnull\b|struct<>")  # inferred only from nulls, empty lists or empty objects
 
 
@@ -39,18 +40,19 @@ class Manifest:
 
 
 def open_manifest(uri: str) -> Manifest:
-    """Open a manifest on disk or in S3. Raises UsageError if it is missing, empty, or not of the format of its suffix.
+    """Open a manifest on disk or in S3. Raises UsageError if it is missing or empty, or has no
+    known format.
 
     Example:
         manifest = open_manifest("s3://bucket/images.csv")
         for row in manifest.rows:
             print(row.number, row.values)
     """
-    manifest_format = _format_of(uri)
     file = _open(uri)
     try:
-        parsed = manifest_format.read(file)
-        first_rows = list(islice(parsed.rows, PEEK_ROWS))
+        file = decompress(file)
+        parsed = format_of(uri, file.peek(HEAD_BYTES)[:HEAD_BYTES]).read(file, 1)
+        first_rows = next_batch(parsed.rows, lambda row: row.size, PEEK_ROWS, PEEK_BYTES)
     except FormatError as error:
         raise UsageError(uri, error.reason, error.fix) from None
     except (pa.ArrowException, OSError) as error:
@@ -72,20 +74,7 @@ def _rest(uri: str, parsed: ParsedManifest, number: int) -> Iterator[ManifestRow
         raise RunAborted(f"{uri}: cannot be read after row {number} ({one_line(str(error))})") from None
 
 
-def _format_of(uri: str) -> ManifestFormat:
-    formats: list[ManifestFormat] = [
-        importlib.import_module(f"{__package__}.{module.name}").FORMAT
-        for module in pkgutil.iter_modules([str(Path(__file__).parent)])
-        if module.name not in _NOT_FORMATS
-    ]
-    for candidate in formats:
-        if uri.lower().endswith(candidate.suffixes):
-            return candidate
-    suffixes = ", ".join(suffix for each in formats for suffix in each.suffixes)
-    raise UsageError(uri, "has an unknown format", f"use a file with one of the suffixes {suffixes}")
-
-
-def _open(uri: str) -> BinaryIO:
+def _open(uri: str) -> io.BufferedReader:
     if uri.startswith("s3://"):
         return _open_s3(uri)
     try:
@@ -96,11 +85,11 @@ def _open(uri: str) -> BinaryIO:
         raise UsageError(uri, f"cannot be opened ({error.strerror})", "correct manifest.uri") from None
 
 
-def _open_s3(uri: str) -> BinaryIO:
+def _open_s3(uri: str) -> io.BufferedReader:
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        return cast(BinaryIO, io.BufferedReader(s3.open_ranged(uri), 1 << 20))
+        return io.BufferedReader(s3.open_ranged(uri), 1 << 20)
     except (BotoCoreError, ClientError, FileNotFoundError, ValueError) as error:
         problem = s3_errors.explain(error, uri)
         raise UsageError(uri, problem.reason, problem.fix) from None

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from labelflow.concurrency.lease import RUNS, read_abandoned
 from labelflow.errors import UsageError
 from labelflow.ledger.context import ConnectedJob, check_account
 from labelflow.manifests import open_manifest
+from labelflow.operations.account import list_unrecorded
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.scale.errors import NotFound
 from labelflow.scale.models import TaskStatus
 from labelflow.storage.opening import open_output
-from labelflow.submission.reconciliation import find_unrecorded_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ def cancel(context: ConnectedJob, row_ids: Collection[str] | None = None) -> Can
     """Cancel the pending tasks of a job, superseded ones included, and those that an interrupted run has not recorded.
 
     row_ids: cancel only the tasks of these rows; None for all rows.
-    Raises the errors of `labelflow.scale.errors`; tasks that were canceled before the error stay canceled.
+    Raises UsageError if the tasks belong to another account, and the errors of `labelflow.scale.errors`; tasks that
+    were canceled before the error stay canceled.
     """
     check_account(context)
     outcomes = OutcomeIndex(context.folder)
@@ -58,11 +60,7 @@ def cancel(context: ConnectedJob, row_ids: Collection[str] | None = None) -> Can
 
 def _unrecorded_tasks(context: ConnectedJob) -> list[tuple[str, str]]:
     """The row_id and task_id of the tasks that interrupted runs have created and not recorded."""
-    abandoned = read_abandoned(context.folder, RUNS)
-    if not abandoned:
-        return []
-    since = min(record.since for record in abandoned)
-    unrecorded = find_unrecorded_tasks(context, since, context.stop.check)
+    unrecorded = list_unrecorded(context, read_abandoned(context.folder, RUNS), context.stop.check)
     return [(row_id, task.task_id) for (row_id, _), task in unrecorded.items()]
 
 
@@ -90,7 +88,8 @@ def read_row_ids(uri: str, column: str) -> set[str]:
             raise UsageError(uri, f"has no column {column!r}", "name a manifest of the job, or a .txt file of row ids")
         row_ids = {str(row.values[column]) for row in manifest.rows if row.values.get(column) is not None}
     else:
-        folder, _, name = uri.rpartition("/")
+        path = uri if "://" in uri else str(Path(uri).expanduser().resolve())
+        folder, _, name = path.rpartition("/")
         content = open_output(folder or ".").read(name)
         if content is None:
             raise UsageError(uri, "there is no such file", "correct the path")

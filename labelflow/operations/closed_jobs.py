@@ -18,7 +18,7 @@ from labelflow.accounting.summary import Summary
 from labelflow.callbacks.spool import CALLBACKS
 from labelflow.ledger.ledger_parts import SUBMISSIONS
 from labelflow.storage.folder import Folder
-from labelflow.tables.parts import list_parts
+from labelflow.tables.part_files import list_parts
 
 FILE = "_ledger/closed.json"
 RECHECK_PERIOD = timedelta(days=7)  # after the close, in which replaced answers are searched for

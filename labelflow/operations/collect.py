@@ -9,6 +9,7 @@ from labelflow.accounting.manifest_totals import read_totals
 from labelflow.accounting.summary import Summary
 from labelflow.accounting.tally import count_pending, summarize
 from labelflow.collection.collector import Collector
+from labelflow.concurrency.lease import RUNS, read_abandoned
 from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import ConnectedJob, check_account
@@ -23,6 +24,7 @@ class CollectionResult:
     summary: None while a run submits rows, or if the last run did not scan the manifest to its end; and for a closed
     job, which is skipped.
     blocked_by: another process that was collecting, so that this pass could not; None if it could.
+    interrupted: a run that ended without recording all its tasks; None without one.
     state_digest: of the state before the pass; see `labelflow.operations.closed_jobs`. Empty for a skipped job.
     """
 
@@ -33,12 +35,26 @@ class CollectionResult:
     waiting: int
     summary: Summary | None
     blocked_by: str | None = None
+    interrupted: str | None = None
     state_digest: str = ""
 
     @property
     def is_complete(self) -> bool:
         """Whether every row has ended."""
         return self.summary is not None and self.summary.pending == 0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user must know besides the numbers."""
+        texts = []
+        if self.blocked_by:
+            texts.append(f"{self.job}: not collected, another process is collecting: {self.blocked_by}")
+        if self.interrupted:
+            fix = "run label_dataset again, which finds them, or cancel_dataset"
+            texts.append(
+                f"{self.job}: a run was interrupted, and tasks of it may not be recorded: {fix} ({self.interrupted})"
+            )
+        return texts
 
     @property
     def was_skipped(self) -> bool:
@@ -84,6 +100,7 @@ def collect_job(context: ConnectedJob) -> CollectionResult:
         summary = replace(summary, unmatched_callbacks=collector.unmatched_callbacks)
         summary.write(context.folder)
         summary.check(mismatch)
+    interrupted = read_abandoned(context.folder, RUNS)
     return CollectionResult(
         job=context.job.name,
         output=context.folder.uri,
@@ -92,6 +109,7 @@ def collect_job(context: ConnectedJob) -> CollectionResult:
         waiting=pending,
         summary=summary,
         blocked_by=collector.blocked_by,
+        interrupted=str(interrupted[0]) if interrupted else None,
         state_digest=closed_jobs.digest_state(recorded, collector.unmatched_callback_files),
     )
 

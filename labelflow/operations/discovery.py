@@ -9,6 +9,7 @@ from labelflow.errors import LabelflowError, UsageError
 from labelflow.jobs.config import with_environment
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
+from labelflow.operations.trust import check_trusted
 from labelflow.storage.opening import open_output
 
 MAX_DEPTH = 5  # levels of folders that are searched below the given one
@@ -36,7 +37,8 @@ class DiscoveredJob:
 
 
 def find_jobs(uri: str) -> Iterator[DiscoveredJob]:
-    """Yield the jobs whose output is this folder or one below it. A job that cannot be read does not stop the search.
+    """Yield the jobs whose output is this folder or one below it. A job that cannot be read, or whose settings are not
+    trusted, does not stop the search.
 
     Folders are searched level by level, down to MAX_DEPTH levels, with two requests per folder in S3. The folders
     inside a job's output are not searched. After MAX_FOLDERS folders without a job, the last result has an error.
@@ -76,7 +78,9 @@ def _inspect(uri: str) -> DiscoveredJob | list[str]:
         job = job_record.load_config(folder)
         if job is None:
             return [f"{folder.uri.rstrip('/')}/{name}" for name in folder.subfolders()]
+        # The folder may have been moved since the job's configuration was saved.
+        job = with_environment(job.model_copy(update={"output": folder.uri}))
+        check_trusted(job, f"{folder.uri}/{job_record.CONFIG}")
     except LabelflowError as error:
         return DiscoveredJob(uri, error=error)
-    # The folder may have been moved since the job's configuration was saved.
-    return DiscoveredJob(folder.uri, with_environment(job.model_copy(update={"output": folder.uri})))
+    return DiscoveredJob(folder.uri, job)

@@ -73,7 +73,8 @@ class LabelRun:
         context, plan = self._context, self.plan
         context.ledger.refresh()
         plan.discard_submitted()
-        if not (self.progress.not_submitted and rejects.is_own_rejects_file(context.folder, context.job.manifest.uri)):
+        is_complete = plan.is_scanned and not self.progress.not_submitted
+        if is_complete or not rejects.is_rejects_file(context.folder, context.job.manifest.uri):
             rejects.write_rejects(context.folder, plan.unsubmitted.rejected, plan.manifest.schema)
         if plan.is_scanned:
             plan.totals().write(context.folder)

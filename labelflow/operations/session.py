@@ -10,10 +10,11 @@ from labelflow.jobs.api_keys import read_key
 from labelflow.jobs.connection import check_connection, open_client
 from labelflow.ledger import job_record
 from labelflow.ledger.context import ConnectedJob, check_account, usable_output
+from labelflow.operations.account import account_digest, check_active_runs, list_unrecorded
 from labelflow.planning.plan import Plan
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.submission import reconciliation
-from labelflow.submission.reconciliation import UnrecordedTasks, find_unrecorded_tasks
+from labelflow.submission.reconciliation import UnrecordedTasks
 from labelflow.submission.remote import check_distributed_allowed
 
 
@@ -30,6 +31,7 @@ class RunSession:
         if job.runner.is_distributed:
             check_distributed_allowed(plan, api.supports_unique_id)
         self._stop = context.stop
+        client = open_client(job, key, self.sleep, RateLimiter(job.submit.rate, self.sleep), api.server_time)
         # A server that refuses a second task with the same unique_id lets runs work side by side. What only the
         # ledger knows (the cap, which rows are relabeled) does not.
         self.lease = Lease(
@@ -37,29 +39,43 @@ class RunSession:
             RUNS,
             exclusive=not api.supports_unique_id or job.submit.cap() is not None or plan.relabel is not None,
             request_timeout=job.scale.timeout.total_seconds(),
-            since=api.now,
+            since=client.earliest_now(),
+            account=account_digest(job),
             stop=context.stop if job.runner.is_distributed else None,
         )
-        rate_limiter = RateLimiter(job.submit.rate, self.sleep)
-        client = open_client(job, key, self.sleep, rate_limiter, api.now)
         self.context = ConnectedJob(job, context.folder, context.ledger, context.stop, client)
         with usable_output(job):
             if plan.is_new:
                 job_record.claim(context.folder, job, plan.builder.source_type)
-            else:
-                check_account(self.context)
+            check_account(self.context)
             self.lease.acquire(context.stop.sleep)
-            job_record.verify(context.folder, job, plan.builder.source_type)
+            try:
+                self._verify_folder(plan)
+            except BaseException:
+                self.lease.release()
+                raise
             job_record.save_config(context.folder, job)
 
-    def find_unrecorded(self) -> UnrecordedTasks:
-        """The tasks that runs which died may have created without recording them."""
-        context, abandoned = self.context, self.lease.abandoned
+    def _verify_folder(self, plan: Plan) -> None:
+        """Check again, now that no other run can claim the folder."""
+        context = self.context
+        context.folder.remove_leftovers()
+        job_record.verify(context.folder, context.job, plan.builder.source_type)
         context.ledger.refresh()
-        if not abandoned or not (self.lease.is_exclusive or any(record.exclusive for record in abandoned)):
-            return {}
-        self.sleep(reconciliation.LISTING_LAG)
-        return find_unrecorded_tasks(context, min(record.since for record in abandoned), self.check)
+        if plan.is_new:
+            check_account(context)
+        check_active_runs(context, self.lease.active())
+
+    def find_unrecorded(self) -> UnrecordedTasks:
+        """The tasks that runs which died may have created without recording them.
+
+        They are listed even if `unique_id` prevents a second task: this run may not reach their rows.
+        Raises UsageError if these runs used another account; see `list_unrecorded`.
+        """
+        self.context.ledger.refresh()
+        if self.lease.abandoned:
+            self.sleep(reconciliation.LISTING_LAG)
+        return list_unrecorded(self.context, self.lease.abandoned, self.check)
 
     def check(self) -> None:
         """Raises if nothing more may be sent: the run was stopped, or the lease is lost."""

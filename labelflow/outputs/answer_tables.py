@@ -29,6 +29,7 @@ class AnswerTables:
     def __init__(self, job: Job, source_type: pa.DataType) -> None:
         label_type = task_type(job.task_type)
         self._label_fields = label_type.columns(job.task)
+        self._has_main_attachment = "attachment" in job.task  # which the ledger has before any others
         self._responses: TypeAdapter[Any] = TypeAdapter(list[label_type.response])  # type: ignore[name-defined]
         self._schemas = {LABELS: label_schema(job.task, source_type), ERRORS: error_schema(source_type)}
         self.unparsed = 0
@@ -40,7 +41,7 @@ class AnswerTables:
         """
         schema = self._schemas[prefix]
         outcome_columns = self._label_columns(answers) if prefix == LABELS else _error_columns(answers)
-        columns = {**_identity_columns(answers, submissions), **outcome_columns}
+        columns = {**_identity_columns(answers, submissions, self._has_main_attachment), **outcome_columns}
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
     def _label_columns(self, answers: Sequence[Answer]) -> dict[str, Column]:
@@ -64,9 +65,9 @@ class AnswerTables:
         }
 
 
-def _identity_columns(answers: Sequence[Answer], submissions: pa.Table) -> dict[str, Column]:
+def _identity_columns(answers: Sequence[Answer], submissions: pa.Table, has_main_attachment: bool) -> dict[str, Column]:
     """The columns that all task types have."""
-    single, several = _split_attachments(submissions["attachments"].combine_chunks())
+    single, several = _split_attachments(submissions["attachments"].combine_chunks(), has_main_attachment)
     created = submissions["created_at"]
     return {
         "row_id": submissions["row_id"],
@@ -90,12 +91,17 @@ def _error_columns(answers: Sequence[Answer]) -> dict[str, Column]:
     }
 
 
-def _split_attachments(attachments: pa.Array[Any]) -> tuple[Column, Column]:
-    """Two columns: the attachment of rows that have exactly one, and the list of attachments of the other rows."""
-    is_single = np.equal(pc.list_value_length(attachments).fill_null(0).to_numpy(), 1)
-    mask = pa.array(is_single)
+def _split_attachments(attachments: pa.Array[Any], has_main: bool) -> tuple[Column, Column]:
+    """Two columns: the attachment of rows that have one, and the list of the attachments of rows that have several.
+
+    has_main: whether the first one is the row's attachment, and others are beside it.
+    """
+    counts = pc.list_value_length(attachments).fill_null(0).to_numpy()
+    is_single = np.equal(counts, 1)
+    has_single = np.greater_equal(counts, 1) if has_main else is_single
+    mask = pa.array(has_single)
     single = pc.replace_with_mask(
-        pa.nulls(len(attachments), pa.string()), mask, pc.list_flatten(attachments.filter(mask))
+        pa.nulls(len(attachments), pa.string()), mask, pc.list_element(attachments.filter(mask), 0)
     )
     several = attachments.take(pa.array(np.arange(len(attachments)), pa.int64(), mask=is_single))
     return single, several

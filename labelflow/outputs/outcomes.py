@@ -14,7 +14,7 @@ from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.records import Outcome
 from labelflow.storage.folder import FileInfo, Folder
 from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex, Keys
-from labelflow.tables.parts import read_batches, strings
+from labelflow.tables.part_files import read_batches, retry_listing, strings
 
 _CODES = (Outcome.PENDING, Outcome.LABELED, Outcome.ERROR, Outcome.CANCELED)
 _PENDING, _LABELED = 0, 1
@@ -84,6 +84,9 @@ class OutcomeIndex:
         exact: also remove the tasks that are in no file any more. Only for the process that writes: for others, a
         file may be missing temporarily, during compaction.
         """
+        retry_listing(lambda: self._refresh(exact))
+
+    def _refresh(self, exact: bool) -> None:
         listed = [file for prefix in (LABELS, ERRORS) for file in self._folder.list(prefix)]
         files = [file for file in listed if file.name.endswith(".parquet")]
         if exact:

@@ -7,24 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from labelflow.accounting.manifest_totals import ManifestTotals
 from labelflow.accounting.progress import RunProgress
-from labelflow.attachments import AttachmentChecker
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import LimitExceeded
+from labelflow.errors import TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import JobContext, open_output_folder, usable_output
 from labelflow.ledger.ledger import Ledger
-from labelflow.manifests import Manifest, open_manifest
+from labelflow.manifests import Manifest
 from labelflow.outputs.folders import REJECTS
 from labelflow.outputs.outcomes import OutcomeIndex
-from labelflow.planning import chunk as chunking
-from labelflow.planning.chunk import Chunk
+from labelflow.outputs.rejects import check_replaceable
+from labelflow.planning.chunk import Chunk, next_rows
+from labelflow.planning.rejects_manifest import open_job_manifest
 from labelflow.planning.relabeling import ChangeDetector, RelabelMode
 from labelflow.planning.row_selection import RowSelection
-from labelflow.planning.row_validation import validate_rows
+from labelflow.planning.row_validation import open_checker, validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.planning.unsubmitted import RowsWithoutNewTask
 from labelflow.records import ManifestRow, Outcome, PreparedRow, RejectedRow
@@ -64,7 +63,8 @@ class Plan:
         self.is_new = recorded_types is None
         self.is_scanned = False
         self.progress = RunProgress()
-        self.manifest: Manifest = open_manifest(job.manifest.uri)
+        self.manifest: Manifest = open_job_manifest(job)
+        check_replaceable(folder, job.manifest.uri)
         self.builder = TaskRequestBuilder(job, self.manifest.schema, recorded_types)
         with usable_output(job):
             ledger = Ledger.load(folder, self.builder.source_type)
@@ -74,25 +74,24 @@ class Plan:
         self.selection = RowSelection(self.builder, ledger, self._relabeling, self.unsubmitted, self.progress, limit)
         self._removed: list[str] = []
         self._removed_at: tuple[int, int, int] | None = None
-        self._checker = AttachmentChecker(job.attachments.check, threads=job.submit.concurrency)
+        self._checker = open_checker(job)
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows that get a task, in chunks. Scans the manifest to its end."""
         if self.relabel is RelabelMode.ERRORS:
             outcomes = OutcomeIndex(self.context.folder)
             self._relabeling.has_failed = lambda task_id: outcomes.get(task_id) is Outcome.ERROR
-        rows = iter(self.manifest.rows)
-        selected: list[ManifestRow] = []
-        while batch := list(islice(rows, chunking.CHUNK_ROWS)):
-            self.context.stop.check()
-            selected += self.selection.select(batch)
-            while len(selected) >= chunking.CHUNK_ROWS:
-                yield Chunk(selected[: chunking.CHUNK_ROWS])
-                del selected[: chunking.CHUNK_ROWS]
-        if selected:
-            yield Chunk(selected)
+        selected = self._selected_rows()
+        while rows := next_rows(selected):
+            yield Chunk(rows)
         self.progress.add(total=self.progress.read)
         self.is_scanned = True
+
+    def _selected_rows(self) -> Iterator[ManifestRow]:
+        rows = iter(self.manifest.rows)
+        while batch := next_rows(rows):
+            self.context.stop.check()
+            yield from self.selection.select(batch)
 
     def check(self, chunk: Chunk) -> tuple[list[PreparedRow], list[RejectedRow]]:
         """Build the requests of a chunk and check its attachments: the rows that can be submitted, and the others."""
@@ -103,10 +102,10 @@ class Plan:
         return self._relabeling.with_generations(prepared), rejected
 
     def check_reject_limit(self) -> None:
-        """Raises LimitExceeded if, of enough rows checked, more are rejected than the job allows."""
+        """Raises TooManyUnlabeled if, of enough rows checked, more are rejected than the job allows."""
         checked, rejected = self.progress.checked, self.progress.rejected
         if checked >= MIN_ROWS_FOR_LIMIT and rejected > self.context.job.allowed_unlabeled(checked):
-            raise LimitExceeded(
+            raise TooManyUnlabeled(
                 f"{rejected:,} of the first {checked:,} rows were rejected, above max_unlabeled; submission stopped. "
                 f"See {self.context.folder.uri}/{REJECTS}, fix the rows, or raise the limit."
             )

@@ -43,7 +43,7 @@ class RowSelection:
 
     def select(self, rows: Sequence[ManifestRow]) -> list[ManifestRow]:
         """Those of the rows that get a task."""
-        row_ids = [self._builder.row_id(row)[0] or "" for row in rows]  # "" for a row without a valid id
+        row_ids = [_text(self._builder.row_id(row)) for row in rows]
         keys = HashedKeys.of(row_ids)
         first_rows = self._first_occurrences(rows, row_ids, keys)
         digests = self._task_digests(keys)
@@ -86,15 +86,15 @@ class RowSelection:
         return [next(digests) if position != MISSING else None for position in positions]
 
     def _first_occurrences(self, rows: Sequence[ManifestRow], row_ids: Sequence[str], keys: HashedKeys) -> list[int]:
-        """The number of the first row with each row's id; the row's own number if it has no id or is unreadable."""
-        readable = [index for index, row in enumerate(rows) if row_ids[index] and row.problem is None]
-        keys = keys[readable]
+        """The number of the first row with each row's id; the row's own number if it has no id."""
+        with_id = [index for index, row_id in enumerate(row_ids) if row_id]
+        keys = keys[with_id]
         earlier = self._first_rows.find(keys).tolist()
         first: dict[str, int] = {}
         numbers = [row.number for row in rows]
-        for index, number in zip(readable, earlier, strict=True):
+        for index, number in zip(with_id, earlier, strict=True):
             numbers[index] = first.setdefault(row_ids[index], number if number != MISSING else numbers[index])
-        self._first_rows.add(keys, np.array([numbers[index] for index in readable], np.int64))
+        self._first_rows.add(keys, np.array([numbers[index] for index in with_id], np.int64))
         return numbers
 
     def _needs_new_task(self, row_id: str, change: RejectedRow | None) -> bool:
@@ -104,3 +104,8 @@ class RowSelection:
     def _duplicate(self, row: ManifestRow, row_id: str, first_row: int) -> RejectedRow:
         fix = "give each row an id of its own"
         return RejectedRow(row, row_id, Problem(self._builder.row_id_column, f"is also the id of row {first_row}", fix))
+
+
+def _text(row_id: str | Problem) -> str:
+    """The id of a row, "" for a row without one."""
+    return row_id if isinstance(row_id, str) else ""

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labelflow.attachments import AttachmentChecker
+from labelflow.jobs.connection import allows_private_attachments
+from labelflow.jobs.job import Job
 from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
+
+
+def open_checker(job: Job) -> AttachmentChecker:
+    """Open the checker of a job's attachments; close it at the end."""
+    return AttachmentChecker(
+        job.attachments.check,
+        threads=job.submit.concurrency,
+        allow_private=allows_private_attachments(job),
+        accept_unmeasured=job.attachments.unmeasured == "accept",
+    )
 
 
 def validate_rows(

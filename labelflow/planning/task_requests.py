@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pyarrow as pa
@@ -17,17 +19,19 @@ from labelflow.errors import UsageError
 from labelflow.jobs.config import unique_id_problems
 from labelflow.jobs.job import Job
 from labelflow.jobs.templates import TemplateError, compile_template
-from labelflow.lenient_json import dump_json
+from labelflow.planning.source_columns import SourceColumns
+from labelflow.planning.task_metadata import task_metadata
 from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
-from labelflow.redaction import strip_signatures_in, to_redacted_json
-from labelflow.scale.task_types import CommonParams, task_type
-from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
+from labelflow.redaction import strip_signatures, to_redacted_json
+from labelflow.scale.task_types import CommonParams, replace_values, signed_stand_in, task_type
+from labelflow.tables.column_types import to_json_value, to_storable_type
+from labelflow.tables.part_files import unwritable_column
 
 MAX_UNIQUE_ID_CHARS = 200  # a longer `unique_id` is hashed
 _HASHED_ROW_ID = re.compile(r"sha256-[0-9a-f]{64}")  # in the `unique_id` of a row with a long id
 _MISSING = "\0missing"  # stands for a column that the row does not have; no column holds this value
-_ANY_URL = "https://placeholder.invalid/"  # valid stand-in for the https URL that an s3:// attachment is signed into
+_NOT_ASKED = ("priority",)  # parameters that change nothing of what annotators are asked
 
 
 class TaskRequestBuilder:
@@ -58,14 +62,18 @@ class TaskRequestBuilder:
         self.source_type = recorded_types or pa.struct(
             [pa.field(name, to_storable_type(schema.field(name).type)) for name in carried]
         )
+        self._source = SourceColumns(self.source_type)
+        if column := unwritable_column(pa.schema(list(self.source_type))):
+            reason = f"the column {column!r} has the type {schema.field(column).type}, which Parquet cannot store"
+            raise UsageError(job.manifest.uri, reason, "remove it from `metadata`, or convert it")
 
     def build(self, row: ManifestRow) -> PreparedRow | RejectedRow:
         """Return the request for one row, or the first problem that prevents it."""
-        row_id, id_problem = self.row_id(row)
-        if row.problem or id_problem:
-            return RejectedRow(row, row_id, row.problem or id_problem)  # type: ignore[arg-type]
+        row_id = self.row_id(row)
+        if isinstance(row_id, Problem):
+            return RejectedRow(row, None, row_id)
         try:
-            return self._fill(row, row_id or "")
+            return self._fill(row, row_id)
         except TemplateError as error:
             return RejectedRow(row, row_id, error.problem)
         except ValidationError as error:
@@ -76,22 +84,30 @@ class TaskRequestBuilder:
 
     def _fill(self, row: ManifestRow, row_id: str) -> PreparedRow:
         filled = {key: value for key, value in self._params.fill(row.values).items() if value is not None}
-        model = self._type.params.model_validate(_as_sent(to_json_value(filled)))
-        params = model.model_dump(exclude_unset=True, exclude_none=True)
-        given = {key: _as_given(filled[key]) for key in ("attachment", "attachments") if key in filled}
         common = self._fill_common(row.values) if self._shared_params is None else self._shared_params
-        params.update(to_json_value(given))
+        params = self._validate(to_json_value(filled), in_project=bool(common.get("project")))
+        fingerprint, source = _fingerprint(self._job.task_type, params), self._source.read(row.values)
+        CommonParams.model_validate({"metadata": task_metadata(self._job, row_id, fingerprint, source)})
         return PreparedRow(
             row=row,
             row_id=row_id,
             unique_id=unique_id(self._job.name, row_id),
             params=params,
             common=common,
-            attachments=list(self._attachments(params)),
-            fingerprint=_fingerprint(self._job.task_type, params),
+            attachments=[
+                Attachment(found.field, found.value, found.kind) for found in self._type.find_attachments(params)
+            ],
+            fingerprint=fingerprint,
             input_digest=self.input_digest(row),
-            source=self._source(row.values),
+            source=source,
         )
+
+    def _validate(self, given: dict[str, Any], *, in_project: bool) -> dict[str, Any]:
+        """Return the checked parameters, `s3://` attachments unsigned. Raises ValidationError."""
+        unsigned = {found.path: found.value for found in self._type.find_attachments(given) if found.needs_signature}
+        signed = replace_values(given, {path: signed_stand_in(uri) for path, uri in unsigned.items()})
+        model = self._type.validate(signed, in_project=in_project)
+        return replace_values(model.model_dump(exclude_unset=True, exclude_none=True), unsigned)
 
     def _fill_shared_params(self) -> dict[str, Any] | None:
         """Return the common parameters if all rows share them; None if they depend on the row or are invalid."""
@@ -119,16 +135,6 @@ class TaskRequestBuilder:
         digest = hashlib.blake2b(content, digest_size=8, key=self._key).digest()
         return int.from_bytes(digest, "little", signed=True)
 
-    def _attachments(self, params: dict[str, Any]) -> Iterator[Attachment]:
-        type_field = self._type.params.model_fields.get("attachment_type")
-        kind = str(params.get("attachment_type") or (type_field and type_field.default) or "unknown")
-        if isinstance(params.get("attachment"), str):
-            yield Attachment("attachment", params["attachment"], kind)
-        values = params.get("attachments")
-        for index, value in enumerate(values if isinstance(values, list) else []):
-            if isinstance(value, str):
-                yield Attachment(f"attachments[{index}]", value, kind)
-
     def _name_column(self, problem: Problem, row: ManifestRow) -> Problem:
         """Name the null column instead of the required parameter that it fills, because users correct columns."""
         column = str(self._job.task.get(problem.field, ""))[1:-1]
@@ -141,34 +147,31 @@ class TaskRequestBuilder:
         """The manifest column that holds the row id."""
         return self._job.manifest.row_id
 
-    def row_id(self, row: ManifestRow) -> tuple[str | None, Problem | None]:
-        """Return the row id as text and None, or None and the problem. Integers become decimal text."""
+    def row_id(self, row: ManifestRow) -> str | Problem:
+        """Return the row id as text, or why the row has none. Whole numbers become decimal text.
+
+        An unreadable row has no id: what was read of it may be wrong.
+        """
+        if row.problem:
+            return row.problem
         column = self.row_id_column
         value = row.values.get(column)
+        if isinstance(value, str) and strip_signatures(value) != value:
+            reason = "contains a signed URL; the id would change with each signature, and be stored"
+            return Problem(column, reason, "use another column as the row id, or the URL without its signature")
         if isinstance(value, str) and value.strip():
-            return value, None
+            return value
         if (
             isinstance(value, float) and value.is_integer() and abs(value) < 2**53
         ):  # pandas stores an integer column with nulls as floats
             value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value), None
+        if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+            value = int(value)
+        if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+            return str(value)
         if value is None or value == "":
-            return None, Problem(column, "is null", "give the row a unique id")
-        return None, Problem(column, f"was {abbreviate(value)}", "use a text or an integer as the row id")
-
-    def _source(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the carried columns. Raises TemplateError if a value does not fit the type of its column."""
-        source = {}
-        for field in self.source_type:
-            value = values.get(field.name)
-            if value is not None and pa.types.is_string(field.type) and not isinstance(value, str):
-                value = dump_json(to_json_value(value)).decode()
-            if value is not None and not _fits(value, field.type):
-                reason = f"was {abbreviate(value)}, but the column has the type {field.type} in earlier rows"
-                raise TemplateError(Problem(field.name, reason, "use one type for all values of the column"))
-            source[field.name] = strip_signatures_in(value)
-        return source
+            return Problem(column, "is null", "give the row a unique id")
+        return Problem(column, f"was {abbreviate(value)}", "use a text, an integer or a UUID as the row id")
 
 
 def unique_id(job: str, row_id: str, generation: int = 0, copy: int = 0) -> str:
@@ -204,47 +207,8 @@ def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iter
         )
 
 
-def _as_sent(params: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters as sent, with a placeholder for each https URL that an s3:// attachment is signed into."""
-    if params.get("attachment_type") == "text":
-        return params
-    sent = dict(params)
-    if isinstance(sent.get("attachment"), str):
-        sent["attachment"] = _signed(sent["attachment"])
-    if isinstance(sent.get("attachments"), list):
-        sent["attachments"] = [_signed(value) for value in sent["attachments"]]
-    return sent
-
-
-def _as_given(value: Any) -> Any:
-    """Return an attachment as the manifest has it. A number becomes text, as in the model of the task type."""
-    if isinstance(value, list):
-        return [_as_given(item) for item in value]
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _signed(value: Any) -> Any:
-    return _ANY_URL if isinstance(value, str) and value.startswith("s3://") else value
-
-
 def _fingerprint(name: str, params: dict[str, Any]) -> str:
     """Return a digest of what annotators are asked: the task type and its parameters, without URL signatures."""
-    stable = to_redacted_json([name, params], sort_keys=True)
+    asked = {key: value for key, value in params.items() if key not in _NOT_ASKED}
+    stable = to_redacted_json([name, asked], sort_keys=True)
     return hashlib.sha256(stable.encode()).hexdigest()[:32]
-
-
-_EXACT: list[tuple[Callable[[pa.DataType], bool], type]] = [
-    (pa.types.is_string, str),
-    (pa.types.is_int64, int),
-    (pa.types.is_boolean, bool),
-    (pa.types.is_float64, float),
-]
-
-
-def _fits(value: Any, kind: pa.DataType) -> bool:
-    if any(type(value) is python for is_kind, python in _EXACT if is_kind(kind)):
-        return not isinstance(value, int) or -(2**63) <= value < 2**63
-    try:
-        return is_lossless(value, pa.array([value], kind)[0].as_py())
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.ledger.ledger import Ledger
-from labelflow.records import RejectedRow
-from labelflow.tables.key_index import MISSING, Int64Array, StringList
+from labelflow.planning.rejected_rows import RejectedRows
+from labelflow.records import ManifestRow, RejectedRow
+from labelflow.tables.key_index import MISSING, ArrowStrings, Int64Array
 
 MAX_CHANGED_SAMPLES = 100  # changed rows kept in memory: only a few are shown
 
@@ -19,16 +21,16 @@ class RowsWithoutNewTask:
     """Collects rows without a new task; `progress` gets their numbers.
 
     rejected: rows that cannot be submitted.
-    changed: samples of rows that differ from what their task was created from and keep that task.
+    changed: samples of rows that differ from what their task was created from and keep that task; without values.
     over_cap, beyond_limit, outcome_unknown: ids of valid rows without a task; see `RunProgress`.
     """
 
     def __init__(self, ledger: Ledger, progress: RunProgress) -> None:
-        self.rejected: list[RejectedRow] = []
+        self.rejected = RejectedRows()
         self.changed: list[RejectedRow] = []
-        self.over_cap = StringList()
-        self.beyond_limit = StringList()
-        self.outcome_unknown = StringList()
+        self.over_cap = ArrowStrings()
+        self.beyond_limit = ArrowStrings()
+        self.outcome_unknown = ArrowStrings()
         self._ledger = ledger
         self._progress = progress
 
@@ -45,7 +47,8 @@ class RowsWithoutNewTask:
 
     def add_changed(self, rows: Sequence[RejectedRow]) -> None:
         """Add rows that have changed since their task was created."""
-        self.changed.extend(rows[: max(0, MAX_CHANGED_SAMPLES - len(self.changed))])
+        samples = rows[: max(0, MAX_CHANGED_SAMPLES - len(self.changed))]
+        self.changed.extend(replace(row, row=ManifestRow(row.row.number, {})) for row in samples)
         self._progress.add(changed=len(rows), submitted=len(rows))
 
     def add_over_cap(self, row_ids: Sequence[str]) -> None:
@@ -68,10 +71,7 @@ class RowsWithoutNewTask:
 
         first_rows: the number of the first row with each id; a later row with the same id stays rejected.
         """
-        row_ids = [reject.row_id or "" for reject in self.rejected]
-        is_first = first_rows(row_ids) == np.array([reject.row.number for reject in self.rejected], np.int64)
-        submitted = is_first & self._has_task(row_ids)
-        self.rejected = [reject for reject, drop in zip(self.rejected, submitted, strict=True) if not drop]
+        self.rejected.keep(lambda row_ids, numbers: ~((first_rows(row_ids) == numbers) & self._has_task(row_ids)))
         for rows in (self.over_cap, self.beyond_limit, self.outcome_unknown):
             rows.keep(lambda row_ids: ~self._has_task(row_ids))
 

@@ -50,7 +50,6 @@ def make_server(store: Store, options: Options) -> AnnouncingServer:
         log_level="warning",
         access_log=False,
         server_header=False,
-        date_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )
     server = AnnouncingServer(config)

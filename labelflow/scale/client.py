@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from labelflow.lenient_json import dump_json
-from labelflow.scale.errors import InvalidRequest, InvalidResponse, RateLimited
+from labelflow.scale.errors import InvalidRequest, InvalidResponse, RateLimited, ResponseTooLarge
 from labelflow.scale.models import LIVE_URL, PAGE_LIMIT, Task, TaskStatus
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.scale.retry import RetryPolicy, Sleep, call_with_retries
-from labelflow.scale.transport import HttpTransport
+from labelflow.scale.transport import HttpTransport, Reply
 
 CONNECT_TIMEOUT = 10.0  # seconds
 READ_TIMEOUT = 20.0  # seconds, for a whole response
+MAX_CLOCK_ERROR = timedelta(days=1)  # of this machine, where responses have no `Date`
+PAGE_BYTES = 8 << 20  # of a page of tasks; if they are large, the next page has fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,21 @@ class ScaleClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def now(self) -> datetime:
-        """The server's time (UTC), from the `Date` of its responses; this machine's time before the first of them.
+    @property
+    def server_time(self) -> datetime | None:
+        """The server's time (UTC), from the `Date` of its responses; None where they have none."""
+        return self._transport.server_time
 
-        Times that are compared with the server's must come from here: this machine's clock may be wrong.
+    def now(self) -> datetime:
+        """The server's time (UTC); where it is not known, this machine's."""
+        return self.server_time or datetime.now(UTC)
+
+    def earliest_now(self) -> datetime:
+        """A time that is not after the server's (UTC): where that is not known, a day before this machine's.
+
+        A search for a task that is created from now on must start here: this machine's clock may be wrong.
         """
-        return self._transport.now()
+        return self.server_time or datetime.now(UTC) - MAX_CLOCK_ERROR
 
     def close(self) -> None:
         """Close the connections."""
@@ -109,7 +121,7 @@ class ScaleClient:
             if self._rate_limiter:
                 self._rate_limiter.wait()
             try:
-                return Task.parse(self._send("POST", path, payload))
+                return Task.parse(self._send("POST", path, payload).content)
             except RateLimited as error:
                 if self._rate_limiter:
                     self._rate_limiter.back_off(error.retry_after)
@@ -119,7 +131,7 @@ class ScaleClient:
 
     def get_task(self, task_id: str) -> Task:
         """Return a task: `GET /task/{task_id}`. Raises NotFound. Source: 2017 API, "Task endpoints"."""
-        return Task.parse(self._call("GET", f"/task/{quote(task_id, safe='')}"))
+        return Task.parse(self._call("GET", f"/task/{quote(task_id, safe='')}").content)
 
     def cancel_task(self, task_id: str, clear_unique_id: bool = False) -> Task:
         """Cancel a pending task: `POST /task/{task_id}/cancel`. Source: 2017 API, "Task endpoints".
@@ -137,7 +149,10 @@ class ScaleClient:
         try:
             # The 2017 API answers 500 for a completed task, as for a failure: the task's status distinguishes the two.
             return call_with_retries(
-                lambda: Task.parse(self._send("POST", path, b"{}")), self._retry, self._sleep, get_if_not_pending
+                lambda: Task.parse(self._send("POST", path, b"{}").content),
+                self._retry,
+                self._sleep,
+                get_if_not_pending,
             )
         except InvalidRequest:
             task = get_if_not_pending()
@@ -149,15 +164,25 @@ class ScaleClient:
         """Yield pages of tasks, newest first: `GET /tasks`. Source: 2017 API, "Task endpoints"; current API.
 
         filters: query parameters; a value may be a list.
-        Follows `next_token` if the server gives one, else `offset`.
-        Raises InvalidResponse for an empty page with `has_more`, or if a page repeats.
+        Follows `next_token` if the server gives one, else `offset`. A page has fewer tasks after a large one.
+        Raises InvalidResponse for an empty page with `has_more`, or if a page repeats; ResponseTooLarge for a single
+        task that is too large.
         """
         query: dict[str, Any] = {"limit": PAGE_LIMIT, **filters}
+        max_limit = query["limit"]
         offset = 0
         first_ids: set[str] = set()  # the first task of each page
         while True:
-            doc = self._call("GET", "/tasks?" + urlencode(query, doseq=True))
+            try:
+                reply = self._call("GET", "/tasks?" + urlencode(query, doseq=True))
+            except ResponseTooLarge:
+                if query["limit"] <= 1:
+                    raise
+                query["limit"] = max(1, query["limit"] // 10)
+                continue
+            doc = reply.content
             page = _parse_page(doc)
+            query["limit"] = min(max_limit, max(1, PAGE_BYTES * len(doc["docs"]) // reply.size))
             yield page
             offset += len(page.tasks) + len(page.parse_errors)
             if not doc.get("has_more", offset < page.total):
@@ -198,16 +223,14 @@ class ScaleClient:
         if len(unique_ids) > PAGE_LIMIT:
             raise InvalidRequest(f"{len(unique_ids)} ids in one request; the maximum is {PAGE_LIMIT}")
         requested = set(unique_ids)
-        # One page holds a task for each id. A server that ignores the filter returns other tasks, on many pages.
-        page = next(self.list_pages(unique_id=list(unique_ids)))
-        if page.parse_errors:
-            raise page.parse_errors[0]
-        return [task for task in page.tasks if task.unique_id in requested]
+        # There is a task for each id at most. A server that ignores the filter returns other tasks, on many pages.
+        tasks = islice(self.list_tasks(unique_id=list(unique_ids)), PAGE_LIMIT)
+        return [task for task in tasks if task.unique_id in requested]
 
-    def _call(self, method: str, path: str) -> dict[str, Any]:
+    def _call(self, method: str, path: str) -> Reply:
         return call_with_retries(lambda: self._send(method, path), self._retry, self._sleep)
 
-    def _send(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    def _send(self, method: str, path: str, body: bytes | None = None) -> Reply:
         return self._transport.send(method, path, body)
 
 

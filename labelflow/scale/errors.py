@@ -12,6 +12,7 @@
     │   ├── ConnectError             no connection: the request was not sent
     │   └── ResponseLost             the connection broke or timed out: the request may have been executed or not
     └── InvalidResponse              a response that does not match the documented format
+        └── ResponseTooLarge         a response that is too large to be read
 
 `retryable` is true if a retry can succeed. `outcome_unknown` is true if the server may have executed the request, or
 one of the attempts before it.
@@ -87,6 +88,10 @@ class InvalidResponse(ScaleError):
     """A response that does not match the documented format."""
 
     outcome_unknown = True
+
+
+class ResponseTooLarge(InvalidResponse):
+    """A response that is too large to be read."""
 
 
 _BY_STATUS: dict[int, type[ScaleError]] = {

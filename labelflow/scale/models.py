@@ -12,6 +12,8 @@ LIVE_URL = "https://api.scale.com/v1"
 PAGE_LIMIT = 100  # maximum of tasks in one page of GET /tasks
 MAX_AUDIO_SECONDS = 30 * 60.0  # a longer recording ends the task with an error
 MAX_IMAGE_SIDE = 10_000  # pixels; current API
+MAX_METADATA_BYTES = 10 * 1024  # of a task's metadata as JSON; current API
+MAX_TAGS = 5  # of a task; current API
 
 
 class TaskStatus(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -75,19 +75,24 @@ def _recover(recover: Callable[[], T | None]) -> T | None:
         raise
 
 
-def retry_after_seconds(header: str | None) -> float | None:
-    """Parse a `Retry-After` header, a number of seconds or a date, into seconds; None if it is neither.
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Parse the header `Retry-After`, a number of seconds or a date, into seconds; None if it is neither.
 
-    >>> retry_after_seconds("17")
+    A date is compared with the header `Date`: this machine's clock may differ from the server's.
+
+    >>> retry_after_seconds({"Retry-After": "17"})
     17.0
     """
-    if not header:
-        return None
-    if header.strip().isdecimal():
-        return float(header[:9])
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value[:9])
+    moment, now = _parse_date(value), _parse_date(headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (moment - now).total_seconds()) if moment else None
+
+
+def _parse_date(value: str) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(header)
+        moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
-    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (zoned - datetime.now(UTC)).total_seconds())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

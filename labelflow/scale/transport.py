@@ -6,6 +6,7 @@ import base64
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ssl import SSLCertVerificationError
@@ -14,19 +15,30 @@ from urllib.parse import urlsplit
 
 import orjson
 import urllib3
-from requests import PreparedRequest
+from requests import PreparedRequest, RequestException
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from labelflow.http_timeouts import TotalTimeoutAdapter
 from labelflow.lenient_json import parse_json
+from labelflow.network.addresses import is_loopback
+from labelflow.network.timeouts import TotalTimeoutAdapter
 from labelflow.problems import printable
-from labelflow.scale.errors import ConnectError, InvalidResponse, ResponseLost, error_for_status
+from labelflow.scale.errors import ConnectError, InvalidResponse, ResponseLost, ResponseTooLarge, error_for_status
 from labelflow.scale.retry import retry_after_seconds
 
+MAX_RESPONSE_BYTES = 32 << 20  # after decompression; a task takes a few kilobytes
+READ_BYTES = 1 << 20  # of a body, read at once
 CLOCK_INTERVAL = 60.0  # seconds between two readings of the server's clock
 _NO_RETRIES = urllib3.Retry(False, redirect=False)  # `call_with_retries` retries
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The JSON object of a response. size: the bytes of its body, without compression."""
+
+    content: dict[str, Any]
+    size: int
 
 
 class HttpTransport:
@@ -65,10 +77,11 @@ class HttpTransport:
         }
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
 
-    def now(self) -> datetime:
-        """The server's time (UTC) according to the last `Date` that was read; else this machine's."""
+    @property
+    def server_time(self) -> datetime | None:
+        """The server's time (UTC) according to the last `Date` that was read; None without one."""
         if self._server_clock is None:
-            return datetime.now(UTC)
+            return None
         date, read_at = self._server_clock
         return date + timedelta(seconds=time.monotonic() - read_at)
 
@@ -76,7 +89,7 @@ class HttpTransport:
         """Close the connections."""
         self._adapter.close()
 
-    def send(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+    def send(self, method: str, path: str, body: bytes | None = None) -> Reply:
         """Send a request and return the JSON object of its response.
 
         path: below the base URL, with the query string. body: JSON.
@@ -93,14 +106,17 @@ class HttpTransport:
                 redirect=False,
                 assert_same_host=False,  # a proxy has another host
                 timeout=self._timeout,
+                preload_content=False,
             )
+            content = _read_body(response)
         except HTTPError as error:
             raise self._connection_error(error) from None
         self._read_clock(response.headers.get("Date"))
         if response.status == 200:
-            return self._parse_object(response.data)
-        retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        raise error_for_status(response.status, printable(self._strip_secrets(_error_text(response))), retry_after)
+            return Reply(self._parse_object(content), len(content))
+        retry_after = retry_after_seconds(response.headers)
+        message = printable(self._strip_secrets(_error_text(response, content)))
+        raise error_for_status(response.status, message, retry_after)
 
     def _read_clock(self, date: str | None) -> None:
         """Take the server's time from a response, once in CLOCK_INTERVAL."""
@@ -145,20 +161,38 @@ def _connection_pool(url: str, adapter: HTTPAdapter) -> tuple[urllib3.HTTPConnec
     """Return the connection pool of a server and the prefix of its paths.
 
     Proxies and certificates are resolved once, by the rules of requests. A requests.Session resolves them for each
-    request, which doubles its time.
+    request, which doubles its time. What is sent to this machine is not sent through a proxy.
+    Raises ConnectError if the settings of the proxies are invalid.
     """
     request = PreparedRequest()
     request.url = url
-    proxies = get_environ_proxies(url)
+    proxies = {} if is_loopback(url) else get_environ_proxies(url)
     verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies)
+    try:
+        pool = adapter.get_connection_with_tls_context(request, verify, proxies=proxies)
+    except (RequestException, HTTPError, ValueError, TypeError):  # they may contain the password of the proxy
+        raise ConnectError("the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used") from None
     return cast(urllib3.HTTPConnectionPool, pool), adapter.request_url(request, proxies).rstrip("/")
 
 
-def _error_text(response: urllib3.BaseHTTPResponse) -> str:
+def _read_body(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Read a body to its end. Raises ResponseTooLarge, and then closes the connection."""
+    content = bytearray()
+    try:
+        while piece := response.read(READ_BYTES, decode_content=True):
+            content += piece
+            if len(content) > MAX_RESPONSE_BYTES:
+                response.close()
+                raise ResponseTooLarge(f"the response is larger than {MAX_RESPONSE_BYTES >> 20} MiB", response.status)
+    finally:
+        response.release_conn()
+    return bytes(content)
+
+
+def _error_text(response: urllib3.BaseHTTPResponse, content: bytes) -> str:
     """Return the `error` of a response, else its status line."""
     try:
-        error = orjson.loads(response.data).get("error")
+        error = orjson.loads(content).get("error")
     except (orjson.JSONDecodeError, AttributeError):
         error = None
     return str(error) if error else f"HTTP {response.status} {response.reason or ''}".strip()

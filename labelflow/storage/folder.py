@@ -7,6 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from labelflow.errors import StorageError
+
+MAX_READ_BYTES = 256 << 20  # of a file that is read as a whole; the largest ones list ids of rows
+
+
+def check_name(name: str) -> str:
+    """Return a file name or prefix unchanged. Raises StorageError if it leads out of the folder: it may be planted."""
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts or "." in parts or "" in parts[:-1] or "\0" in name:
+        raise StorageError(f"{name!r} is not a valid file name in an output folder; restore the file that contains it")
+    return name
+
+
+def too_large(location: str, size: int) -> StorageError:
+    """Return the error for a file of more than MAX_READ_BYTES."""
+    return StorageError(f"{location}: has {size:,} bytes, more than labelflow writes; restore or remove it")
+
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
@@ -20,7 +37,7 @@ class Folder(Protocol):
     """A folder of files, implemented by `LocalFolder` and `S3Folder`.
 
     Names are relative to the folder, with slashes: `labels/part-0.parquet`. All methods raise StorageError if the
-    store does not respond or refuses the operation.
+    store does not respond or refuses the operation, and for a name that leads out of the folder.
 
     Example:
         folder = open_folder("s3://bucket/prefix")
@@ -31,10 +48,10 @@ class Folder(Protocol):
     uri: str
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a file, None if it does not exist."""
+        """Return the content of a file, None if it does not exist. Raises StorageError above MAX_READ_BYTES."""
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file for reading: seekable, content is loaded on demand."""
+        """Open a file for reading: seekable, content is loaded on demand. Raises FileGone if it does not exist."""
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file atomically: readers see the old content or the new one, never a part."""
@@ -54,8 +71,11 @@ class Folder(Protocol):
     def move(self, name: str, target: str) -> None:
         """Rename a file; readers see the target complete or not at all. Does nothing if the file does not exist."""
 
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of processes that were killed."""
+
     def list(self, prefix: str) -> list[FileInfo]:
-        """List the files below a prefix (a folder name that ends with a slash), sorted by name."""
+        """List the files in a folder, sorted by name, without hidden ones and subfolders. prefix: ends with a slash."""
 
     def subfolders(self) -> Sequence[str]:
         """List the names of the direct subfolders, sorted, without those that start with a dot or an underscore."""

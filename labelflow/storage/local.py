@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from labelflow.errors import StorageError
-from labelflow.storage.folder import FileInfo
+from labelflow.errors import FileGone, StorageError
+from labelflow.storage.folder import MAX_READ_BYTES, FileInfo, check_name, too_large
+
+LEFTOVER_AGE = 600.0  # seconds after which a temporary file belongs to a process that was killed
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.part")
 
 
 class LocalFolder:
@@ -20,26 +26,41 @@ class LocalFolder:
         self.uri = path.rstrip("/") or "/"
         self._root = Path(path)
 
+    def _path(self, name: str) -> Path:
+        """The path of a file or prefix. Raises StorageError if it is outside of the folder, also by a symbolic link."""
+        path = self._root / check_name(name)
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._root)):
+            raise StorageError(f"{path}: is a symbolic link out of the output folder; replace it with a file or folder")
+        return path
+
     def read(self, name: str) -> bytes | None:
+        path = self._path(name)
         try:
-            return (self._root / name).read_bytes()
+            with _open_file(path) as file:
+                size = os.fstat(file.fileno()).st_size
+                if size > MAX_READ_BYTES:
+                    raise too_large(str(path), size)
+                return file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _local_storage_error(self._root / name, error) from error
+            raise _local_storage_error(path, error) from error
 
     def open(self, name: str) -> BinaryIO:
+        path = self._path(name)
         try:
-            return (self._root / name).open("rb")
+            return _open_file(path)
+        except FileNotFoundError:
+            raise FileGone(f"{path}: was removed by another process; run again") from None
         except OSError as error:
-            raise _local_storage_error(self._root / name, error) from error
+            raise _local_storage_error(path, error) from error
 
     def write(self, name: str, content: bytes) -> None:
         with self._replacing(name) as file:
             file.write(content)
 
     def create(self, name: str, content: bytes) -> bool:
-        target = self._root / name
+        target = self._path(name)
         try:
             with self._temporary(target) as temporary:
                 temporary.write_bytes(content)
@@ -52,12 +73,10 @@ class LocalFolder:
         return True
 
     def age(self, name: str) -> float | None:
-        target = self._root / name
+        target = self._path(name)
         try:
             written_at = target.stat().st_mtime
-            with self._temporary(target) as temporary:
-                temporary.touch()  # its time is the file system's, which may be another machine's
-                return temporary.stat().st_mtime - written_at
+            return self._clock() - written_at
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -69,7 +88,7 @@ class LocalFolder:
                 file.write(block)
 
     def move(self, name: str, target: str) -> None:
-        old_path, new_path = self._root / name, self._root / target
+        old_path, new_path = self._path(name), self._path(target)
         try:
             new_path.parent.mkdir(parents=True, exist_ok=True)
             old_path.replace(new_path)
@@ -78,6 +97,22 @@ class LocalFolder:
             return
         except OSError as error:
             raise _local_storage_error(new_path, error) from error
+
+    def remove_leftovers(self) -> None:
+        now: float | None = None
+        for directory, _, names in os.walk(self._root):
+            for name in filter(_LEFTOVER.fullmatch, names):
+                path = Path(directory) / name
+                with suppress(OSError):  # another process removes it, too
+                    now = now or self._clock()
+                    if now - path.stat().st_mtime > LEFTOVER_AGE:
+                        path.unlink()
+
+    def _clock(self) -> float:
+        """The file system's time, which may be another machine's."""
+        with self._temporary(self._root / "clock") as temporary:
+            temporary.touch()
+            return temporary.stat().st_mtime
 
     @contextmanager
     def _temporary(self, target: Path) -> Iterator[Path]:
@@ -91,7 +126,7 @@ class LocalFolder:
 
     @contextmanager
     def _replacing(self, name: str) -> Iterator[BinaryIO]:
-        target = self._root / name
+        target = self._path(name)
         try:
             with self._temporary(target) as temporary:
                 with temporary.open("xb") as file:
@@ -104,13 +139,14 @@ class LocalFolder:
             raise _local_storage_error(target, error) from error
 
     def list(self, prefix: str) -> list[FileInfo]:
+        path = self._path(prefix)
         try:
-            with os.scandir(self._root / prefix) as entries:
+            with os.scandir(path) as entries:
                 files = [_file_info(prefix, entry) for entry in entries if not entry.name.startswith(".")]
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise _local_storage_error(self._root / prefix, error) from error
+            raise _local_storage_error(path, error) from error
         return sorted((file for file in files if file), key=lambda file: file.name)
 
     def subfolders(self) -> Sequence[str]:
@@ -123,10 +159,20 @@ class LocalFolder:
             raise _local_storage_error(self._root, error) from error
 
     def delete(self, name: str) -> None:
+        path = self._path(name)
         try:
-            (self._root / name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as error:
-            raise _local_storage_error(self._root / name, error) from error
+            raise _local_storage_error(path, error) from error
+
+
+def _open_file(path: Path) -> BinaryIO:
+    """Open a regular file. A named pipe would block until somebody writes to it."""
+    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")  # noqa: PTH123, SIM115  of a descriptor
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "is not a file")
 
 
 def _local_storage_error(path: Path, error: OSError) -> StorageError:

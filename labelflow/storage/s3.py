@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+from labelflow.storage.folder import MAX_READ_BYTES, too_large
 from labelflow.storage.ranged_file import RangedFile
 from labelflow.storage.s3_client import client, error_code, errors, split_uri
 from labelflow.storage.s3_errors import NOT_FOUND, s3_error
@@ -61,13 +62,14 @@ def open_ranged(uri: str, block: int = FILE_BLOCK, budget: int | None = None) ->
         try:
             return _get(uri, Range=f"bytes={start}-{stop - 1}", IfMatch=response["ETag"])[1]
         except errors() as error:
-            raise OSError(s3_error(error, uri)) from None
+            kind = FileNotFoundError if error_code(error) == "PreconditionFailed" else OSError  # it was replaced
+            raise kind(s3_error(error, uri)) from None
 
     return RangedFile(read_range, size, block, budget=budget, prefix=prefix)
 
 
 def read_bytes(uri: str) -> bytes:
-    """Return the whole object."""
+    """Return the whole object. Raises StorageError above MAX_READ_BYTES."""
     return _get(uri)[1]
 
 
@@ -146,7 +148,10 @@ def _object(uri: str) -> dict[str, str]:
 
 
 def _get(uri: str, attempts: int = 3, **conditions: str) -> tuple[dict[str, Any], bytes]:
-    """GET an object: the response and its body. boto3 retries the request, but not the reading of the body."""
+    """GET an object: the response and its body. boto3 retries the request, but not the reading of the body.
+
+    Raises StorageError above MAX_READ_BYTES.
+    """
     from botocore.exceptions import HTTPClientError, IncompleteReadError
 
     try:
@@ -155,6 +160,9 @@ def _get(uri: str, attempts: int = 3, **conditions: str) -> tuple[dict[str, Any]
         if error_code(error) not in NOT_FOUND:
             raise
         raise FileNotFoundError(s3_error(error, uri)) from None
+    if response["ContentLength"] > MAX_READ_BYTES:
+        response["Body"].close()
+        raise too_large(uri, response["ContentLength"])
     try:
         return response, response["Body"].read()
     except (HTTPClientError, IncompleteReadError):

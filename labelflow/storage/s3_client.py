@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
+from labelflow.errors import UsageError
+
 MAX_KEY_BYTES = 1024  # bytes of UTF-8
 MAX_CONNECTIONS = 64
 _SETTINGS = (
@@ -23,6 +25,7 @@ def client() -> Any:
     """Return the S3 client of this process. It is thread-safe, and is replaced when the AWS_* settings change.
 
     It is boto3's low-level client, whose methods exist only at run time: hence Any.
+    Raises UsageError if the endpoint is not a URL, or contains a password.
     """
     with _create_lock:  # it takes long to create: the first threads must not create one each
         return _client(os.getpid(), tuple(map(os.environ.get, _SETTINGS)))
@@ -49,9 +52,19 @@ def _client(pid: int, settings: tuple[str | None, ...]) -> Any:
         response_checksum_validation="when_required",
     )
     # boto3 itself uses path-style addresses for a custom endpoint.
-    s3 = boto3.session.Session(botocore_session=session).client("s3", config=config)
+    try:
+        s3 = boto3.session.Session(botocore_session=session).client("s3", config=config)
+    except ValueError:  # it contains the endpoint
+        raise _invalid_endpoint("is not a valid URL") from None
+    if "@" in s3.meta.endpoint_url:  # S3 does not use it, and messages show the endpoint
+        raise _invalid_endpoint("contains an @, which separates a user name or password from the host")
     s3.meta.events.register("before-parse.s3.ListObjectsV2", _parse_contents)
     return s3
+
+
+def _invalid_endpoint(reason: str) -> UsageError:
+    fix = "use http://HOST:PORT or https://HOST; keys are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    return UsageError("AWS_ENDPOINT_URL", reason, fix)
 
 
 def _parse_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:

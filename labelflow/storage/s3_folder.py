@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from labelflow.errors import StorageError
+from labelflow.errors import FileGone, StorageError
 from labelflow.storage import s3, s3_client, s3_errors
-from labelflow.storage.folder import FileInfo
+from labelflow.storage.folder import FileInfo, check_name
 
 
 class S3Folder:
@@ -21,7 +21,7 @@ class S3Folder:
         self._prefix = key
 
     def _object_uri(self, name: str) -> str:
-        return f"{self.uri}/{name}"
+        return f"{self.uri}/{check_name(name)}"
 
     def read(self, name: str) -> bytes | None:
         with _s3_storage_error(self._object_uri(name)):
@@ -32,7 +32,10 @@ class S3Folder:
 
     def open(self, name: str) -> BinaryIO:
         with _s3_storage_error(self._object_uri(name)):
-            return cast(BinaryIO, s3.open_ranged(self._object_uri(name)))
+            try:
+                return cast(BinaryIO, s3.open_ranged(self._object_uri(name)))
+            except FileNotFoundError:
+                raise FileGone(f"{self._object_uri(name)}: was removed by another process; run again") from None
 
     def write(self, name: str, content: bytes) -> None:
         with _s3_storage_error(self._object_uri(name)):
@@ -58,10 +61,14 @@ class S3Folder:
                 return
             s3.delete(self._object_uri(name))
 
+    def remove_leftovers(self) -> None:
+        """Nothing to do: an upload that ends early leaves no object."""
+
     def list(self, prefix: str) -> list[FileInfo]:
         with _s3_storage_error(self._object_uri(prefix)):
             objects = list(s3.list_keys(self._object_uri(prefix)))
-        return [FileInfo(info.key.removeprefix(self._prefix), info.size) for info in objects]
+        files = [FileInfo(info.key.removeprefix(self._prefix), info.size) for info in objects]
+        return [file for file in files if _is_visible(file.name.removeprefix(prefix))]
 
     def subfolders(self) -> Sequence[str]:
         with _s3_storage_error(self.uri):
@@ -71,6 +78,10 @@ class S3Folder:
     def delete(self, name: str) -> None:
         with _s3_storage_error(self._object_uri(name)):
             s3.delete(self._object_uri(name))
+
+
+def _is_visible(name: str) -> bool:
+    return "/" not in name and name[:1] not in ("", ".")
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Dispatcher:
     def submit(self, chunk: Chunk) -> SubmissionReport:
         """Check the rows of a chunk and create their tasks, in this process.
 
-        Raises LimitExceeded if more rows are rejected than the job allows: then no task is created.
+        Raises TooManyUnlabeled if more rows are rejected than the job allows: then no task is created.
         """
         prepared, rejected = self._plan.check(chunk)
         self._plan.check_reject_limit()
@@ -60,11 +60,11 @@ class Dispatcher:
         return replace(report, rejected=[*rejected, *report.rejected])
 
     def make_work_item(self, chunk: Chunk, workers: int) -> WorkItem:
-        """Return a chunk as a work item for one of `workers` workers. Raises LimitExceeded, as `submit` does."""
+        """Return a chunk as a work item for one of `workers` workers. Raises TooManyUnlabeled, as `submit` does."""
         plan = self._plan
         plan.check_reject_limit()
         self._items_in_flight += 1
-        rate, row_ids = plan.context.job.submit.rate, {plan.builder.row_id(row)[0] for row in chunk.rows}
+        rate, row_ids = plan.context.job.submit.rate, {plan.builder.row_id(row) for row in chunk.rows}
         return WorkItem(
             plan.context.job,
             chunk,

@@ -7,14 +7,15 @@ from typing import Any
 
 from labelflow.errors import StorageError
 from labelflow.jobs.job import Job
+from labelflow.planning.task_metadata import task_metadata
 from labelflow.problems import abbreviate
 from labelflow.records import PreparedRow
 from labelflow.scale.errors import InvalidResponse
 from labelflow.scale.models import Task
+from labelflow.scale.task_types import replace_values, task_type
 from labelflow.storage import s3
 from labelflow.storage.s3_client import errors as s3_errors
 from labelflow.storage.s3_errors import s3_error
-from labelflow.tables.column_types import to_json_value
 
 
 def task_body(job: Job, row: PreparedRow) -> dict[str, Any]:
@@ -25,15 +26,8 @@ def task_body(job: Job, row: PreparedRow) -> dict[str, Any]:
     >>> task_body(job, row)["metadata"]
     {'camera': 'north', 'job': 'street-boxes', 'row_id': '000017', 'manifest': 's3://…', 'fingerprint': '…'}
     """
-    metadata = {
-        **{name: to_json_value(row.source[name]) for name in job.metadata},
-        "job": job.name,
-        "row_id": row.row_id,
-        "manifest": job.manifest.uri,
-        "fingerprint": row.fingerprint,
-        **({"generation": row.generation} if row.generation else {}),
-    }
-    params = _with_signed_attachments(row, int(job.attachments.presign.total_seconds()))
+    metadata = task_metadata(job, row.row_id, row.fingerprint, row.source, row.generation)
+    params = _with_signed_attachments(job, row)
     return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}
 
 
@@ -52,21 +46,15 @@ def check_created(task: Task, body: Mapping[str, Any]) -> None:
     )
 
 
-def _with_signed_attachments(row: PreparedRow, seconds: int) -> dict[str, Any]:
-    params = dict(row.params)
-    if not row.attachments or row.attachments[0].attachment_type == "text":
-        return params
-    if "attachment" in params:
-        params["attachment"] = _sign(params["attachment"], seconds)
-    if "attachments" in params:
-        params["attachments"] = [_sign(value, seconds) for value in params["attachments"]]
-    return params
+def _with_signed_attachments(job: Job, row: PreparedRow) -> dict[str, Any]:
+    seconds = int(job.attachments.presign.total_seconds())
+    found = task_type(job.task_type).find_attachments(row.params)
+    signed = {item.path: _sign(item.value, seconds) for item in found if item.needs_signature}
+    return replace_values(row.params, signed)
 
 
-def _sign(value: Any, seconds: int) -> Any:
-    if not isinstance(value, str) or not value.startswith("s3://"):
-        return value
+def _sign(uri: str, seconds: int) -> str:
     try:
-        return s3.presign(value, seconds)
+        return s3.presign(uri, seconds)
     except s3_errors() as error:
-        raise StorageError(s3_error(error, value)) from None
+        raise StorageError(s3_error(error, uri)) from None

@@ -124,7 +124,7 @@ def find_unrecorded_tasks(context: ConnectedJob, since: datetime, check: Callabl
         row_id = task.metadata.get("row_id")
         is_own = isinstance(row_id, str) and belongs_to_row(task, job.name, row_id)
         if is_own and not context.ledger.has_task(task.task_id):
-            found[str(row_id), _generation(task)] = task
+            found[str(row_id), _generation(task)] = task._replace(raw={}, response=None)  # they may be many and large
     return found
 
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 import pyarrow as pa
 
 from labelflow.accounting.progress import RunProgress
-from labelflow.attachments import AttachmentChecker
 from labelflow.concurrency.lease_watch import LeaseWatcher
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import LabelflowError, UsageError
@@ -26,7 +25,7 @@ from labelflow.ledger.context import ConnectedJob
 from labelflow.ledger.ledger import Ledger
 from labelflow.planning.chunk import Chunk
 from labelflow.planning.plan import Plan
-from labelflow.planning.row_validation import validate_rows
+from labelflow.planning.row_validation import open_checker, validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.records import SubmissionReport
 from labelflow.scale.rate_limiter import RateLimiter
@@ -92,7 +91,7 @@ class ChunkWorker:
         self._progress = RunProgress()
         self._unrecorded: UnrecordedTasks = {}
         self._builder = TaskRequestBuilder(job, item.schema, item.source_type)
-        self._checker = AttachmentChecker(job.attachments.check, threads=job.submit.concurrency)
+        self._checker = open_checker(job)
         client = open_client(job, read_key(job), self._sleep, self._rate_limiter)
         self._context = ConnectedJob(job, folder, Ledger(folder, item.source_type), stop, client)
         self._submitter = Submitter(

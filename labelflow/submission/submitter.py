@@ -11,6 +11,7 @@ from itertools import accumulate
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.concurrency.daemon_threads import DaemonThreadPool, gather
+from labelflow.errors import NotRecorded
 from labelflow.ledger.context import ConnectedJob
 from labelflow.planning.relabeling import at_generation, reject_changed
 from labelflow.problems import Problem, abbreviate
@@ -92,13 +93,21 @@ class Submitter:
         threads = min(len(rows), self._job.submit.concurrency)
         futures = [self._threads.submit(self._submit_rows, queue, results, budget) for _ in range(threads)]
         failure = gather(futures, self._context.stop)
-        created = [result for result in results if isinstance(result, Created)]
-        self._context.ledger.record(
-            [submission for result in created for submission in (*result.superseded, result.submission)]
-        )
+        self._record([result for result in results if isinstance(result, Created)])
         if failure:
             raise failure
         return _report(rows, results)
+
+    def _record(self, created: Sequence[Created]) -> None:
+        """Record tasks. If that fails, no further task is created, and the next run finds those of this chunk."""
+        submissions = [submission for result in created for submission in (*result.superseded, result.submission)]
+        try:
+            self._context.ledger.record(submissions)
+        except Exception as error:
+            failure = NotRecorded(self._context.folder.uri, len(submissions), error)
+            self._failure = self._failure or failure
+            self._context.stop.set(failure)
+            raise failure from error
 
     def _allocate(self, rows: Sequence[PreparedRow], budget: TaskBudget) -> list[bool]:
         """For which rows a task may be created. Rows with an unrecorded task need no budget."""
@@ -140,7 +149,7 @@ class Submitter:
         if not allowed:
             return NotSubmitted.OVER_CAP
         body = task_body(self._job, row)
-        find = partial(self._reconciler.find, row, self._context.client.now())
+        find = partial(self._reconciler.find, row, self._context.client.earliest_now())
         try:
             task = self._context.client.create_task(self._job.task_type, body, find)
             check_created(task, body)

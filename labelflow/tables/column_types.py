@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
+from pydantic_core import to_jsonable_python
 
 
 def to_storable_type(arrow_type: pa.DataType) -> pa.DataType:
     """Return the type that labels/ and rejects/ use for a type of the manifest.
 
     All common Parquet readers support it: dictionary and extension types become their value types, view and large
-    types the plain ones, null and empty structs strings. Nested types are converted recursively.
+    types the plain ones; UUIDs, null and empty structs become strings. Nested types are converted recursively.
 
     Example:
         to_storable_type(pa.dictionary(pa.int32(), pa.large_string()))  # pa.string()
     """
     if pa.types.is_dictionary(arrow_type):
         return to_storable_type(arrow_type.value_type)
+    if isinstance(arrow_type, pa.UuidType):
+        return pa.string()
     if isinstance(arrow_type, pa.BaseExtensionType):
         return to_storable_type(arrow_type.storage_type)
     if pa.types.is_struct(arrow_type):
@@ -50,7 +55,8 @@ def is_lossless(original: Any, stored: Any) -> bool:
 def to_json_value(value: Any) -> Any:
     """Convert a value to one that JSON can represent.
 
-    Times become ISO 8601, NaN and infinities None, values of any other type their `str`.
+    Times and durations become ISO 8601, NaN and infinities None, decimals and UUIDs text, binary values the text that
+    they encode in UTF-8, and maps (which Arrow returns as lists of pairs) objects. Raises TypeError for anything else.
 
     Example:
         to_json_value({"at": date(2026, 1, 2), "score": float("nan")})  # {"at": "2026-01-02", "score": None}
@@ -61,8 +67,23 @@ def to_json_value(value: Any) -> Any:
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, Mapping):
         return {str(key): to_json_value(item) for key, item in value.items()}
+    if isinstance(value, list) and value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
+        return {str(key): to_json_value(item) for key, item in value}
     if isinstance(value, list | tuple):
         return [to_json_value(item) for item in value]
     if isinstance(value, datetime | date | time):
         return value.isoformat()
-    return str(value)
+    if isinstance(value, timedelta):
+        return to_jsonable_python(value)
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    if isinstance(value, bytes):
+        return _decode(value)
+    raise TypeError(f"a value of the type {type(value).__name__}")
+
+
+def _decode(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise TypeError("binary data that is not UTF-8 text") from None

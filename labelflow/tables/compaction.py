@@ -7,16 +7,27 @@ in `_ledger/compaction.json` before the first deletion: after a crash, the next 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
-import orjson
+from pydantic import BaseModel, Field, ValidationError
 
+from labelflow.errors import RunAborted
 from labelflow.storage.folder import Folder
 from labelflow.tables import external_sort
 from labelflow.tables.external_sort import Order
-from labelflow.tables.parts import part_name
+from labelflow.tables.part_files import part_name
 
 PLAN, STAGE = "_ledger/compaction.json", "_ledger/compaction/"
+
+
+_Part = Annotated[str, Field(pattern=r"^(labels|errors)/[^/]+\.parquet$")]
+
+
+class _Plan(BaseModel):
+    """Names of files: the small ones, and the merged ones. Others are never deleted, whoever has written the plan."""
+
+    remove: list[_Part]
+    place: list[_Part]
 
 
 def compact(folder: Folder, prefix: str, order: Order) -> None:
@@ -39,20 +50,26 @@ def compact(folder: Folder, prefix: str, order: Order) -> None:
         for file in merged:
             merged_names.append(part_name(prefix, file.digest))
             folder.write_file(_staged_name(merged_names[-1]), file.path)
-    folder.write(PLAN, orjson.dumps({"remove": small, "place": merged_names}))
+    folder.write(PLAN, _Plan(remove=small, place=merged_names).model_dump_json().encode())
     finish_compaction(folder)
 
 
 def finish_compaction(folder: Folder) -> None:
-    """Execute the recorded plan, if there is one. Idempotent, and safe while another process does the same."""
+    """Execute the recorded plan, if there is one. Idempotent, and safe while another process does the same.
+
+    Raises RunAborted if it is corrupt, or names other files than those of labels/ and errors/.
+    """
     content = folder.read(PLAN)
     if content is None:
         return
-    plan: dict[str, Any] = orjson.loads(content)
-    for name in plan["remove"]:
-        if name not in plan["place"]:
+    try:
+        plan = _Plan.model_validate_json(content)
+    except ValidationError:
+        raise RunAborted(f"{folder.uri}/{PLAN} is not a plan of labelflow; restore it from a backup") from None
+    for name in plan.remove:
+        if name not in plan.place:
             folder.delete(name)
-    for name in plan["place"]:
+    for name in plan.place:
         folder.move(_staged_name(name), name)
     folder.delete(PLAN)
 

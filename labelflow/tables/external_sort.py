@@ -1,16 +1,15 @@
 """External sort: merge parts of any total size into large files in manifest order.
 
 Rows are partitioned by row number into buckets on the local disk; each bucket is then sorted in memory and becomes one
-or more row groups. Memory holds one part or one bucket at a time, not the data set.
+or more row groups. A bucket of large rows is partitioned again. Memory holds one row group at a time, not the data set.
 """
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelflow.errors import StorageError
 from labelflow.storage.folder import Folder
 from labelflow.tables.key_index import Int64Array
-from labelflow.tables.parts import read_part, strings
+from labelflow.tables.part_files import read_groups, read_part, strings
+from labelflow.tables.temporary import temporary_directory
 
 GROUP_ROWS = 16_384  # rows per row group: finding one row reads one group
+GROUP_BYTES = 32 << 20  # fewer rows per row group, if they are large: about this size in memory
 MAX_BUCKETS = 256  # bounds the number of open files
 FILE_BYTES = 128 << 20  # a merged file is closed once it has at least this size
 ROW_NUMBER = "row number"  # the column that buckets have in addition
@@ -32,15 +32,23 @@ Order = Callable[[Sequence[str]], Int64Array]  # task ids → their row numbers 
 
 
 @dataclass(frozen=True, slots=True)
-class MergedFile:
+class SortedFile:
     """A local file of merged rows. digest: SHA-256 of the ids of its tasks, in order."""
 
     path: Path
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """A local file of rows with neighboring row numbers. size: bytes in memory."""
+
+    path: Path
+    size: int
+
+
 @contextmanager
-def merge_sorted(folder: Folder, names: Sequence[str], order: Order) -> Iterator[Iterator[MergedFile]]:
+def merge_sorted(folder: Folder, names: Sequence[str], order: Order) -> Iterator[Iterator[SortedFile]]:
     """Merge parts of one schema into large files in manifest order. The files exist until the block ends.
 
     A task that occurs in several parts is written once. Raises StorageError if the local disk is full.
@@ -49,50 +57,46 @@ def merge_sorted(folder: Folder, names: Sequence[str], order: Order) -> Iterator
         with merge_sorted(folder, list_parts(folder, "labels/"), ledger.row_numbers) as files:
             sizes = [file.path.stat().st_size for file in files]
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix="labelflow-") as temporary:
-            buckets = _partition(folder, names, order, Path(temporary))
-            yield _merged_files(buckets, Path(temporary))
-    except OSError as error:
-        raise StorageError(
-            f"{tempfile.gettempdir()}: {error.strerror or error}; free disk space there, or set TMPDIR"
-        ) from None
+    with temporary_directory() as directory:
+        numbers = [order(strings(read_part(folder, name, ["task_id"]), "task_id")) for name in names]
+        bounds = _bounds(np.concatenate(numbers), GROUP_ROWS)
+        tables = (table for name in names for table in read_groups(folder, name))
+        numbered = (table.append_column(ROW_NUMBER, pa.array(order(strings(table, "task_id")))) for table in tables)
+        yield _sorted_files(_partition(numbered, bounds, directory / "bucket"), directory)
 
 
-def _partition(folder: Folder, names: Sequence[str], order: Order, directory: Path) -> list[Path]:
-    """Write the rows of all parts into buckets; returns the bucket files in order of their row numbers."""
-    row_numbers = [order(strings(read_part(folder, name, ["task_id"]), "task_id")) for name in names]
-    bounds = _bucket_bounds(np.sort(np.concatenate(row_numbers)))
+def _partition(tables: Iterable[pa.Table], bounds: Int64Array, prefix: Path) -> list[_Bucket]:
+    """Write rows into buckets, which `bounds` separates. Returns the buckets in the order of their row numbers."""
     writers: dict[int, pa.RecordBatchStreamWriter] = {}
-    paths: dict[int, Path] = {}
-    for name, numbers in zip(names, row_numbers, strict=True):
-        table = read_part(folder, name).append_column(ROW_NUMBER, pa.array(numbers))
-        buckets = np.searchsorted(bounds, numbers, side="right")
-        for bucket in np.unique(buckets).tolist():
-            if bucket not in writers:
-                paths[bucket] = directory / f"bucket-{bucket}.arrow"
-                writers[bucket] = _open(paths[bucket], table.schema)
-            writers[bucket].write_table(table.take(np.flatnonzero(buckets == bucket)))
+    buckets: dict[int, _Bucket] = {}
+    for table in tables:
+        indexes = np.searchsorted(bounds, table[ROW_NUMBER].to_numpy(), side="right")
+        for index in np.unique(indexes).tolist():
+            rows = table.take(np.flatnonzero(indexes == index))
+            if index not in writers:
+                buckets[index] = _Bucket(prefix.with_name(f"{prefix.name}-{index}"), 0)
+                writers[index] = _open(buckets[index].path, rows.schema)
+            writers[index].write_table(rows)
+            buckets[index] = replace(buckets[index], size=buckets[index].size + rows.nbytes)
     for writer in writers.values():
         writer.close()
-    return [paths[bucket] for bucket in sorted(paths)]
+    return [buckets[index] for index in sorted(buckets)]
 
 
-def _bucket_bounds(numbers: Int64Array) -> Int64Array:
+def _bounds(numbers: Int64Array, min_rows: int, max_buckets: int = MAX_BUCKETS) -> Int64Array:
     """The first row number of each bucket except the first. Rows with equal numbers share a bucket."""
-    rows = max(GROUP_ROWS, -(-len(numbers) // MAX_BUCKETS))
-    return np.unique(numbers[rows::rows])
+    rows = max(min_rows, -(-len(numbers) // max_buckets))
+    bounds = np.unique(np.sort(numbers)[rows::rows])
+    return np.asarray(bounds[bounds > numbers.min(initial=np.iinfo(np.int64).max)])  # no bucket is empty
 
 
 def _open(path: Path, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
     return pa.ipc.new_stream(str(path), schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
 
 
-def _merged_files(buckets: list[Path], directory: Path) -> Iterator[MergedFile]:
+def _sorted_files(buckets: list[_Bucket], directory: Path) -> Iterator[SortedFile]:
     file_number, writer = 0, None
-    for bucket in buckets:
-        table = _read_sorted(bucket)
-        bucket.unlink()
+    for table in (table for bucket in buckets for table in _sorted_tables(bucket)):
         writer = writer or _Writer(directory / f"merged-{file_number}.parquet", table.schema)
         writer.write(table)
         if writer.size >= FILE_BYTES:
@@ -102,9 +106,35 @@ def _merged_files(buckets: list[Path], directory: Path) -> Iterator[MergedFile]:
         yield writer.close()
 
 
-def _read_sorted(bucket: Path) -> pa.Table:
-    with pa.OSFile(str(bucket), "rb") as file, pa.ipc.open_stream(file) as stream:
-        table = stream.read_all()
+def _sorted_tables(bucket: _Bucket) -> Iterator[pa.Table]:
+    """The rows of a bucket in order, in tables of about GROUP_BYTES. Removes the bucket's file."""
+    bounds = _split_bounds(bucket)
+    if len(bounds):
+        parts = _partition(_read(bucket.path), bounds, bucket.path)
+        bucket.path.unlink()
+        for part in parts:
+            yield from _sorted_tables(part)
+        return
+    table = pa.concat_tables(_read(bucket.path))
+    bucket.path.unlink()
+    yield _sort(table)
+
+
+def _split_bounds(bucket: _Bucket) -> Int64Array:
+    """Where to split a bucket that is too large; empty if it is not, or if it has only one row number."""
+    if bucket.size <= GROUP_BYTES:
+        return np.zeros(0, np.int64)
+    numbers = np.concatenate([table[ROW_NUMBER].to_numpy() for table in _read(bucket.path)])
+    return _bounds(numbers, 1, -(-2 * bucket.size // GROUP_BYTES))
+
+
+def _read(path: Path) -> Iterator[pa.Table]:
+    with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as stream:
+        for batch in stream:
+            yield pa.Table.from_batches([batch])
+
+
+def _sort(table: pa.Table) -> pa.Table:
     numbers = table[ROW_NUMBER].to_numpy()
     rows = np.argsort(numbers, kind="stable")
     if (np.diff(numbers[rows]) == 0).any():
@@ -138,6 +168,6 @@ class _Writer:
         self._digest.update("\n".join(strings(table, "task_id")).encode())
         self._writer.write_table(table, row_group_size=GROUP_ROWS)
 
-    def close(self) -> MergedFile:
+    def close(self) -> SortedFile:
         self._writer.close()
-        return MergedFile(self._path, self._digest.hexdigest())
+        return SortedFile(self._path, self._digest.hexdigest())

@@ -76,7 +76,7 @@ class _SortedRun:
         numbers[hits] = self.numbers[positions[hits]]
 
 
-class StringList:
+class ArrowStrings:
     """An append-only list of strings in Arrow arrays: it takes a few bytes more than the strings themselves."""
 
     def __init__(self) -> None:

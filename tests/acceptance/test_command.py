@@ -105,6 +105,7 @@ def test_detached_jobs_are_collected_by_config_and_by_output_folder(
         by_config = run_command(config, home=prefect_home, command=COLLECT, **environment)
         assert by_config.returncode == 0, by_config.stderr
         assert [len(read_rows(output, "labels")) for output in outputs.values()] == [19, 0]
+        environment["LABELFLOW_TRUSTED"] = url
         by_folder = run_command(tmp_path / "outputs", home=prefect_home, command=COLLECT, **environment)
         assert by_folder.returncode == 0, by_folder.stderr
     assert [len(read_rows(output, "labels")) for output in outputs.values()] == [19, 19]
@@ -138,6 +139,7 @@ def test_cancel_some_rows_then_all(
         assert "2 tasks canceled" in some.stdout
         assert "not canceled, the row has no task: nowhere" in some.stdout
         assert read_rows(tmp_path / "out", "errors") == ["r3", "r4"]
+        environment["LABELFLOW_TRUSTED"] = url
         rest = run_command(tmp_path / "out", "--yes", home=prefect_home, command=CANCEL, **environment)
         assert rest.returncode == 0, rest.stderr
         assert "17 tasks canceled, 2 had already finished" in rest.stdout

@@ -44,12 +44,12 @@ from tests.support.media_server import (
 from tests.support.s3_servers import StrictS3
 
 HEAD = 64 * 1024
-BUDGET = 2 * 1024 * 1024
+BUDGET = 4 * 1024 * 1024
 
 
 @pytest.fixture
 def checker() -> Iterator[AttachmentChecker]:
-    with AttachmentChecker(CheckLevel.AUTO, timeout=5) as checker:
+    with AttachmentChecker(CheckLevel.AUTO, timeout=5, allow_private=True) as checker:
         yield checker
 
 
@@ -79,7 +79,7 @@ def test_valid_file_costs_one_get_of_its_prefix(media: MediaServer, checker: Att
 def test_level_exists_reads_one_byte_and_trusts_the_content_type(media: MediaServer) -> None:
     media.serve("/a.png", file_response(picture(20_000, 1), "image/png"))
     media.serve("/empty.png", file_response(b"", "image/png"))
-    with AttachmentChecker(CheckLevel.EXISTS) as checker:
+    with AttachmentChecker(CheckLevel.EXISTS, allow_private=True) as checker:
         assert probe_one(checker, f"{media.url}/a.png") is None
         assert media.sent == 1
         assert probe_reason(checker, f"{media.url}/a.png", "audio") == "is an image (image/png), not audio"
@@ -88,7 +88,7 @@ def test_level_exists_reads_one_byte_and_trusts_the_content_type(media: MediaSer
 
 
 def test_level_off_sends_no_request(media: MediaServer) -> None:
-    with AttachmentChecker(CheckLevel.OFF) as checker:
+    with AttachmentChecker(CheckLevel.OFF, allow_private=True) as checker:
         assert probe_one(checker, f"{media.url}/missing") is None
     assert media.requests == []
 
@@ -163,7 +163,7 @@ def test_supported_image_formats(media: MediaServer, checker: AttachmentChecker,
 
 def test_unsupported_image_format(media: MediaServer, checker: AttachmentChecker) -> None:
     url = media.serve("/a", file_response(picture(300, 200, "WEBP"), "image/webp"))
-    assert probe_reason(checker, url) == "is image/webp, which Scale does not accept"
+    assert probe_reason(checker, url) == "is a WebP image, which Scale does not accept"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF"])
@@ -296,10 +296,10 @@ def test_certificates_are_verified(certificate: Path, monkeypatch: pytest.Monkey
     context.load_cert_chain(certificate)
     server = MediaServer(context)
     url = server.serve("/a.png", file_response(picture()))
-    with AttachmentChecker(CheckLevel.AUTO) as distrusting:
+    with AttachmentChecker(CheckLevel.AUTO, allow_private=True) as distrusting:
         assert probe_reason(distrusting, url) == "is on a server with an invalid certificate"
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    with AttachmentChecker(CheckLevel.AUTO) as trusting:
+    with AttachmentChecker(CheckLevel.AUTO, allow_private=True) as trusting:
         assert probe_one(trusting, url) is None
     server.close()
 
@@ -342,7 +342,7 @@ def test_redirect_with_an_endless_body(media: MediaServer, checker: AttachmentCh
 def test_deadline_covers_the_whole_request(media: MediaServer, route) -> None:  # type: ignore[no-untyped-def]
     url = media.serve("/slow", route)
     started = time.monotonic()
-    with AttachmentChecker(CheckLevel.AUTO, timeout=0.5) as checker:
+    with AttachmentChecker(CheckLevel.AUTO, timeout=0.5, allow_private=True) as checker:
         problem = probe_one(checker, url)
     assert problem
     assert "respond" in problem.reason
@@ -364,7 +364,7 @@ def test_unreachable_server(checker: AttachmentChecker) -> None:
 
 def test_unresponsive_host_is_not_probed_for_each_row(media: MediaServer) -> None:
     urls = [media.serve(f"/{i}", silent(0.3)) for i in range(60)]
-    with AttachmentChecker(CheckLevel.AUTO, threads=4, timeout=0.2) as checker:
+    with AttachmentChecker(CheckLevel.AUTO, threads=4, timeout=0.2, allow_private=True) as checker:
         problems = checker.check([Attachment("attachment", url, "image") for url in urls])
     assert all(problem and "respond" in problem.reason for problem in problems)
     assert len(media.requests) <= FAILURE_THRESHOLD + 3
@@ -409,7 +409,7 @@ def test_url_is_fetched_unmodified(media: MediaServer, checker: AttachmentChecke
 
 def test_connections_are_reused(media: MediaServer) -> None:
     urls = [media.serve(f"/{i}.png", file_response(picture(), "image/png")) for i in range(200)]
-    with AttachmentChecker(CheckLevel.AUTO, threads=4) as checker:
+    with AttachmentChecker(CheckLevel.AUTO, threads=4, allow_private=True) as checker:
         assert checker.check([Attachment("attachment", url, "image") for url in urls]) == [None] * 200
     assert len(media.requests) == 200
     assert media.connections <= 4
@@ -477,7 +477,7 @@ def test_no_part_of_a_response_is_awaited_beyond_the_deadline(media: MediaServer
             time.sleep(0.05)
 
     url = media.serve("/a", route)
-    with AttachmentChecker(CheckLevel.AUTO, timeout=0.5) as checker:
+    with AttachmentChecker(CheckLevel.AUTO, timeout=0.5, allow_private=True) as checker:
         started = time.monotonic()
         assert "within 0.5 s" in probe_reason(checker, url)
         assert time.monotonic() - started < 3

@@ -39,7 +39,7 @@ def test_failed_jobs_are_named_and_the_others_are_collected(tmp_path: Path, pref
         for name in ("a", "b", "c"):
             submit_job(tmp_path, url, name)
         (root / "b" / "_ledger" / "config.json").write_text("{")
-        named = {"PREFECT_API_URL": prefect_api, "SCALE_API_KEY": KEY}
+        named = {"PREFECT_API_URL": prefect_api, "SCALE_API_KEY": KEY, "LABELFLOW_TRUSTED": url}
         done = run_command(root, home=tmp_path / "home", command=COMMAND, **named)
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("b/_ledger/config.json is corrupt") == 1
@@ -54,7 +54,8 @@ def test_reason_is_reported_for_each_job_when_all_fail(tmp_path: Path) -> None:
         for name in ("a", "b"):
             submit_job(tmp_path, url, name)
         (tmp_path / "out" / "b" / "_ledger" / "config.json").write_text("{")
-        done = run_command(tmp_path / "out", home=tmp_path / "home", command=COMMAND, SCALE_API_KEY="test_other_mode")
+        named = {"SCALE_API_KEY": "test_other_mode", "LABELFLOW_TRUSTED": url}
+        done = run_command(tmp_path / "out", home=tmp_path / "home", command=COMMAND, **named)
     assert done.returncode == 2
     first, second = done.stderr.splitlines()
     assert first.startswith(f"a ({tmp_path}/out/a): scale.mode: the mode is live, but the key is a test key")

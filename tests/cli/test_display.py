@@ -6,8 +6,8 @@ import pytest
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.cli import display
-from labelflow.cli.common import exit_with
 from labelflow.cli.display import RateEstimator
+from labelflow.cli.exit_status import exit_with
 from labelflow.operations.cancel import Cancellation
 from labelflow.operations.collect import CollectionResult
 from labelflow.problems import Problem

@@ -26,7 +26,7 @@ from labelflow.records import Submission
 from labelflow.scale import client
 from labelflow.storage.local import LocalFolder
 from labelflow.tables import compaction
-from labelflow.tables.parts import list_parts
+from labelflow.tables.part_files import list_parts
 from tests.conftest import StubServer
 from tests.support.jobs import make_job
 from tests.support.run_job import label

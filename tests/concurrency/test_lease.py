@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -267,3 +269,28 @@ def test_run_with_workers_is_not_dead_when_its_process_is() -> None:
     dead = LeaseRecord(exclusive=True, timeout=60, pid=int(process.stdout))
     assert dead.is_dead()
     assert not dead.model_copy(update={"has_workers": True}).is_dead()
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"id": "../../../victim"},
+        {"id": "0123456789abcdef/../x"},
+        {"pid": -1},
+        {"pid": 1 << 70},
+        {"timeout": 1e300},
+        {"timeout": 0},
+    ],
+)
+def test_planted_record_neither_deletes_another_file_nor_blocks_for_ever(
+    tmp_path: Path, planted: dict[str, Any]
+) -> None:
+    victim = tmp_path / "victim.json"
+    victim.write_text("precious")
+    folder = open_folder(str(tmp_path / "a" / "out"))
+    record = LeaseRecord(exclusive=True, timeout=60, released=True).model_dump(mode="json") | planted
+    folder.write(f"{RUNS}planted.json", json.dumps(record).encode())
+    lease = Lease(folder, RUNS, exclusive=True, request_timeout=1)
+    with pytest.raises(RunAborted, match=r"planted.json is corrupt; delete it once no run is active"):
+        lease.acquire(time.sleep)
+    assert victim.read_text() == "precious"

@@ -10,7 +10,7 @@ import pytest
 
 from labelflow.errors import UsageError
 from labelflow.jobs.api_keys import read_key
-from labelflow.jobs.config import load_job
+from labelflow.jobs.config import load_job, with_environment
 from labelflow.jobs.job import Job
 from tests.support.jobs import make_job, write_config
 
@@ -29,6 +29,8 @@ INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
     ({"submit__price_per_task": float("inf")}, ["submit.price_per_task", "finite"]),
     ({"scale__url": "http://127.0.0.1:99999"}, ["scale.url", "port"]),
     ({"scale__url": "foo"}, ["scale.url", "http://"]),
+    ({"scale__url": "https://me:secret@host/v1"}, ["scale.url", "contains an @", "remove"]),
+    ({"collect__callback_url": "https://me:secret@host/v1"}, ["collect.callback_url", "contains an @"]),
     ({"name": "a/b"}, ["name", "'a/b'", "letters"]),
     ({"manifest": "x.jsonl"}, ["manifest", "a mapping"]),
     ({"manifest__row_id": ...}, ["manifest.row_id", "is required"]),
@@ -94,9 +96,8 @@ def test_all_config_errors_are_reported_at_once(tmp_path: Path) -> None:
         (b"", "is not a job"),
         (b"name: \xff", "is not UTF-8"),
         (b"name: a\x00b", "is not valid YAML"),
-        (b"submit: {max_tasks: 1}\nsubmit: {rate: 5/s}", "line 2: .*duplicate key 'submit'"),
+        (b"submit: {max_tasks: 1}\nsubmit: {rate: 5/s}", 'line 2: .*duplicate key "submit"'),
         (b"task: &x {a: *x}", "is not valid YAML"),
-        (b"name: 2024-13-45", "is not valid YAML"),
         (b'name: "\\ud83d"', "is not valid YAML"),
         (b"[" * 3000, "is not valid YAML"),
     ],
@@ -106,6 +107,38 @@ def test_file_that_is_not_a_valid_config(tmp_path: Path, content: bytes, words: 
     path.write_bytes(content)
     with pytest.raises(UsageError, match=words):
         load_job(str(path))
+
+
+def test_config_is_yaml_1_2_and_text_fields_take_what_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(
+        """
+        name: 2026
+        manifest: {uri: rows.csv, row_id: 1}
+        task:
+          {type: categorization, instruction: Which?, attachment_type: text, attachment: "{text}",
+           categories: [yes, no, 012, 1.0, 0x1F, true, 12:30, 2026-01-01, =]}
+        metadata: [channel, 7]
+        attachments: {check: off}
+        submit: {max_tasks: 1_000, price_per_task: .5}
+        collect: {poll_interval: 30}
+        output: out
+        """
+    )
+    job = load_job(str(path))
+    assert (job.name, job.manifest.row_id, job.metadata) == ("2026", "1", ["channel", "7"])
+    assert job.task["instruction"] == "Which?"
+    assert job.task["categories"] == ["yes", "no", "012", "1.0", "0x1F", "true", "12:30", "2026-01-01", "="]
+    assert (job.attachments.check, job.submit.max_tasks, job.submit.price_per_task) == ("off", 1000, 0.5)
+    assert job.collect.poll_interval == timedelta(seconds=30)
+
+
+def test_numbers_of_an_unknown_type_stay_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(
+        "name: a\nmanifest: {uri: r.csv, row_id: id}\ntask: {type: newtype, scale: 010, on: true}\noutput: out"
+    )
+    assert load_job(str(path)).task == {"type": "newtype", "scale": 10, "on": True}
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -168,3 +201,39 @@ def test_key_for_the_other_mode_is_rejected(
     with pytest.raises(UsageError, match=words) as caught:
         read_key(make_job(tmp_path, scale__mode=mode))
     assert key is None or key not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["https://me:pass5e3c@host/v1", "https://me:pass5e3c/x@host/v1", "me:pass5e3c@host"])
+def test_password_in_a_url_is_refused_without_showing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.delenv("SCALE_API_URL", raising=False)
+    path, job = str(write_config(tmp_path, scale={"url": url})), make_job(tmp_path)
+    with pytest.raises(UsageError, match=r"scale.url: contains an @.*; remove") as in_config:
+        load_job(path)
+    monkeypatch.setenv("SCALE_API_URL", url)
+    with pytest.raises(UsageError, match=r"^SCALE_API_URL: contains an @") as for_config:
+        load_job(path)
+    with pytest.raises(UsageError, match=r"^SCALE_API_URL: contains an @") as for_folder:
+        with_environment(job)
+    assert "pass5e3c" not in f"{in_config.value} {for_config.value} {for_folder.value}"
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1/v1", "http://scale.example/v1", "http://127.0.0.1.example:80/v1"])
+def test_live_key_is_not_sent_over_a_network_without_encryption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    for key, mode in (("live_5e3c", "live"), ("5e3c", "live")):
+        monkeypatch.setenv("SCALE_API_KEY", key)
+        with pytest.raises(UsageError, match=f"scale.url: {url} would receive the live key without encryption; use ht"):
+            read_key(make_job(tmp_path, scale={"url": url, "mode": mode}))
+    monkeypatch.setenv("SCALE_API_KEY", "test_5e3c")
+    assert read_key(make_job(tmp_path, scale={"url": url})) == "test_5e3c"
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:4020", "http://localhost", "http://[::1]:1", "https://a.example"])
+def test_live_key_is_sent_over_tls_and_to_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "live_5e3c")
+    assert read_key(make_job(tmp_path, scale={"url": f"{host}/v1", "mode": "live"})) == "live_5e3c"

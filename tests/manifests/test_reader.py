@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from labelflow.errors import UsageError
 from labelflow.manifests import open_manifest
-from labelflow.manifests.jsonl import MAX_LINE_BYTES
+from labelflow.manifests.format import MAX_ROW_BYTES, MAX_TEXT
 
 WHEN = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 
@@ -74,7 +75,13 @@ def test_invalid_row_is_rejected_alone(tmp_path: Path, name: str, content: bytes
 BAD_FILES: list[tuple[str, bytes, str]] = [
     ("m.jsonl", b"", "has no rows"),
     ("m.jsonl", b"\n\n", "has no rows"),
-    ("m.jsonl", b'[{"id": 1}]', "not a JSON Lines file"),
+    ("m.jsonl", b"[1]", "not an array of JSON objects: its first element is JSON, but not an object"),
+    ("m.json", b'[{"id": 1}, {"id": 2}', "it ends before its last ]"),
+    ("m.json", b'[{"id": 1}] {"id": 2}', "has more content after its last ]"),
+    ("m.json", b'{\n  "id": 1\n}', "not a JSON Lines file"),
+    ("m.parquet.gz", gzip.compress(b"PAR1", mtime=0), "not a readable Parquet"),
+    ("m.jsonl.gz", gzip.compress(b'{"id": 1}\n' * 5000, mtime=0)[:-9], "cannot be read .*runcated"),
+    ("m.jsonl.zst", b"\x28\xb5\x2f\xfd and then nothing", "cannot be read"),
     ("m.jsonl", b"PAR1", "not a JSON Lines file"),
     ("m.jsonl", '{"id": 1}'.encode("utf-16"), "UTF-16"),
     ("m.csv", b"", "has no rows"),
@@ -84,7 +91,9 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
     ("m.csv", b'id,a\n1,x\n2,"b\n3,c\n4,d\n', "lines 3 to 5 are inside it; fix line 3"),
     ("m.parquet", b"", "not a readable Parquet"),
     ("m.parquet", b"PAR1 and then nothing", "not a readable Parquet"),
-    ("m.txt", b"a", ".jsonl"),
+    ("m.txt", b"a", r"\.jsonl.* \.gz or \.zst"),
+    ("m", b"some\nlines, of text\n", "unknown format"),
+    ("m.html", b"<html>, not found\n", "unknown format"),
 ]
 
 
@@ -112,7 +121,7 @@ def test_parquet_file_with_a_corrupt_column_name(tmp_path: Path) -> None:
 
 
 def test_overlong_line_is_one_row(tmp_path: Path) -> None:
-    long = b'{"id": 2, "text": "' + b"x" * (2 * MAX_LINE_BYTES) + b'"}'
+    long = b'{"id": 2, "text": "' + b"x" * (2 * MAX_ROW_BYTES) + b'"}'
     rows = list(open_manifest(write(tmp_path / "m.jsonl", b'{"id": 1}\n' + long + b'\n{"id": 3}\n')).rows)
     assert [(row.number, row.problem is None) for row in rows] == [(1, True), (2, False), (3, True)]
 
@@ -159,3 +168,72 @@ def test_large_file_is_read_lazily(tmp_path: Path) -> None:
 def test_types_are_inferred_from_values(tmp_path: Path, values: list[Any], inferred: pa.DataType) -> None:
     lines = "".join(json.dumps({"v": value}) + "\n" for value in values)
     assert open_manifest(write(tmp_path / "m.jsonl", lines)).schema.field("v").type == inferred
+
+
+LARGE = "x" * (MAX_ROW_BYTES + 1)
+
+
+def test_row_that_is_too_large_is_rejected_and_named(tmp_path: Path) -> None:
+    files = {
+        "m.jsonl": f'{{"id": "1"}}\n{{"id": "2", "text": "{LARGE}"}}\n{{"id": "3"}}\n',
+        "first.jsonl": f'{{"id": "0", "text": "{LARGE}"}}\n{{"id": "1"}}\n',
+        "m.csv": f"id,text\n1,a\n2,{LARGE}\n3,c\n",
+        "quoted.csv": f'id,text\n1,a\n2,"{LARGE}"\r\n3,"c\nd"\n',
+    }
+    for name, content in files.items():
+        rows = list(open_manifest(write(tmp_path / name, content)).rows)
+        number = 1 if name == "first.jsonl" else 2
+        assert [row.number for row in rows if row.problem] == [number], name
+        assert [row.number for row in rows] == list(range(1, len(rows) + 1))
+        problem = rows[number - 1].problem
+        assert problem
+        assert (problem.field, problem.reason) == ("(line)", "is larger than 4 MiB")
+        text = rows[number - 1].text or ""
+        assert 0 < len(text) <= MAX_TEXT
+        assert text.startswith(('{"id": "', "2,"))
+
+
+def test_large_file_without_lines_is_not_json_lines(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a JSON Lines file: its first line is larger than 4 MiB"):
+        open_manifest(write(tmp_path / "m.jsonl", LARGE))
+
+
+def test_csv_header_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has a first line that is too large"):
+        open_manifest(write(tmp_path / "m.csv", f"id,{LARGE}\n1,2\n"))
+
+
+def test_quote_that_is_not_closed_is_reported_with_its_lines(tmp_path: Path) -> None:
+    lines = ("y" * 1000 + "\n") * (MAX_ROW_BYTES // 500)
+    with pytest.raises(UsageError, match=r"unclosed or misplaced quote: lines 3 to [0-9]+ are inside it"):
+        open_manifest(write(tmp_path / "m.csv", f'id,text\n1,a\n2,"{lines}'))
+
+
+@pytest.mark.parametrize("encoding", ["dictionary", "PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_parquet_row_that_is_too_large_is_rejected_with_its_id(tmp_path: Path, encoding: str) -> None:
+    table = pa.table({"id": ["1", "2", "3"], "text": ["a", LARGE, "c"], "list": [["b", "b"], ["b"], None]})
+    options = {} if encoding == "dictionary" else {"use_dictionary": False, "column_encoding": {"text": encoding}}
+    pq.write_table(table, tmp_path / "m.parquet", **options)  # type: ignore[arg-type]
+    rows = list(open_manifest(str(tmp_path / "m.parquet")).rows)
+    assert [row.values["id"] for row in rows] == ["1", "2", "3"]
+    assert [row.problem and row.problem.reason for row in rows] == [None, "is larger than 4 MiB", None]
+    assert rows[0].values == {"id": "1", "text": "a", "list": ["b", "b"]}
+
+
+def test_parquet_types_with_texts_are_read_unchanged(tmp_path: Path) -> None:
+    columns: dict[str, Any] = {
+        "view": pa.array(["x", None], pa.string_view()),
+        "large": pa.array(["x", None], pa.large_string()),
+        "category": pa.array(["x", None]).dictionary_encode(),
+        "binary": pa.array([b"x", None]),
+        "fixed": pa.array([b"xy", None], pa.binary(2)),
+        "map": pa.array([[("k", "v")], None], pa.map_(pa.string(), pa.string())),
+        "struct": pa.array([{"a": "x", "b": ["y"]}, None]),
+        "pair": pa.array([["x", "y"], None], pa.list_(pa.string(), 2)),
+        "null": pa.nulls(2),
+    }
+    table = pa.table(columns)
+    pq.write_table(table, tmp_path / "m.parquet")
+    manifest = open_manifest(str(tmp_path / "m.parquet"))
+    assert [row.values for row in manifest.rows] == table.to_pylist()
+    assert manifest.schema.remove_metadata() == pq.read_schema(tmp_path / "m.parquet").remove_metadata()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labelflow.errors import UsageError
+from labelflow.errors import NotRecorded, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
 from labelflow.ledger.ledger import Ledger
@@ -91,8 +91,10 @@ def test_unrecorded_tasks_of_an_interrupted_run_are_canceled(
             manifest.writelines(lines)
         with monkeypatch.context() as crash:
             crash.setattr(Ledger, "record", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(NotRecorded):
                 label(job, wait=False)
+        with closing(open_existing_job(job)) as context:
+            assert "a run was interrupted" in "".join(collect_job(context).warnings)
         with closing(open_existing_job(job)) as context:
             recorded = context.ledger.tasks
             assert cancel(context).canceled == recorded + len(lines)

@@ -55,6 +55,7 @@ def test_job_is_completed_without_its_manifest_and_config(
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_visit")
     with running_staged(api=api_version) as sandbox:
+        monkeypatch.setenv("LABELFLOW_TRUSTED", sandbox.url)
         submitted = label(create_job(tmp_path, sandbox.url), wait=False)
         assert submitted.pending == ROWS - 1
         sandbox.complete(ROWS - 1)
@@ -73,6 +74,7 @@ def test_jobs_below_a_folder_are_found_on_disk_and_in_s3(
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_visit")
     with running_in_process(turnaround=0) as url:
+        monkeypatch.setenv("LABELFLOW_TRUSTED", url)
         for root in (str(tmp_path / "out"), bucket.uri("labels")):
             for name in ("one", "two"):
                 label(create_job(tmp_path, url, name, f"{root}/{name}"), wait=False)
@@ -110,6 +112,16 @@ def test_saved_job_round_trips(tmp_path: Path) -> None:
     folder = open_folder(job.output)
     job_record.save_config(folder, job)
     assert job_record.load_config(folder) == job
+
+
+def test_saved_job_has_no_signature(tmp_path: Path) -> None:
+    url = "https://b/guide.pdf?X-Amz-Credential=AKIA&X-Amz-Signature=5e3c7ea2"
+    job = make_job(tmp_path, task__instruction=f"See {url}")
+    folder = open_folder(job.output)
+    job_record.save_config(folder, job)
+    saved = job_record.load_config(folder)
+    assert saved
+    assert saved.task["instruction"] == "See https://b/guide.pdf"
 
 
 def create_existing_job(folder: Path, root: str, name: str, **changes: Any) -> Job:

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from labelflow.errors import LimitExceeded, UsageError
+from labelflow.errors import TooManyUnlabeled, UsageError
 from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
 from labelflow.operations.label import LabelRun
@@ -156,7 +156,7 @@ def test_limit_and_max_tasks_leave_the_rest_pending(tmp_path: Path, api: str, ke
 def test_exceeding_max_unlabeled_stops_the_submission(tmp_path: Path, api: str, key: str) -> None:
     manifest = [{**row, "text": " " if row["n"] % 10 == 0 else "x"} for row in make_rows(3000)]
     write_rows(tmp_path / "manifest.jsonl", manifest)
-    with pytest.raises(LimitExceeded, match=r"100 of the first 1,000 rows were rejected") as caught:
+    with pytest.raises(TooManyUnlabeled, match=r"100 of the first 1,000 rows were rejected") as caught:
         label(create_job(tmp_path, api, max_unlabeled="9%"))
     assert str(tmp_path / "out" / "rejects") in str(caught.value)
     assert list_tasks(api, key) == []

@@ -53,12 +53,20 @@ def make_submissions(attachments: Sequence[list[str]]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=submission_schema(SOURCE))
 
 
-def test_one_attachment_is_a_string_and_several_are_a_list(tables: AnswerTables) -> None:
+def test_one_attachment_is_a_string_and_several_are_a_list(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    tables = AnswerTables(job.model_copy(update={"task": {"type": "x", "attachments": "{uris}"}}), SOURCE)
     attachments = [["a"], ["b", "c"], [], ["d"]]
     table = tables.table(LABELS, make_answers([{"category": "x"}] * 4), make_submissions(attachments))
     assert table["attachment"].to_pylist() == ["a", None, None, "d"]
     assert table["attachments"].to_pylist() == [None, ["b", "c"], [], None]
     assert table["source"].to_pylist() == [{"id": f"r{n}"} for n in range(4)]
+
+
+def test_main_attachment_has_its_column_beside_the_context(tables: AnswerTables) -> None:
+    table = tables.table(LABELS, make_answers([{"category": "x"}] * 2), make_submissions([["a"], ["b", "context"]]))
+    assert table["attachment"].to_pylist() == ["a", "b"]
+    assert table["attachments"].to_pylist() == [None, ["b", "context"]]
 
 
 def test_unparsed_answers_keep_their_position(tables: AnswerTables) -> None:

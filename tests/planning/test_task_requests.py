@@ -21,6 +21,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "labels": pa.list_(pa.string()),
 }
 SCHEMA = pa.schema(COLUMNS)
+SIGNATURE = "X-Amz-Credential=AKIA&X-Amz-Signature=5e3c7ea1"
 BOX_TASK = {"type": "annotation", "attachment": "{text}", "objects_to_annotate": "{labels}"}
 
 
@@ -54,6 +55,7 @@ INVALID_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"id": "  ", "text": "x"}, {}, "id", "was ' '"),
     ({"id": 1.5, "text": "x"}, {}, "id", "was 1.5"),
     ({"id": True, "text": "x"}, {}, "id", "was True"),
+    ({"id": f"https://b/k?{SIGNATURE}", "text": "x"}, {}, "id", "contains a signed URL"),
     ({"id": "1", "text": " "}, {}, "attachment", "is empty"),
     ({"id": "1", "text": None}, {}, "text", "is null"),
     ({"id": "1"}, {}, "text", "is missing"),

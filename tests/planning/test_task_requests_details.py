@@ -13,6 +13,7 @@ from labelflow.errors import RunAborted
 from labelflow.manifests import open_manifest
 from labelflow.outputs.folders import REJECTS_FILE
 from labelflow.outputs.rejects import write_rejects
+from labelflow.planning.rejected_rows import RejectedRows
 from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
@@ -87,7 +88,9 @@ def test_rejects_keep_order_and_types_and_have_no_signature(tmp_path: Path) -> N
         RejectedRow(ManifestRow(4, {}, None, '{"id": 4'), None, Problem("(line)", "is no valid JSON", "mend it")),
         RejectedRow(ManifestRow(2, {"id": "a", "n": 1}), "a", Problem("text", "is null", "give it a value")),
     ]
-    write_rejects(folder, rejected, SCHEMA)
+    rows = RejectedRows()
+    rows.extend(rejected)
+    write_rejects(folder, rows, SCHEMA)
     table = pq.read_table(tmp_path / REJECTS_FILE)
     assert table["reject_row"].to_pylist() == [2, 4, 9]
     assert table["n"].type == pa.int64()

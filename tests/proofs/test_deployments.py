@@ -78,14 +78,14 @@ class PrefectInstallation:
         return Counter(run["state"]["type"] for run in runs)
 
     @contextmanager
-    def running_worker(self) -> Iterator[subprocess.Popen[bytes]]:
+    def running_worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
         """A worker, in a working folder of its own that is empty."""
         home = self.folder / f"worker-{time.monotonic_ns()}"
         home.mkdir()
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local-process"]
         with (home / "log.txt").open("wb") as log:
             process = subprocess.Popen(
-                [*command], cwd=home, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                [*command], cwd=home, env={**self.environment, **more}, stdout=log, stderr=log, start_new_session=True
             )
         try:
             yield process
@@ -143,7 +143,7 @@ def test_worker_submits_a_job_and_the_scheduled_collector_completes_it(
     prefect: PrefectInstallation, tmp_path: Path
 ) -> None:
     output = prefect.checkout / "out"
-    with running(turnaround=4) as url, prefect.running_worker():
+    with running(turnaround=4) as url, prefect.running_worker(LABELFLOW_TRUSTED=url):
         prefect.run_deployment("label-dataset/label", job=job_parameters(tmp_path, "scheduled", url, output, 120))
         prefect.prefect("deployment", "schedule", "create", "collect-responses/collect", "--interval", "8", "--active")
         wait_until(lambda: read_summary(output, "scheduled")["pending"] == 0, 150)
@@ -183,7 +183,7 @@ def test_another_worker_resumes_after_a_worker_is_killed(prefect: PrefectInstall
 
 def test_run_canceled_in_prefect_then_its_tasks_are_canceled(prefect: PrefectInstallation, tmp_path: Path) -> None:
     output, rows = tmp_path / "out", 1500
-    with running(turnaround=3600) as url, prefect.running_worker():
+    with running(turnaround=3600) as url, prefect.running_worker(LABELFLOW_TRUSTED=url):
         prefect.run_deployment(
             "label-dataset/label", job=job_parameters(tmp_path, "withdrawn", url, output, rows, submit={"rate": "30/s"})
         )

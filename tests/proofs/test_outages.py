@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from labelflow.errors import NotRecorded
 from labelflow.sandbox.testing import listening_url, running, start, stop
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.errors import ConnectError, ServerError, Unauthorized
@@ -239,7 +240,7 @@ def test_run_after_a_crash_waits_until_the_list_shows_created_tasks(
             broken.setattr(
                 "labelflow.ledger.ledger.Ledger.record", lambda *_: (_ for _ in ()).throw(ConnectError("a crash"))
             )
-            with pytest.raises(ConnectError):
+            with pytest.raises(NotRecorded):
                 label(job)
         summary = label(job)
         assert (summary.created, summary.recovered, summary.labeled) == (0, 20, 20)

@@ -47,10 +47,10 @@ RATES = {"requests": "1.2%", "tasks": "6%", "callbacks": "8%"}
 CRASH_SCRIPT = """
 import runpy, sys
 from labelflow.storage import s3
-from labelflow.ledger.ledger import Ledger
-def record(self, submissions):
-    raise RuntimeError("a bug, met with " + s3.presign(submissions[0].attachments[0], 600))
-Ledger.record = record
+from labelflow.submission.submitter import Submitter
+def submit(self, rows, budget):
+    raise RuntimeError("a bug, met with " + s3.presign(rows[0].attachments[0].uri, 600))
+Submitter.submit = submit
 sys.argv[0] = "label_dataset"
 runpy.run_module("flows.label_dataset", run_name="__main__")
 """

@@ -16,7 +16,7 @@ from types import FrameType
 
 from hypothesis import HealthCheck, settings
 
-TEST_FILES = 4  # test files that share the cases
+TEST_FILES = 5  # test files that share the cases
 _REQUESTED_CASES = int(os.environ.get("PROPERTY_CASES", "0"))
 _MEMORY = Path("/dev/shm")
 

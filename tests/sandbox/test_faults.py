@@ -90,6 +90,27 @@ def running_faulty_sandbox(log: Path, faults: str, db: Path | None = None) -> It
     assert log.read_text() == ""
 
 
+def test_retry_of_a_request_without_a_response_is_refused_once(log: Path) -> None:
+    with running_faulty_sandbox(log, "refused-retry=50%") as client, requests.Session() as session:
+        session.auth = (client.key, "")
+        outcomes = [request_outcome(session, client.url) for _ in range(20)]
+        assert client.fault_counts()["refused-retry"] == outcomes.count("ConnectionError")
+    is_refused = False  # whether the next attempt that gets a response is refused
+    for outcome in outcomes:
+        if outcome != "ConnectionError":
+            assert outcome == ("400" if is_refused else "200")
+        is_refused = outcome == "ConnectionError"
+    assert {"400", "200"} <= set(outcomes)
+
+
+def test_large_answer_has_a_field_of_200_kb(log: Path) -> None:
+    with running_faulty_sandbox(log, "large-answer=100%") as client:
+        response = client.wait_until_done(client.create_text_task())["response"]
+        assert len(response["padding"]) == 200_000
+        assert "category" in response
+        assert client.fault_counts() == {"large-answer": 1}
+
+
 def open_listing_socket(client: ApiClient) -> socket.socket:
     """Open a connection and send `GET /tasks` on it."""
     connection = socket.create_connection(("127.0.0.1", urlsplit(client.url).port or 0), timeout=10)
@@ -338,7 +359,7 @@ def test_single_callback_is_sent_without_another_to_overtake_it(log: Path, recei
 def request_outcome(session: requests.Session, url: str) -> str:
     """Create a task; returns the status or the error of the client."""
     try:
-        response = session.post(url + CREATION, json=text_request(), timeout=0.2)
+        response = session.post(url + CREATION, json=text_request(), timeout=0.5)
     except requests.RequestException as error:
         return type(error).__name__
     return f"{response.status_code}{'' if is_json(response.text) else ' broken'}"
@@ -360,14 +381,15 @@ def test_combined_faults_match_their_rates_and_are_reproducible_by_seed(log: Pat
     assert runs[0] == runs[1]
     assert counts[0] == counts[1]
     assert 1 <= counts[0].pop("never") <= 9
-    assert len(counts[0]) == 10
+    assert len(counts[0]) == 11
     assert all(5 <= count <= 30 for count in counts[0].values()), counts[0]
     outcomes = Counter(runs[0])
     assert outcomes["500"] == counts[0]["500-before"] + counts[0]["500-after"]
     assert outcomes["503"] == counts[0]["503-before"] + counts[0]["503-after"]
     assert outcomes["429"] == counts[0]["429"] + counts[0]["429-wait"]
-    assert outcomes["ConnectionError"] == counts[0]["reset"] + counts[0]["dropped"]
-    assert outcomes["200 broken"] == counts[0]["broken-json"]
+    assert outcomes["ConnectionError"] == counts[0]["reset"] + counts[0]["dropped"] + counts[0]["refused-retry"]
+    assert outcomes["200 broken"] + outcomes["400 broken"] == counts[0]["broken-json"]  # all requests have one body
+    assert outcomes["400"] + outcomes["400 broken"] > 0
 
 
 def test_without_faults_there_is_nothing_to_count(url: str) -> None:

@@ -6,6 +6,7 @@ import base64
 import json
 import socket
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -202,7 +203,6 @@ def test_key_is_not_in_the_repr(client: ScaleClient) -> None:
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        (None, None),
         ("", None),
         ("17", 17.0),
         ("soon", None),
@@ -211,8 +211,9 @@ def test_key_is_not_in_the_repr(client: ScaleClient) -> None:
         ("Wed, 21 Oct 99999999999 07:28:00 GMT", None),
     ],
 )
-def test_retry_after_is_parsed(header: str | None, seconds: float | None) -> None:
-    assert retry_after_seconds(header) == seconds
+def test_retry_after_is_parsed(header: str, seconds: float | None) -> None:
+    assert retry_after_seconds({"Retry-After": header}) == seconds
+    assert retry_after_seconds({}) is None
 
 
 def test_repeated_page_is_an_error(stub_server: StubServer, client: ScaleClient) -> None:
@@ -234,3 +235,36 @@ def test_proxy_from_the_environment_is_used(stub_server: StubServer, monkeypatch
     _, path, _, headers = stub_server.requests[0]
     assert path == "http://scale.invalid/v1/task/a"
     assert headers["Proxy-Authorization"] == "Basic bWU6c2VjcmV0"
+
+
+def test_request_to_this_machine_uses_no_proxy(stub_server: StubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    stub_server.respond = lambda *_: (200, task(1), {})
+    with ScaleClient(KEY, f"{stub_server.url}/v1", retry=FAST_RETRY) as client:
+        client.get_task("a")
+    assert [path for _, path, _, _ in stub_server.requests] == ["/v1/task/a"]
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://me:pass5e3c@127.0.0.1:9",
+        "http://me:pass5e3c@127.0.0.1:99999",
+        "http://me:pass5e3c#x@127.0.0.1:9",
+        "http://me:pass5e3c/x@127.0.0.1:9",
+        "http://me:pass5e3c@",
+        "me:pass5e3c@127.0.0.1:9",
+        "ftp://me:pass5e3c@127.0.0.1:9",
+        "socks9://me:pass5e3c@127.0.0.1:9",
+    ],
+)
+def test_error_of_a_proxy_does_not_show_its_password(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+
+    def send() -> None:
+        with ScaleClient(KEY, "https://scale.invalid/v1", retry=RetryPolicy(attempts=1)) as client:
+            client.get_task("a")
+
+    with pytest.raises(ScaleError) as caught:
+        send()
+    assert "pass5e3c" not in "".join(traceback.format_exception(caught.value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import socket
@@ -12,11 +13,13 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from labelflow.scale import transport
 from labelflow.scale.client import ScaleClient
-from labelflow.scale.errors import InvalidRequest, ResponseLost, ServerError
+from labelflow.scale.errors import InvalidRequest, ResponseLost, ResponseTooLarge, ServerError
 from labelflow.scale.models import PAGE_LIMIT, Mode, format_time, parse_time
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.scale.retry import RetryPolicy, call_with_retries, retry_after_seconds
@@ -127,7 +130,15 @@ def test_recovery_runs_after_the_delay_because_listings_lag() -> None:
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5))])
 def test_retry_after_may_be_a_date_in_any_time_zone(zone: timezone) -> None:
     moment = datetime.now(zone) + timedelta(seconds=90)
-    assert retry_after_seconds(format_datetime(moment)) == pytest.approx(90, abs=3)
+    assert retry_after_seconds({"Retry-After": format_datetime(moment)}) == pytest.approx(90, abs=3)
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_retry_after_date_is_compared_with_the_date_of_the_response(minutes: int) -> None:
+    server_time = datetime.now(UTC) + timedelta(minutes=minutes)
+    moment = server_time + timedelta(seconds=90)
+    headers = {"Retry-After": format_datetime(moment), "Date": format_datetime(server_time)}
+    assert retry_after_seconds(headers) == 90
 
 
 def test_parsed_times_are_utc() -> None:
@@ -211,3 +222,54 @@ def test_trickling_response_ends_at_the_timeout_and_the_next_request_works(
         trickling_server.trickled = "nothing"
         assert client.get_task("a").task_id == f"{1:024x}"
         assert trickling_server.connections == 2
+
+
+class LargeTasks:
+    """A list of tasks of some bytes each, which honors `limit` and `offset`."""
+
+    def __init__(self, stub_server: StubServer, count: int, size: int) -> None:
+        self.limits: list[int] = []
+        self._tasks = [task(number, metadata={"text": "x" * size}) for number in range(count)]
+        stub_server.respond = self.respond
+
+    def respond(self, method: str, path: str, body: bytes) -> tuple[int, Any, dict[str, str]]:
+        query = parse_qs(urlsplit(path).query)
+        limit, offset = int(query["limit"][0]), int(query.get("offset", ["0"])[0])
+        self.limits.append(limit)
+        docs = self._tasks[offset : offset + limit]
+        return 200, {"docs": docs, "total": len(self._tasks), "has_more": offset + limit < len(self._tasks)}, {}
+
+
+def test_pages_of_large_tasks_get_smaller_and_grow_again(stub_server: StubServer) -> None:
+    api = LargeTasks(stub_server, 240, 200_000)
+    api._tasks[140:] = [task(number) for number in range(140, 240)]
+    with ScaleClient(KEY, stub_server.url, retry=FAST_RETRY) as client:
+        assert [each.task_id for each in client.list_tasks()] == [f"{number:024x}" for number in range(240)]
+    assert (api.limits[:2], api.limits[-1]) == ([PAGE_LIMIT, 41], PAGE_LIMIT)
+
+
+def test_page_that_is_too_large_is_requested_in_smaller_ones(
+    stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 1 << 20)
+    api = LargeTasks(stub_server, 100, 40_000)
+    with ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, connections=1) as client:
+        assert len(list(client.list_tasks())) == 100
+        assert len(client.find_by_unique_id(["x"])) == 0
+    assert api.limits[:2] == [PAGE_LIMIT, 10]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_response_that_is_too_large_is_not_read(
+    stub_server: StubServer, monkeypatch: pytest.MonkeyPatch, compressed: bool
+) -> None:
+    monkeypatch.setattr(transport, "MAX_RESPONSE_BYTES", 1 << 20)
+    body = json.dumps(task(1, text="x" * (2 << 20))).encode()
+    content, headers = (gzip.compress(body), {"Content-Encoding": "gzip"}) if compressed else (body, {})
+    stub_server.respond = lambda method, *_: (200, content, headers) if method == "GET" else (200, task(1), {})
+    with ScaleClient(KEY, stub_server.url, retry=FAST_RETRY, connections=1) as client:
+        with pytest.raises(ResponseTooLarge, match="the response is larger than 1 MiB") as caught:
+            client.get_task("a")
+        assert caught.value.outcome_unknown
+        assert client.create_task("annotation", {}).task_id == task(1)["task_id"]
+    assert len(stub_server.requests) == 2, "it is not repeated"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from labelflow.errors import StorageError
+from labelflow.errors import RunAborted, StorageError
+from labelflow.storage import s3
 from labelflow.storage.local import LocalFolder
+from labelflow.storage.opening import open_folder
 from labelflow.tables import compaction, external_sort
 from labelflow.tables.compaction import compact, finish_compaction
 from labelflow.tables.key_index import Int64Array
-from labelflow.tables.parts import list_parts, read_part, strings, to_parquet
+from labelflow.tables.part_files import list_parts, read_part, strings, to_parquet
+from tests.support.s3_servers import Bucket
 
 PREFIX = "labels/"
 ORDER = {f"t{number}": number for number in range(1, 13)}
@@ -194,3 +198,97 @@ def test_compaction_plan_executed_concurrently_is_harmless(tmp_path: Path) -> No
     make_parts(tmp_path)
     compact(Overtaken(str(tmp_path)), PREFIX, ledger_order)
     assert visible_names(LocalFolder(str(tmp_path))) == list(ORDER)
+
+
+OUTSIDE = ["../victim.json", "labels/../../victim.json", "/etc/hostname", "labels//a", "./a", "a\0b", ".."]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, bucket: Bucket, name: str) -> None:
+    victim = tmp_path / "victim.json"
+    victim.write_text("precious")
+    for folder in (LocalFolder(str(tmp_path / "out")), open_folder(bucket.uri("out"))):
+        folder.write("labels/a", b"a")
+        for use in (
+            folder.read,
+            folder.open,
+            folder.delete,
+            folder.age,
+            folder.list,
+            lambda name, folder=folder: folder.write(name, b"b"),
+            lambda name, folder=folder: folder.create(name, b"b"),
+            lambda name, folder=folder: folder.move("labels/a", name),
+            lambda name, folder=folder: folder.move(name, "labels/b"),
+        ):
+            with pytest.raises(StorageError, match="is not a valid file name in an output folder"):
+                use(name)
+    assert victim.read_text() == "precious"
+
+
+def test_symbolic_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    victims = tmp_path / "victims"
+    victims.mkdir()
+    (victims / "a.parquet").write_text("precious")
+    folder = LocalFolder(str(tmp_path / "out"))
+    folder.write("summary.json", b"{}")
+    (tmp_path / "out" / "labels").symlink_to(victims)
+    (tmp_path / "out" / "config.json").symlink_to(victims / "a.parquet")
+    for use in (
+        lambda: folder.delete("labels/a.parquet"),
+        lambda: folder.write("labels/a.parquet", b""),
+        lambda: folder.move("summary.json", "labels/a.parquet"),
+        lambda: folder.list("labels/"),
+        lambda: folder.read("config.json"),
+    ):
+        with pytest.raises(StorageError, match="is a symbolic link out of the output folder"):
+            use()
+    assert [(path.name, path.read_text()) for path in victims.iterdir()] == [("a.parquet", "precious")]
+
+
+def test_folder_may_be_a_symbolic_link_and_contain_links_to_its_own_files(tmp_path: Path) -> None:
+    LocalFolder(str(tmp_path / "real")).write("a.json", b"a")
+    (tmp_path / "linked").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "b.json").symlink_to("a.json")
+    folder = LocalFolder(str(tmp_path / "linked"))
+    folder.write("labels/c", b"c")
+    assert (folder.read("b.json"), folder.read("labels/c")) == (b"a", b"c")
+
+
+def test_planted_file_of_any_size_or_kind_does_not_block_or_fill_the_memory(tmp_path: Path, bucket: Bucket) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(10 << 30)
+    os.mkfifo(tmp_path / "pipe")
+    folder = LocalFolder(str(tmp_path))
+    with pytest.raises(StorageError, match="large: has 10,737,418,240 bytes, more than labelflow writes"):
+        folder.read("large")
+    for use in (folder.read, folder.open):
+        with pytest.raises(StorageError, match="pipe: is not a file"):
+            use("pipe")
+
+
+def test_planted_object_of_any_size_is_not_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "MAX_READ_BYTES", 1000)
+    folder = open_folder(bucket.uri("out"))
+    folder.write("large", bytes(1001))
+    folder.write("small", bytes(1000))
+    with pytest.raises(StorageError, match="large: has 1,001 bytes"):
+        folder.read("large")
+    assert folder.read("small") == bytes(1000)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../victim.parquet", "/victim.parquet", "_ledger/job.json", "labels/a/../b.parquet"]
+)
+def test_planted_compaction_plan_deletes_and_moves_nothing_else(tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim.parquet"
+    victim.write_text("precious")
+    folder = make_parts(tmp_path / "a" / "out")
+    folder.write("_ledger/job.json", b"{}")
+    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    name = str(victim) if name.startswith("/") else name
+    for plan in ({"remove": [name], "place": []}, {"remove": [], "place": [name]}):
+        (tmp_path / "a" / "out" / compaction.PLAN).write_text(json.dumps(plan))
+        with pytest.raises(RunAborted, match=r"compaction.json is not a plan of labelflow; restore it"):
+            finish_compaction(folder)
+        (tmp_path / "a" / "out" / compaction.PLAN).unlink()
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before

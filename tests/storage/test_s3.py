@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
+from labelflow.errors import UsageError
 from labelflow.storage import s3, s3_client, s3_errors
+from labelflow.storage.opening import open_folder
 from tests.support.s3_servers import AWS, Bucket, S3RequestCounter, StrictS3, use_s3
 
 ODD_KEY = "a folder/ü+%2F & ?#'\"=~.txt"
@@ -221,3 +223,13 @@ def test_signing_sends_no_request(bucket: Bucket, s3_requests: S3RequestCounter)
 def test_invalid_signature_lifetime(bucket: Bucket, seconds: int) -> None:
     with pytest.raises(ValueError, match="7 days"):
         s3.presign(bucket.uri("k"), seconds)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://me:pass5e3c@127.0.0.1:9", "me:pass5e3c@127.0.0.1:9", "http://me:pass5e3c/x@127.0.0.1:9"]
+)
+def test_password_in_the_endpoint_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    use_s3(monkeypatch, endpoint)
+    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL: ") as caught:
+        open_folder("s3://bucket/prefix").read("a")
+    assert "pass5e3c" not in str(caught.value)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from labelflow.errors import NotRecorded
 from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
 from labelflow.scale.models import parse_time
@@ -47,13 +47,15 @@ def _is_between(moment: datetime | None, start: datetime | None, end: datetime |
 
 
 @MINUTES
+@pytest.mark.parametrize("sends_date", [True, False])
 def test_tasks_of_a_crashed_run_are_found(
-    minutes: int, stub_server: StubServer, job: Job, monkeypatch: pytest.MonkeyPatch
+    minutes: int, sends_date: bool, stub_server: StubServer, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stub_server.sends_date = sends_date
     api = OtherClockApi(stub_server, minutes, lambda *_: None)
     with monkeypatch.context() as crash:
         crash.setattr(Ledger, "record", lambda *_: (_ for _ in ()).throw(ZeroDivisionError))
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(NotRecorded):
             label(job, wait=False)
     assert len(api.tasks) == ROWS
     summary = label(job, wait=False)
@@ -61,7 +63,9 @@ def test_tasks_of_a_crashed_run_are_found(
 
 
 @MINUTES
-def test_tasks_of_lost_responses_are_found(minutes: int, stub_server: StubServer, job: Job, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sends_date", [True, False])
+def test_tasks_of_lost_responses_are_found(minutes: int, sends_date: bool, stub_server: StubServer, job: Job) -> None:
+    stub_server.sends_date = sends_date
     api = OtherClockApi(stub_server, minutes, on_every_third(FAULTS["dropped after"]))
     summary = label(job, wait=False)
     assert (summary.labeled, len(api.tasks)) == (ROWS, ROWS)

@@ -14,7 +14,7 @@ import pytest
 
 from labelflow.concurrency import lease_watch
 from labelflow.concurrency.lease_record import LeaseLost
-from labelflow.errors import LimitExceeded, UsageError
+from labelflow.errors import TooManyUnlabeled, UsageError
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
@@ -134,7 +134,7 @@ def test_exceeding_max_unlabeled_stops_further_work_items(
         (chunk,) = run.plan.chunks()
         work_item = run.dispatcher.make_work_item(chunk, workers=1)
         run.dispatcher.record_result(work_item, execute_isolated(work_item))
-        with pytest.raises(LimitExceeded):
+        with pytest.raises(TooManyUnlabeled):
             run.dispatcher.make_work_item(chunk, workers=1)
 
 

@@ -20,7 +20,8 @@ COMMAND = [sys.executable, "-m", "flows.label_dataset"]
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """That of a user who has a key, and a home for Prefect."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SCALE_", "AWS_"))}
+    cleared = ("PREFECT_", "SCALE_", "AWS_", "LABELFLOW_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(cleared)}
     return {**kept, "PREFECT_HOME": str(home), "SCALE_API_KEY": "test_command", **more}
 
 

@@ -15,9 +15,9 @@ import pytest
 from labelflow.errors import StorageError
 from labelflow.storage.local import LocalFolder
 from labelflow.tables import external_sort
-from labelflow.tables.external_sort import MergedFile
+from labelflow.tables.external_sort import SortedFile
 from labelflow.tables.key_index import Int64Array
-from labelflow.tables.parts import strings, to_parquet
+from labelflow.tables.part_files import strings, to_parquet
 
 ROWS, PART_ROWS = 4000, 100
 METADATA = {b"labelflow.table": b"labels"}
@@ -44,7 +44,7 @@ def merge(folder: LocalFolder, names: list[str], target: Path) -> list[Path]:
         return [move_file(file, target) for file in merged]
 
 
-def move_file(file: MergedFile, target: Path) -> Path:
+def move_file(file: SortedFile, target: Path) -> Path:
     return file.path.rename(target / file.path.name)
 
 
@@ -103,3 +103,32 @@ def test_full_disk_during_partitioning_is_reported(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(external_sort, "_open", full)
     with pytest.raises(StorageError, match="No space left on device; free disk space there, or set TMPDIR"):
         merge(folder, names, tmp_path / "merged")
+
+
+def test_row_groups_of_large_rows_have_fewer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some rows are much larger than the others, and many have the same number."""
+    monkeypatch.setattr(external_sort, "GROUP_BYTES", 50_000)
+    folder = LocalFolder(str(tmp_path / "out"))
+    numbers = [*shuffled(), *range(50)]
+    for start in range(0, len(numbers), PART_ROWS):
+        batch = numbers[start : start + PART_ROWS]
+        texts = ["x" * (20_000 if 1000 <= number < 1040 else 10) for number in batch]
+        table = pa.table({"task_id": [f"t{number}" for number in batch], "text": texts})
+        folder.write(f"labels/part-{start}.parquet", to_parquet(table))
+    names = [file.name for file in folder.list("labels/")]
+    (path,) = merge(folder, names, tmp_path / "merged")
+    file = pq.ParquetFile(path)
+    groups = [file.read_row_group(index) for index in range(file.num_row_groups)]
+    assert [task for group in groups for task in strings(group, "task_id")] == [f"t{number}" for number in range(ROWS)]
+    assert max(group.nbytes for group in groups) <= 50_000
+
+
+def test_large_rows_with_the_same_number_share_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external_sort, "GROUP_BYTES", 1000)
+    folder = LocalFolder(str(tmp_path / "out"))
+    for part in range(2):
+        tasks = pa.table({"task_id": [f"{part}-{number}" for number in range(100)]})
+        folder.write(f"labels/part-{part}.parquet", to_parquet(tasks))
+    names = [file.name for file in folder.list("labels/")]
+    with external_sort.merge_sorted(folder, names, lambda tasks: np.ones(len(tasks), np.int64)) as merged:
+        assert [pq.read_metadata(file.path).num_rows for file in merged] == [200]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelflow.tables.key_index import MISSING, KeyIndex, StringList
+from labelflow.tables.key_index import MISSING, ArrowStrings, KeyIndex
 
 KEYS = st.text(max_size=3)
 BATCHES = st.lists(st.lists(st.tuples(KEYS, st.integers(0, 2**62))), max_size=12)
@@ -32,7 +32,7 @@ def test_small_batches_are_merged_into_few_sorted_runs() -> None:
 
 
 def test_string_list_round_trips() -> None:
-    texts = StringList()
+    texts = ArrowStrings()
     texts.add(["a", "b"])
     texts.add([])
     texts.add(["c"])

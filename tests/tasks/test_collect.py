@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ def use_prefect_server(prefect_api: str) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_tasks")
+    monkeypatch.setenv("LABELFLOW_TRUSTED", "")
 
 
 def post_to_prefect(path: str, **body: Any) -> Any:
@@ -92,6 +94,7 @@ def create_job(folder: Path, url: str, name: str, root: str = "out", **changes: 
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     scale = {"url": url, "mode": "live"}
     output = str(folder / root / name)
+    os.environ["LABELFLOW_TRUSTED"] = url  # until the end of the test, see `live_key`
     return make_job(folder, **{"name": name, "output": output, "scale": scale, "max_unlabeled": "100%", **changes})
 
 

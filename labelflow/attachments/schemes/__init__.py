@@ -15,12 +15,12 @@ class Scheme(Protocol):
     """Probes the URIs of a scheme. Thread-safe.
 
     names: URI schemes, in lower case. threads: run concurrent probes. connections: maximum number per host.
-    timeout: seconds for one attachment in total.
+    timeout: seconds for one attachment in total. allow_private: whether hosts of the manifest may be private.
     """
 
     names: tuple[str, ...]
 
-    def __init__(self, threads: Executor, connections: int, timeout: float) -> None: ...
+    def __init__(self, threads: Executor, connections: int, timeout: float, *, allow_private: bool) -> None: ...
 
     def check_form(self, uri: str) -> None:
         """Raise AttachmentRejected if the syntax of the URI is invalid. Sends no request."""
@@ -35,11 +35,11 @@ class Scheme(Protocol):
         """Close the connections."""
 
 
-def open_schemes(threads: Executor, connections: int, timeout: float) -> dict[str, Scheme]:
+def open_schemes(threads: Executor, connections: int, timeout: float, *, allow_private: bool) -> dict[str, Scheme]:
     """Create all schemes, by each of their names. For the parameters see `Scheme`."""
     schemes: dict[str, Scheme] = {}
     for module in pkgutil.iter_modules(__path__):
         scheme_class: type[Scheme] = importlib.import_module(f"{__name__}.{module.name}").SCHEME
-        scheme = scheme_class(threads, connections, timeout)
+        scheme = scheme_class(threads, connections, timeout, allow_private=allow_private)
         schemes |= dict.fromkeys(scheme.names, scheme)
     return schemes

@@ -26,7 +26,9 @@ from labelflow.attachments.attachment import (
 from labelflow.attachments.circuit_breaker import CircuitBreaker, HostUnreachable
 from labelflow.attachments.deadline import Deadline
 from labelflow.attachments.media_probe import probe_media, probe_media_prefix
-from labelflow.http_timeouts import TotalTimeoutAdapter
+from labelflow.network.addresses import AddressRefused, has_credentials
+from labelflow.network.public_adapter import PublicAdapter
+from labelflow.network.timeouts import TotalTimeoutAdapter
 from labelflow.scale.errors import TransientError
 from labelflow.scale.retry import RetryPolicy, call_with_retries, retry_after_seconds
 from labelflow.storage.ranged_file import RangedFile, ReadBudgetExceeded
@@ -38,6 +40,8 @@ MAX_DRAINED_BYTES = 4096  # of an unused body, read so that the connection can b
 RETRIES = RetryPolicy(attempts=3, initial_delay=0.2, max_delay=2.0)
 _HAS_HOST = re.compile(r"https?://[A-Za-z0-9]")  # a fast check; `_host` is exact
 _REMOVE = "correct the URL, or remove the row"
+_USE_PUBLIC_HOST = "use a public URL, or set `allow_private: true` under `attachments` in the job"
+_REMOVE_CREDENTIALS = "remove them; make the file public, or sign its URL"
 _RETRY_LATER = "run again later, or host the file elsewhere"
 _MAKE_PUBLIC = "make it public, or sign its URL: Scale fetches it without credentials"
 _FIXES = {401: _MAKE_PUBLIC, 403: _MAKE_PUBLIC, 429: "run again later, or ask the host for a higher rate limit"}
@@ -59,13 +63,14 @@ class HttpScheme:
 
     names = ("http", "https")
 
-    def __init__(self, threads: Executor, connections: int, timeout: float) -> None:
+    def __init__(self, threads: Executor, connections: int, timeout: float, *, allow_private: bool) -> None:
         self._threads = threads
         self._timeout = timeout
         self._circuit_breaker = CircuitBreaker()
         # Not a Session: it would keep cookies, send passwords of .netrc, look up proxies for each request, and read
         # the whole body of a redirect, whatever its size.
-        self._pool = TotalTimeoutAdapter(pool_connections=MAX_HOST_POOLS, pool_maxsize=connections)
+        adapter = TotalTimeoutAdapter if allow_private else PublicAdapter
+        self._pool = adapter(pool_connections=MAX_HOST_POOLS, pool_maxsize=connections)
         self._proxies = getproxies()
         self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
@@ -75,6 +80,10 @@ class HttpScheme:
     def check_form(self, uri: str) -> None:
         if not _HAS_HOST.match(uri) and not _host(uri):
             raise AttachmentRejected("has no host", "use a full URL: https://host/path")
+        if has_credentials(uri):
+            raise AttachmentRejected(
+                "contains a user name or a password, which Scale does not use", _REMOVE_CREDENTIALS
+            )
 
     def wants_content(self, level: CheckLevel, attachment_type: str) -> bool:
         return level is not CheckLevel.EXISTS
@@ -156,6 +165,9 @@ class HttpScheme:
                 verify=self._verify,
                 proxies={} if should_bypass_proxies(url, no_proxy=None) else self._proxies,
             )
+        except AddressRefused as refused:
+            reason = f"is on a host that Scale cannot reach: {refused}"
+            raise AttachmentRejected(reason, _USE_PUBLIC_HOST) from None
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise AttachmentRejected(
@@ -188,6 +200,8 @@ def _next_url(response: requests.Response, visited: list[str]) -> str:
     url = urljoin(visited[-1], target)
     if not url.lower().startswith(("http://", "https://")):
         raise AttachmentRejected("redirects to a URL that is not http:// or https://", _REMOVE)
+    if has_credentials(url):
+        raise AttachmentRejected("redirects to a URL with a user name or a password", _REMOVE)
     if url in visited:
         raise AttachmentRejected("is a redirect loop", _REMOVE)
     return url
@@ -197,7 +211,7 @@ def _check_status(response: requests.Response, deadline: Deadline) -> requests.R
     status = response.status_code
     if status in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return response
-    retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+    retry_after = retry_after_seconds(response.headers)
     _drain(response, deadline)
     rejection = AttachmentRejected(
         f"answered {_status_text(status)}", _FIXES.get(status, _RETRY_LATER if status >= 500 else _REMOVE)

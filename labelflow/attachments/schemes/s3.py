@@ -10,7 +10,7 @@ from posixpath import splitext
 
 from labelflow.attachments.attachment import (
     MEASURE_BUDGET,
-    MEASURED_TYPES,
+    READ_TYPES,
     AttachmentRejected,
     CheckLevel,
     ProbeRequest,
@@ -25,11 +25,14 @@ _TYPES = MimeTypes()  # without the tables of the operating system: the same on 
 
 
 class S3Scheme:
-    """Probes objects with the credentials that will presign their URLs. boto3 has its own timeouts and retries."""
+    """Probes objects with the credentials that will presign their URLs. boto3 has its own timeouts and retries.
+
+    The endpoint comes from the environment, not from the manifest: it may be private.
+    """
 
     names = ("s3",)
 
-    def __init__(self, threads: Executor, connections: int, timeout: float) -> None:
+    def __init__(self, threads: Executor, connections: int, timeout: float, *, allow_private: bool) -> None:
         self._threads = threads
         self._listings = ListingCache()
 
@@ -45,7 +48,7 @@ class S3Scheme:
             raise AttachmentRejected("names a bucket but no object", "use s3://bucket/key")
 
     def wants_content(self, level: CheckLevel, attachment_type: str) -> bool:
-        return level is CheckLevel.CONTENT or (level is CheckLevel.AUTO and attachment_type in MEASURED_TYPES)
+        return level is CheckLevel.CONTENT or (level is CheckLevel.AUTO and attachment_type in READ_TYPES)
 
     def probe(self, probe_requests: Sequence[ProbeRequest]) -> list[ProbeResult | AttachmentRejected]:
         to_read = [request for request in probe_requests if request.content]

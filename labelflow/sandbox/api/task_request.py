@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -49,15 +50,12 @@ def parse_new_task(name: str, request_params: Mapping[str, Any], options: Option
         for key, value in request_params.items()
         if key not in common and key not in api_version.ignored_params
     }
-    validated = _validate(CommonParams, common)
+    validated = _validated(CommonParams.model_validate, common)
     callback_url = validated.callback_url or options.default_callback
     if callback_url is None:
         raise ApiError(400, "callback_url: is required; use a URL that starts with http:// or https://")
-    params = {
-        key: value
-        for key, value in _validate(task_type(name).params, type_params).model_dump().items()
-        if value is not None
-    }
+    model = _validated(partial(task_type(name).validate, in_project=bool(validated.project)), type_params)
+    params = {key: value for key, value in model.model_dump().items() if value is not None}
     return NewTask(
         type=name,
         instruction=params.pop("instruction", None),
@@ -81,8 +79,8 @@ def to_json(value: Any) -> str:
         raise ApiError(400, f"The parameters cannot be stored as JSON: {error}.") from None
 
 
-def _validate(model: type[Model], params: Mapping[str, Any]) -> Model:
+def _validated(validate: Callable[[Mapping[str, Any]], Model], params: Mapping[str, Any]) -> Model:
     try:
-        return model.model_validate(params)
+        return validate(params)
     except ValidationError as error:
         raise ApiError(400, " · ".join(str(problem) for problem in problems(error))) from None

@@ -1,8 +1,9 @@
-"""Faults of tasks: errors, unavailable attachments, recalls."""
+"""Faults of tasks: errors, unavailable attachments, recalls, large answers."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +16,14 @@ from labelflow.sandbox.database.store import Store
 from labelflow.sandbox.faults.recalls import Recalls
 from labelflow.sandbox.faults.sampler import FaultSampler
 from labelflow.sandbox.settings.api_version import ApiVersion
-from labelflow.sandbox.settings.fault_kinds import DEAD_ATTACHMENT, ERROR, RECALL
+from labelflow.sandbox.settings.fault_kinds import DEAD_ATTACHMENT, ERROR, LARGE_ANSWER, RECALL
 from labelflow.sandbox.workers.annotators import Annotators, content_hash, make_response
 from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher, FetchResult
 
 ResponseData = dict[str, Any]
 
 FAILED_MESSAGE = "The task could not be done."
+LARGE_ANSWER_CHARS = 200_000
 MAX_VARIANTS = 100  # attempts to find a different response
 
 
@@ -55,6 +57,7 @@ class FaultyAnnotators(Annotators):
             ERROR.name: self._fail,
             DEAD_ATTACHMENT.name: self._lose_attachment,
             RECALL.name: self._schedule_recall,
+            LARGE_ANSWER.name: self._enlarge,
         }
 
     async def run(self) -> None:
@@ -88,6 +91,11 @@ class FaultyAnnotators(Annotators):
     def _schedule_recall(self, case: FaultyTask) -> ResponseData:
         self._recalls.schedule(case.row.seq, case.seconds)
         return case.response
+
+    def _enlarge(self, case: FaultyTask) -> ResponseData:
+        self._counts[LARGE_ANSWER.name] += 1
+        padding = random.Random(case.row.seq).randbytes(LARGE_ANSWER_CHARS // 2).hex()
+        return {**case.response, "padding": padding}
 
 
 def _content_key(row: TaskRow, params: dict[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ from labelflow.sandbox.faults.callback_sender import FaultyCallbackSender
 from labelflow.sandbox.faults.listing import LaggingListing
 from labelflow.sandbox.faults.requests.connections import BreakableProtocol
 from labelflow.sandbox.faults.requests.middleware import RequestFaults
+from labelflow.sandbox.faults.requests.refused_retries import RefusedRetries
 from labelflow.sandbox.faults.sampler import FaultSampler
 from labelflow.sandbox.settings.fault_kinds import FaultTarget
 from labelflow.sandbox.settings.fault_spec import FaultSpec
@@ -52,6 +53,7 @@ class FaultyComponents(Components):
 
     def wrap(self, app: FastAPI) -> None:
         """Add the middleware for request faults and the endpoint for the counts."""
+        app.add_middleware(RefusedRetries)
         app.add_middleware(RequestFaults, sampler=FaultSampler(self._spec, FaultTarget.REQUEST), counts=self._counts)
         app.router.routes.append(Route("/sandbox/faults", self._counts_response, methods=["GET"]))
 

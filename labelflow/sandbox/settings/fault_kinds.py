@@ -57,6 +57,9 @@ RECALL = FaultKind(
     description="SECONDS after its completion the task is pending again; after SECONDS more it has another answer",
     seconds=1,
 )
+LARGE_ANSWER = FaultKind(
+    name="large-answer", target=FaultTarget.TASK, description="the answer has an additional field of 200 KB"
+)
 DUPLICATE_CALLBACK = FaultKind(
     name="duplicate-callback",
     target=FaultTarget.CALLBACK,
@@ -73,4 +76,13 @@ OUT_OF_ORDER_CALLBACK = FaultKind(
     seconds=5,
 )
 
-FAULT_KINDS = (LAG, ERROR, DEAD_ATTACHMENT, RECALL, DUPLICATE_CALLBACK, LATE_CALLBACK, OUT_OF_ORDER_CALLBACK)
+FAULT_KINDS = (
+    LAG,
+    ERROR,
+    DEAD_ATTACHMENT,
+    RECALL,
+    LARGE_ANSWER,
+    DUPLICATE_CALLBACK,
+    LATE_CALLBACK,
+    OUT_OF_ORDER_CALLBACK,
+)

@@ -18,12 +18,13 @@ from labelflow.sandbox.settings.api_version import ApiVersion
 from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher, FetchResult, without_query
 from labelflow.sandbox.workers.background_tasks import BackgroundTasks
 from labelflow.scale.models import MAX_AUDIO_SECONDS, TaskStatus
-from labelflow.scale.task_types import task_type
+from labelflow.scale.task_types import replace_values, task_type
 
 BATCH_SIZE = 100  # tasks in one transaction
 MAX_FETCHING_TASKS = 1_000  # tasks whose attachments are being fetched
 BATCH_INTERVAL = 0.005  # seconds to collect due tasks for one transaction
 NOT_DOWNLOADED = "One or more attachments could not be downloaded."
+_FETCHED = ("http://", "https://")
 TOO_LONG = f"The recording is longer than {MAX_AUDIO_SECONDS / 60:.0f} minutes."
 
 log = logging.getLogger(__name__)
@@ -113,22 +114,14 @@ def make_response(
 
 
 def _urls(name: str, params: dict[str, Any]) -> list[str]:
-    """Return the attachments to fetch; none if `attachment_type` is `text`."""
-    if params.get("attachment_type") == "text":
-        return []
-    values = task_type(name).params.model_construct(**params).attachment_values()
-    return [url for _, url in values if isinstance(url, str) and url.lower().startswith(("http://", "https://"))]
+    """Return the URLs of the attachments to fetch; a text has none."""
+    found = task_type(name).find_attachments(params)
+    return [item.value for item in found if item.kind != "text" and item.value.lower().startswith(_FETCHED)]
 
 
 def content_hash(name: str, params: dict[str, Any]) -> int:
     """Return a 64-bit hash of a task's content, without the query strings of its URLs."""
-    if params.get("attachment_type") != "text":
-        params = {key: _strip_queries(value) for key, value in params.items()}
-    content = orjson.dumps([name, params], option=orjson.OPT_SORT_KEYS)
+    found = task_type(name).find_attachments(params)
+    urls = {item.path: without_query(item.value) for item in found if item.kind != "text" and "://" in item.value}
+    content = orjson.dumps([name, replace_values(params, urls)], option=orjson.OPT_SORT_KEYS)
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
-
-
-def _strip_queries(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_strip_queries(item) for item in value]
-    return without_query(value) if isinstance(value, str) and "://" in value else value

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 import urllib3
 
 from labelflow.concurrency.daemon_threads import DaemonThreadPool
-from labelflow.media import Media, kind_of_bytes, kind_of_content_type, probe_file
+from labelflow.media import Media, identify, kind_of_content_type, probe_file
 
 MAX_CONCURRENT_FETCHES = 16
 FETCH_TIMEOUT = 15.0  # seconds for one attachment
@@ -22,7 +22,6 @@ MAX_REDIRECTS = 5
 MAX_HEADER_BYTES = 64 * 1024  # read of each attachment; enough for the size of most images
 MAX_BYTES = 4 * 1024 * 1024  # read of an attachment if its header is not enough
 MAX_CACHED_MEDIA = 50_000  # cached results
-FULL_READ_KINDS = ("audio", "video")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +121,9 @@ def _read(response: urllib3.BaseHTTPResponse, size: int, content: bytearray) -> 
 
 def _probe_prefix(content: bytearray, content_type: str | None) -> Media | None:
     """Probe the first bytes; None if more bytes are necessary."""
-    kind = kind_of_bytes(bytes(content[:64]))
-    if kind == "unknown":
-        kind = kind_of_content_type(content_type)
-    if kind in FULL_READ_KINDS:
+    known = identify(bytes(content))
+    kind = known.kind if known else kind_of_content_type(content_type)
+    if kind in ("audio", "video", "unknown"):
         return None
     media = probe_file(BytesIO(content), content_type)
     return None if kind == "image" and media.width is None else media

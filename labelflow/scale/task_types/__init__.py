@@ -9,16 +9,25 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from labelflow.scale.task_types.base import CommonParams, TaskParams, TaskResponse, TaskType
-from labelflow.scale.task_types.generic import generic_type
+from labelflow.scale.task_types.shared.attachment_fields import replace_values, signed_stand_in
+from labelflow.scale.task_types.shared.base import CommonParams, TaskParams, TaskResponse, TaskType, similar_key
+from labelflow.scale.task_types.shared.generic import generic_type
 
-__all__ = ["CommonParams", "TaskParams", "TaskResponse", "TaskType", "known_types", "task_type"]
-
-_NOT_TYPES = {"base", "drawing", "generic", "fake_text"}  # modules that the types share
+__all__ = [
+    "CommonParams",
+    "TaskParams",
+    "TaskResponse",
+    "TaskType",
+    "known_types",
+    "replace_values",
+    "signed_stand_in",
+    "similar_key",
+    "task_type",
+]
 
 
 def _load_types() -> dict[str, TaskType]:
-    modules = [module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NOT_TYPES]
+    modules = [module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg]
     types: list[TaskType] = [importlib.import_module(f"{__name__}.{module}").TYPE for module in modules]
     return {loaded.name: loaded for loaded in types}
 

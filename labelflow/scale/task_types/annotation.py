@@ -9,8 +9,8 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from labelflow.media import Media
-from labelflow.scale.task_types import drawing
-from labelflow.scale.task_types.base import (
+from labelflow.scale.task_types.shared import drawing
+from labelflow.scale.task_types.shared.base import (
     AttachmentParams,
     Columns,
     Labels,

@@ -9,8 +9,15 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from labelflow.media import Media
-from labelflow.scale.task_types.base import AttachmentParams, Columns, Params, ResponseData, TaskResponse, TaskType
-from labelflow.scale.task_types.fake_text import fake_words
+from labelflow.scale.task_types.shared.base import (
+    AttachmentParams,
+    Columns,
+    Params,
+    ResponseData,
+    TaskResponse,
+    TaskType,
+)
+from labelflow.scale.task_types.shared.fake_text import fake_words
 
 HIGH_CONFIDENCE, LOW_CONFIDENCE = 0.9, 0.3  # the only two values in the API
 WORDS_PER_SECOND = 2.5

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, model_validator
 
 from labelflow.media import Media
 from labelflow.problems import validation_error
-from labelflow.scale.task_types.base import (
+from labelflow.scale.task_types.shared.base import (
     AnyAttachmentType,
     AttachmentParams,
     Columns,

@@ -9,7 +9,8 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from labelflow.media import Media
 from labelflow.problems import validation_error
-from labelflow.scale.task_types.base import (
+from labelflow.scale.task_types.shared.attachment_fields import ATTACHMENTS, CONTEXT
+from labelflow.scale.task_types.shared.base import (
     AnyAttachmentType,
     Columns,
     FieldDescriptions,
@@ -24,12 +25,13 @@ from labelflow.scale.task_types.base import (
     require_one_of,
     struct_type,
 )
-from labelflow.scale.task_types.fake_text import fake_fields
+from labelflow.scale.task_types.shared.fake_text import fake_fields
 
 
 class ComparisonParams(TaskParams):
     """Two or more attachments; `choices` to pick from, `fields` to fill in, or both."""
 
+    attachment_fields = (ATTACHMENTS, CONTEXT)
     instruction: Text
     attachment_type: AnyAttachmentType
     attachments: list[Text]

@@ -8,7 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from labelflow.media import Media
-from labelflow.scale.task_types.base import (
+from labelflow.scale.task_types.shared.base import (
     AttachmentParams,
     Columns,
     FieldDescriptions,
@@ -19,7 +19,7 @@ from labelflow.scale.task_types.base import (
     Text,
     struct_type,
 )
-from labelflow.scale.task_types.fake_text import fake_fields
+from labelflow.scale.task_types.shared.fake_text import fake_fields
 
 
 class DataCollectionParams(AttachmentParams):

@@ -6,8 +6,8 @@ import random
 from typing import Annotated, Literal
 
 from labelflow.media import Media
-from labelflow.scale.task_types import drawing
-from labelflow.scale.task_types.base import AttachmentParams, Labels, Params, ResponseData, TaskType, max_items
+from labelflow.scale.task_types.shared import drawing
+from labelflow.scale.task_types.shared.base import AttachmentParams, Labels, Params, ResponseData, TaskType, max_items
 
 
 class PolygonAnnotationParams(AttachmentParams):

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from labelflow.media import Media
-from labelflow.scale.task_types.base import (
+from labelflow.scale.task_types.shared.base import (
     AttachmentParams,
     Columns,
     FieldDescriptions,
@@ -21,7 +21,7 @@ from labelflow.scale.task_types.base import (
     require_one_of,
     struct_type,
 )
-from labelflow.scale.task_types.fake_text import fake_fields
+from labelflow.scale.task_types.shared.fake_text import fake_fields
 
 
 class TranscriptionParams(AttachmentParams):

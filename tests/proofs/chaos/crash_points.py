@@ -20,13 +20,15 @@ from labelflow.storage.local import LocalFolder
 from labelflow.storage.s3_folder import S3Folder
 from labelflow.tables import compaction
 
+KILLED = 128 + signal.SIGKILL  # exit status of a process that could not kill itself
+
 _lock = threading.Lock()
 
 
 def crash() -> NoReturn:
     """Kill this process at once."""
     os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("SIGKILL has no effect")
+    os._exit(KILLED)  # the first process of a PID namespace cannot kill itself
 
 
 def arm(point: str, nth: int) -> None:
@@ -110,6 +112,12 @@ def _put_half(uri: str, data: bytes) -> None:
     connection.endheaders(data[: len(data) // 2])
 
 
+def _crash_after_claim(countdown: _Countdown) -> None:
+    """Crash when the output folder has been claimed for a job, and nothing else is in it."""
+    for kind in (LocalFolder, S3Folder):
+        _crash_after(kind, "create")(countdown)
+
+
 def _crash_in_compaction(countdown: _Countdown) -> None:
     """Crash before one of the steps of a compaction: write, move or delete."""
     finish = compaction.finish_compaction
@@ -125,6 +133,7 @@ def _crash_in_compaction(countdown: _Countdown) -> None:
 
 
 CRASH_POINTS: dict[str, Callable[[_Countdown], None]] = {
+    "job-claimed": _crash_after_claim,
     "task-created": _crash_after(ScaleClient, "create_task"),  # the server has the task, the ledger does not
     "chunk-created": _crash_before(Ledger, "record"),
     "chunk-recorded": _crash_after(Ledger, "record"),
@@ -136,4 +145,5 @@ CRASH_POINTS: dict[str, Callable[[_Countdown], None]] = {
     "lease-taken": _crash_after(Lease, "_start"),
     "lease-renewed": _crash_before(Lease, "_renew"),
 }
+FIRST_RUN_POINTS = {"job-claimed"}  # later runs do not reach them
 DISK_ONLY_POINTS = {"before-rename", "after-rename"}

@@ -6,10 +6,14 @@ requests from stdin, and reports on stdout: `started PID`, `exited PID STATUS`.
 
 from __future__ import annotations
 
+import ctypes
+import faulthandler
 import json
 import os
 import random
+import resource
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +21,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from tests.proofs.chaos.crash_points import KILLED
+
 POLL_INTERVAL = 0.01  # seconds
+THREAD_STACK_BYTES = 1 << 20
+CLONE_NEWPID = 0x20000000  # Source: linux/sched.h
 
 
 class ForkedRun:
@@ -49,23 +57,39 @@ class ForkedRun:
         self._exited.set()
 
 
+def _limit_thread_stacks() -> None:
+    """Make threads reserve little memory: so a limit of a run's memory limits what it uses."""
+    resource.setrlimit(resource.RLIMIT_STACK, (THREAD_STACK_BYTES, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+
+
 class ForkServer:
     """The client of the fork server process."""
 
     def __init__(self, root: Path, environment: dict[str, str]) -> None:
         command = [sys.executable, "-m", "tests.proofs.chaos.fork_server"]
         self._process = subprocess.Popen(
-            command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=root,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=_limit_thread_stacks,
         )
         self._runs: dict[int, ForkedRun] = {}
         self._last_started: ForkedRun | None = None
         self._run_started = threading.Semaphore(0)
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def start(self, arguments: list[str], log: Path) -> ForkedRun:
-        """Start a run with these arguments; its output is appended to a file."""
+    def start(self, arguments: list[str], log: Path, *, in_namespace: bool = False) -> ForkedRun:
+        """Start a run with these arguments; its output is appended to a file.
+
+        in_namespace: in a new PID namespace, as in a container; only root can create one.
+        """
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"arguments": arguments, "log": str(log)}) + "\n")
+        self._process.stdin.write(
+            json.dumps({"arguments": arguments, "log": str(log), "in_namespace": in_namespace}) + "\n"
+        )
         self._process.stdin.flush()
         if not self._run_started.acquire(timeout=60) or self._last_started is None:
             raise RuntimeError("the fork server does not respond")
@@ -101,12 +125,33 @@ def main() -> None:
             *lines, rest = (rest + block).split("\n")
             for line in lines:
                 request = json.loads(line)
-                _fork_run(run_process.main, request["arguments"], Path(request["log"]))
+                fork = _fork_in_namespace if request["in_namespace"] else os.fork
+                _fork_run(fork, run_process.main, request["arguments"], Path(request["log"]))
         _reap_children()
 
 
-def _fork_run(run: Callable[[], None], arguments: list[str], log: Path) -> None:
-    pid = os.fork()
+def can_create_namespaces() -> bool:
+    """Whether this process may create PID namespaces."""
+    return sys.platform == "linux" and os.geteuid() == 0
+
+
+def _fork_in_namespace() -> int:
+    """Fork a child that is the first process of a new PID namespace. Python 3.12 has `os.unshare`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY)
+    try:
+        if libc.unshare(CLONE_NEWPID):
+            raise OSError(ctypes.get_errno(), "unshare")
+        pid = os.fork()
+        if pid and libc.setns(own, CLONE_NEWPID):
+            raise OSError(ctypes.get_errno(), "setns")
+        return pid
+    finally:
+        os.close(own)
+
+
+def _fork_run(fork: Callable[[], int], run: Callable[[], None], arguments: list[str], log: Path) -> None:
+    pid = fork()
     if pid == 0:
         _run_child(run, arguments, log)
     print("started", pid, flush=True)
@@ -120,6 +165,7 @@ def _run_child(run: Callable[[], None], arguments: list[str], log: Path) -> NoRe
         os.dup2(file.fileno(), 2)
     random.seed()
     sys.argv[1:] = arguments
+    faulthandler.enable()
     status = 1
     try:
         run()
@@ -142,7 +188,8 @@ def _reap_children() -> None:
             return
         if pid == 0:
             return
-        print("exited", pid, os.waitstatus_to_exitcode(status), flush=True)
+        exit_status = os.waitstatus_to_exitcode(status)
+        print("exited", pid, -signal.SIGKILL if exit_status == KILLED else exit_status, flush=True)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ READ_INTERVAL = 0.1  # seconds
 class LabelReader:
     """Reads the labels of one job in a separate thread until it is stopped, without code of labelflow.
 
-    unreadable: files that are not valid Parquet files. If a file was removed after the listing, or the store is
-    unavailable, the folder is listed again. empty_reads: reads of a folder without files, which is possible for a short
-    time during a compaction.
+    unreadable: files that are not valid Parquet files. If a file is removed or replaced while it is read, or the store
+    is unavailable, the folder is listed again. empty_reads: reads of a folder without files, which is possible for a
+    short time during a compaction.
     """
 
     def __init__(self, store: OutputStore, job: str) -> None:
@@ -63,5 +63,7 @@ class LabelReader:
         try:
             return list(map(str, pq.read_table(io.BytesIO(content), columns=["row_id"])["row_id"].to_pylist()))
         except (pa.ArrowException, OSError) as error:  # a damaged file raises either of them
+            if self._filesystem.get_file_info(path).size != len(content):  # S3: pyarrow reads the size separately
+                raise OSError(f"{path}: was replaced while it was read") from None
             self.unreadable.append(f"{path}: {error}"[:300])
             return []

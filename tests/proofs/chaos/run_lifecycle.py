@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from tests.proofs.chaos.audit import KEY, listed_row_ids, settled_row_ids
-from tests.proofs.chaos.crash_points import CRASH_POINTS, DISK_ONLY_POINTS
-from tests.proofs.chaos.fork_server import ForkedRun, ForkServer
+from tests.proofs.chaos.crash_points import CRASH_POINTS, DISK_ONLY_POINTS, FIRST_RUN_POINTS
+from tests.proofs.chaos.fork_server import ForkedRun, ForkServer, can_create_namespaces
 from tests.proofs.chaos.run_process import WORKING
 from tests.proofs.chaos.stores import OutputStore
 from tests.proofs.chaos.tally import ChaosReport
@@ -29,6 +29,8 @@ RUN_TIMEOUT = 120.0  # seconds; a run that takes longer hangs
 MAX_FINAL_RUNS = 20
 MAX_RUNS_PER_KILL = 5  # limit, because runs can end before they are killed; `finish` then reports why
 RANDOM_MOMENT = "at random"
+CLOCK_OFFSETS = (0, 0, 1200, -1200)  # seconds
+MEMORY_MB = 640  # that a run may use beyond what the fork server has
 LEASE_REFUSED = "another run of this job is active"
 
 
@@ -97,11 +99,14 @@ class RunSupervisor:
             "SCALE_API_KEY": KEY,
             "PYTHONPATH": str(ROOT),
             "PREFECT_HOME": str(folder / "prefect"),
+            "ARROW_DEFAULT_MEMORY_POOL": "system",  # as flows/__init__.py
         }
         self._fork_server = ForkServer(ROOT, self._environment)
 
     def crash_with_unrecorded_tasks(self, job: ChaosJob) -> None:
-        """Run once, and crash when the server has tasks that are not in the ledger."""
+        """Crash a first run at the points that only a first run reaches, then one whose tasks are not in the ledger."""
+        for point in sorted(FIRST_RUN_POINTS):
+            self._await_or_kill(job, [self._start_forked(job, point)])
         self._await_or_kill(job, [self._start_forked(job, "task-created", self._rng.randint(5, 20))])
 
     def run_and_kill(self, job: ChaosJob, kills: int) -> None:
@@ -122,6 +127,9 @@ class RunSupervisor:
             count = 2 if self._rng.random() < 0.25 else 1
             self.report.overlaps += count == 2
             instances = [self._start_forked(job, *self._choose_crash_point()) for _ in range(count)]
+            if self._rng.random() < 0.2:
+                self.report.collectors += 1
+                instances.append(self._start_forked(job, RANDOM_MOMENT, collect=True))
             if needs_outage or self._rng.random() < 0.15:
                 with self._store_outage(job, instances):
                     self._await_or_kill(job, instances)
@@ -192,16 +200,37 @@ class RunSupervisor:
         self._fork_server.close()
 
     def _choose_crash_point(self) -> tuple[str, int]:
-        """A random crash point and its count: higher counts for crash points that a run reaches often."""
-        points = [point for point in CRASH_POINTS if not self.store.environment or point not in DISK_ONLY_POINTS]
+        """A random crash point and its count: higher counts for crash points that a run reaches often.
+
+        The points that no run has reached so far come first.
+        """
+        points = [point for point in self._crash_points() if point not in FIRST_RUN_POINTS]
+        missing = [point for point in points if not self.report.kills[point]]
+        if missing and self._rng.random() < 0.5:
+            return self._rng.choice(missing), 1
         point = self._rng.choice([*points, *[RANDOM_MOMENT] * 4])
         return point, self._rng.randint(1, {"task-created": 60, "before-rename": 8, "after-rename": 8}.get(point, 3))
 
-    def _start_forked(self, job: ChaosJob, crash_point: str = "", nth: int = 1) -> RunInstance:
-        arguments = ["--crash", f"{crash_point}:{nth}"] if crash_point in CRASH_POINTS else []
+    def _crash_points(self) -> list[str]:
+        return [point for point in CRASH_POINTS if not self.store.environment or point not in DISK_ONLY_POINTS]
+
+    def missing_crash_points(self) -> list[str]:
+        """The crash points that no run has reached."""
+        return [point for point in self._crash_points() if not self.report.kills[point]]
+
+    def _start_forked(
+        self, job: ChaosJob, crash_point: str = "", nth: int = 1, *, collect: bool = False
+    ) -> RunInstance:
+        """Start a run whose clock may be wrong, and which may be in a PID namespace of its own."""
+        clock, in_namespace = self._rng.choice(CLOCK_OFFSETS), can_create_namespaces() and self._rng.random() < 0.4
+        arguments = ["--memory", str(MEMORY_MB), "--clock", str(clock), *(["--collect"] if collect else [])]
+        if crash_point in CRASH_POINTS:
+            arguments += ["--crash", f"{crash_point}:{nth}"]
+        self.report.wrong_clocks += clock != 0
+        self.report.namespaces += in_namespace
         path = self._log_path()
         path.touch()
-        process = self._fork_server.start([str(job.config), *arguments], path)
+        process = self._fork_server.start([str(job.config), *arguments], path, in_namespace=in_namespace)
         self._started.append(process)
         return RunInstance(process, path, crash_point)
 
@@ -239,6 +268,9 @@ class RunSupervisor:
         except subprocess.TimeoutExpired:
             target = f" that was to crash at {instance.crash_point}" if instance.crash_point else ""
             self.report.violations.append(f"{job.name}: a run{target} did not end in {seconds:.0f} s")
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.kill(instance.process.pid, signal.SIGABRT)  # prints what its threads do
+                instance.process.wait(5)
             instance.process.kill()
             return False
         return True
@@ -269,7 +301,7 @@ class RunSupervisor:
         instance.log.unlink()
         self.report.refused += LEASE_REFUSED in output
         if "Traceback" in output or status not in (0, 1, 2, -signal.SIGKILL):
-            self.report.violations.append(f"{job.name}: status {status}: {output[-2000:]}")
+            self.report.violations.append(f"{job.name}: status {status}: {output[:6000]}")
         if status == 0:
             job.is_complete = True
         elif status == -signal.SIGKILL:

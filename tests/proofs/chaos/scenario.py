@@ -30,7 +30,7 @@ CAP = 180  # tasks, of every second job
 FAST_RATE, SLOW_RATE = 200, 25  # tasks a second
 FAULTS = (  # `dead-attachment` does not affect text
     "reset=1%, dropped=2%, 500-before=1%, 500-after=2%, 503-before=1%, 503-after=1%, 429=1%, 429-wait=0.3%:1s, "
-    "slow=1%:0.3s, never=0.2%, broken-json=1%, error=2%, recall=3%:1s, lag=0.5s"
+    "slow=1%:0.3s, never=0.2%, broken-json=1%, refused-retry=3%, error=2%, recall=3%:1s, large-answer=20%, lag=0.5s"
 )
 
 
@@ -59,6 +59,7 @@ def run_scenario(api_version: str, store_kind: str, kills: int, command_kills: i
                 job = _new_job(store, folder, url, report)
                 job.set_submit(SLOW_RATE)
                 _run_job(job, supervisor, expected, command_kills=command_kills - report.command_kills)
+            report.unreached = supervisor.missing_crash_points()
             report.faults = Counter(requests.get(url.replace("/v1", "/sandbox/faults"), timeout=10).json())
         finally:
             supervisor.end_all()

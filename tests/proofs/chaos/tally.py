@@ -19,6 +19,10 @@ class ChaosReport:
     outages: Counter[str] = field(default_factory=Counter)
     overlaps: int = 0  # two runs of a job at the same time
     refused: int = 0  # of those, runs that were refused because of the other's lease
+    namespaces: int = 0  # runs in a PID namespace of their own
+    wrong_clocks: int = 0  # runs whose clock was 20 minutes off
+    collectors: int = 0  # passes of `collect` beside the runs
+    unreached: list[str] = field(default_factory=list)  # crash points without a kill
     exited_early: int = 0  # runs that ended with status 1 because of an outage or a fault
     faults: Counter[str] = field(default_factory=Counter)
     jobs: int = 0
@@ -52,6 +56,10 @@ class ChaosReport:
             "faults": f"{self.faults.total():,} ({format_counts(self.faults)})",
             "store outages": f"{self.outages.total():,} ({format_counts(self.outages)})",
             "concurrent runs": f"{self.overlaps:,}, {self.refused:,} of them refused",
+            "unreached crash points": ", ".join(self.unreached) or "none",
+            "in a PID namespace": f"{self.namespaces:,}",
+            "with a wrong clock": f"{self.wrong_clocks:,}",
+            "concurrent collectors": f"{self.collectors:,}",
             "runs that ended early": f"{self.exited_early:,}",
             "jobs, rows": f"{self.jobs:,}, {self.rows:,}, {self.changed:,} of them changed externally",
             "tasks created": f"{self.created:,}",

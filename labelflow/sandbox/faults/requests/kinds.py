@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from labelflow.sandbox.faults.requests.exchange import Exchange
+from labelflow.sandbox.faults.requests.refused_retries import REFUSE_RETRY
 from labelflow.sandbox.settings.fault_kinds import FaultKind, FaultTarget
 
 HANG_SECONDS = 600.0  # how long a connection without a response stays open
@@ -40,6 +41,12 @@ async def drop_response(exchange: Exchange, _: float) -> None:
     await exchange.execute()
     exchange.connection.drop()
     await exchange.wait_closed()
+
+
+async def drop_and_refuse_retry(exchange: Exchange, seconds: float) -> None:
+    """Execute the request, close the connection without a response, and refuse the next attempt with a 400."""
+    exchange.scope["state"][REFUSE_RETRY] = True
+    await drop_response(exchange, seconds)
 
 
 def error_before(status: int) -> Injector:
@@ -104,6 +111,12 @@ REQUEST_FAULT_KINDS = (
         name="dropped",
         inject=drop_response,
         description="the task is created, and the connection is closed without a response",
+        only_creations=True,
+    ),
+    RequestFaultKind(
+        name="refused-retry",
+        inject=drop_and_refuse_retry,
+        description="as `dropped`, and the next attempt with the same body gets a 400",
         only_creations=True,
     ),
     RequestFaultKind(name="500-before", inject=error_before(500), description="a 500; the request is not executed"),

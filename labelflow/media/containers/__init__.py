@@ -1,0 +1,1 @@
+"""One file per container: its duration, and whether it contains audio or video."""
