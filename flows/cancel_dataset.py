@@ -37,7 +37,7 @@ def cancel_dataset(output: Output, rows: Rows = None, job: Job | None = None) ->
         job: The job as in its config file. Default: as its last run stored it in the output folder.
 
     Raises:
-        UsageError: The folder contains no job, or more than one, or a job whose URL or secrets are not trusted.
+        InvalidInput: The folder contains no job, or more than one, or a job whose URL or secrets are not trusted.
     """
     job, stop = job or find_single_job(output), stop_token_for_signals()
     row_ids = read_row_ids(rows, job.manifest.row_id) if rows else None

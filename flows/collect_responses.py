@@ -16,7 +16,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from labelflow.cli.garbage_collector import tune_garbage_collector
+from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.cli.prepared_run import stop_token_for_signals
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import LabelflowError, StopRequested

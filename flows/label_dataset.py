@@ -19,9 +19,9 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from flows.runners import MAX_CHUNKS_IN_FLIGHT, ChunkRunner, SubmittedChunk, open_runner
+from flows.runners import MAX_CHUNKS_IN_FLIGHT, ChunkInFlight, ChunkRunner, open_runner
 from labelflow.accounting.summary import Summary
-from labelflow.cli.garbage_collector import tune_garbage_collector
+from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.cli.prepared_run import open_run
 from labelflow.errors import TooManyUnlabeled
 from labelflow.jobs.job import Job
@@ -74,7 +74,7 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
 
 def submit_all(run: LabelRun, runner: ChunkRunner, artifact: ProgressArtifact) -> None:
     """Submit the manifest chunk by chunk. Only the chunks that are in flight are in memory."""
-    window: deque[SubmittedChunk] = deque()
+    window: deque[ChunkInFlight] = deque()
     try:
         for chunk in run.plan.chunks():
             window.append(runner.submit(chunk))

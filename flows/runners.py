@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.futures import PrefectFuture
 
-from labelflow.cli.prefect_server import require_prefect_api
-from labelflow.errors import UsageError
+from labelflow.cli.temporary_prefect_server import require_prefect_api
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import RunnerSection
 from labelflow.operations.label import LabelRun
 from labelflow.planning.chunk import Chunk
@@ -28,7 +28,7 @@ WORKER_JOIN_TIMEOUT = 60.0  # seconds, for the first worker of a cluster
 
 
 @dataclass(frozen=True, slots=True)
-class SubmittedChunk:
+class ChunkInFlight:
     """A chunk that is being submitted. `finish` waits for it and records its result in the run."""
 
     future: PrefectFuture[Any]
@@ -40,12 +40,12 @@ class ChunkRunner:
     """Submits chunks. `max_in_flight` returns how many may be in flight at once."""
 
     max_in_flight: Callable[[], int]
-    submit: Callable[[Chunk], SubmittedChunk]
+    submit: Callable[[Chunk], ChunkInFlight]
 
 
 @contextmanager
 def open_runner(run: LabelRun) -> Iterator[ChunkRunner]:
-    """Open the runner that the job configures. Raises UsageError if it is not available."""
+    """Open the runner that the job configures. Raises InvalidInput if it is not available."""
     if not run.plan.context.job.runner.is_distributed:
         yield ChunkRunner(lambda: MAX_CHUNKS_IN_FLIGHT, lambda chunk: _by_threads(run, chunk))
         return
@@ -54,15 +54,15 @@ def open_runner(run: LabelRun) -> Iterator[ChunkRunner]:
         yield ChunkRunner(lambda: CHUNKS_PER_WORKER * _workers(dask), lambda chunk: _by_dask(run, chunk, dask))
 
 
-def _by_threads(run: LabelRun, chunk: Chunk) -> SubmittedChunk:
+def _by_threads(run: LabelRun, chunk: Chunk) -> ChunkInFlight:
     future = submit_chunk.submit(run, chunk)
-    return SubmittedChunk(future, future.result)
+    return ChunkInFlight(future, future.result)
 
 
-def _by_dask(run: LabelRun, chunk: Chunk, dask: DaskTaskRunner) -> SubmittedChunk:
+def _by_dask(run: LabelRun, chunk: Chunk, dask: DaskTaskRunner) -> ChunkInFlight:
     item = run.dispatcher.make_work_item(chunk, workers=_workers(dask))
     future = dask.submit(submit_chunk_remote, {"item": item})
-    return SubmittedChunk(future, lambda: run.dispatcher.record_result(item, future.result()))
+    return ChunkInFlight(future, lambda: run.dispatcher.record_result(item, future.result()))
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def _dask(section: RunnerSection) -> Iterator[DaskTaskRunner]:
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError:
-        raise UsageError("runner", "dask is not installed", "pip install 'labelflow[dask]'") from None
+        raise InvalidInput("runner", "dask is not installed", "pip install 'labelflow[dask]'") from None
 
     if section.scheduler:
         try:
@@ -78,7 +78,7 @@ def _dask(section: RunnerSection) -> Iterator[DaskTaskRunner]:
                 _wait_for_a_worker(dask, section.scheduler)
                 yield dask
         except (OSError, TimeoutError) as error:
-            raise UsageError(
+            raise InvalidInput(
                 "runner.scheduler", str(error), "start a Dask scheduler at this address, and workers"
             ) from None
         return

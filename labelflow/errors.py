@@ -1,7 +1,7 @@
 """The exceptions that end a run early.
 
     LabelflowError
-    ├── UsageError             exit 2    the config or the manifest is invalid; nothing was sent
+    ├── InvalidInput             exit 2    the config or the manifest is invalid; nothing was sent
     ├── StopRequested          exit 130  a user or another process requested a stop
     └── RunAborted             exit 1    the run cannot continue; the same command resumes it later
         ├── StorageError                 the store of the manifest or of the output does not respond
@@ -21,13 +21,13 @@ class LabelflowError(Exception):
     exit_status = 1
 
 
-class UsageError(LabelflowError):
+class InvalidInput(LabelflowError):
     """The config or the manifest is invalid; nothing was sent.
 
     location: the file, row or field. reason: what is wrong. fix: what would be right.
 
     Example:
-        UsageError("job.yaml", "has no name", "add `name`")  # job.yaml: has no name; add `name`
+        InvalidInput("job.yaml", "has no name", "add `name`")  # job.yaml: has no name; add `name`
     """
 
     exit_status = 2
@@ -36,7 +36,7 @@ class UsageError(LabelflowError):
         super().__init__(f"{location}: {reason}; {fix}")
         self._arguments = location, reason, fix
 
-    def __reduce__(self) -> tuple[type[UsageError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, str, str]]:
         return type(self), self._arguments
 
 

@@ -107,9 +107,9 @@ class SubmissionReport:
 
     created: int
     recovered: int  # rows whose task already existed on the server
-    over_cap: list[str]  # not sent, because the task budget is used up
+    over_cap: list[str]  # not sent, because the cap is reached
     outcome_unknown: list[str]  # sent, but no response shows whether a task was created
     relabel_deferred: int  # over the cap or outcome unknown, for rows that have an earlier task
     rejected: list[RejectedRow]
-    unused_budget: int | None = None  # granted tasks that were not created; None if there is no limit
+    unused_tasks: int | None = None  # granted tasks that were not created; None if there is no limit
     first_invalid_response: str | None = None  # describes the first response to a POST that was not a valid task

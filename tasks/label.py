@@ -18,7 +18,7 @@ from labelflow.operations.label import LabelRun
 from labelflow.planning.chunk import Chunk
 from labelflow.records import SubmissionReport
 from labelflow.redaction import redact_errors
-from labelflow.submission.remote import WorkItem, execute
+from labelflow.submission.chunk_worker import WorkItem, execute
 from tasks.artifacts import show_summary
 from tasks.events import best_effort, emit_job_completed, emit_labels_written
 

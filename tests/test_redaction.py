@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.redaction import redact_errors, strip_signatures, strip_signatures_in, to_redacted_json
 
 AWS = (
@@ -154,9 +154,9 @@ def test_pickled_errors_contain_no_signature() -> None:
         try:
             raise ValueError(SIGNED)
         except ValueError as error:
-            raise UsageError(SIGNED, "is unavailable", "sign it again") from error
+            raise InvalidInput(SIGNED, "is unavailable", "sign it again") from error
 
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         fail()
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value) == "https://b.s3.amazonaws.com/k%2Fa.jpg?v=2: is unavailable; sign it again"

@@ -13,7 +13,7 @@ from contextlib import closing
 
 from benchmarks.process_metrics import report
 from benchmarks.product.arguments import load_job_argument
-from labelflow.cli.garbage_collector import tune_garbage_collector
+from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.ledger.context import open_existing_job
 from labelflow.operations.collect import collect_job
 

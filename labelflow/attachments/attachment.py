@@ -73,5 +73,5 @@ class AttachmentRejected(Exception):
         self.fix = fix
 
 
-class StoreUnreachable(StorageError):
+class StoreUnavailable(StorageError):
     """No attachment of a store can be checked (no connection, no credentials): no row is rejected for it."""

@@ -56,7 +56,7 @@ class AttachmentChecker:
     def check(self, attachments: Sequence[Attachment]) -> list[Problem | None]:
         """Return the problem of each attachment, None for a valid one, in the same order.
 
-        Raises StoreUnreachable if a store cannot be used at all, so that no row is at fault.
+        Raises StoreUnavailable if a store cannot be used at all, so that no row is at fault.
         """
         results: dict[_Key, AttachmentRejected | None] = {}
         to_probe: dict[Scheme, list[_Key]] = {}

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 
-from labelflow.callbacks.spool import append
+from labelflow.callbacks.stored_callbacks import append
 from labelflow.errors import StorageError
 from labelflow.problems import printable
 from labelflow.storage.folder import Folder

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labelflow.callbacks.callback import Callback
-from labelflow.callbacks.spool import CALLBACKS, read_stored
+from labelflow.callbacks.stored_callbacks import CALLBACKS, read_stored
 from labelflow.ledger.ledger import Ledger
 from labelflow.storage.folder import Folder
 

@@ -1,6 +1,7 @@
 """The web service that receives callbacks: authentication, limits, health and metrics.
 
-POST /callback is for Scale, GET /health and GET /metrics are for operators. `labelflow.callbacks.receiver` stores them.
+POST /callback is for Scale, GET /health and GET /metrics are for operators. Callbacks are stored by
+`labelflow.callbacks.callback_router`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from labelflow.callbacks.callback import InvalidCallback
+from labelflow.callbacks.callback_router import CallbackRouter, Overloaded
 from labelflow.callbacks.connection_limits import LimitedProtocol
-from labelflow.callbacks.receiver import CallbackReceiver, Overloaded
-from labelflow.errors import StorageError, UsageError
+from labelflow.errors import InvalidInput, StorageError
 
 AUTH_HEADER = "scale-callback-auth"
 MAX_BODY_BYTES = 16 << 20
@@ -42,7 +43,7 @@ class _HttpError(Exception):
 class CallbackApi:
     """The HTTP endpoints. key: the callback auth key; it is in no response and no log."""
 
-    def __init__(self, receiver: CallbackReceiver, key: str) -> None:
+    def __init__(self, receiver: CallbackRouter, key: str) -> None:
         self._receiver = receiver
         self._key = key.encode()
         self._bytes_in_flight = 0
@@ -149,16 +150,16 @@ class CallbackApi:
 
 
 class CallbackServer:
-    """An HTTP server for callbacks. Raises UsageError if it cannot listen on the address."""
+    """An HTTP server for callbacks. Raises InvalidInput if it cannot listen on the address."""
 
-    def __init__(self, receiver: CallbackReceiver, key: str, host: str, port: int) -> None:
+    def __init__(self, receiver: CallbackRouter, key: str, host: str, port: int) -> None:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = socket.create_server((host, port), family=family, backlog=1024)
         except OSError as error:
             reason = f"cannot listen on this address ({error.strerror or error})"
             fix = "use another host or port, or stop the process that uses it"
-            raise UsageError(f"{host}:{port}", reason, fix) from None
+            raise InvalidInput(f"{host}:{port}", reason, fix) from None
         url_host = f"[{host}]" if ":" in host else host
         self.url = f"http://{url_host}:{self._listener.getsockname()[1]}"
         config = uvicorn.Config(
@@ -179,12 +180,12 @@ class CallbackServer:
         self._server.run(sockets=[self._listener])
 
     def start(self) -> None:
-        """Serve in a background thread until `stop`. Raises UsageError if the server does not start."""
+        """Serve in a background thread until `stop`. Raises InvalidInput if the server does not start."""
         self._thread.start()
         deadline = time.monotonic() + START_TIMEOUT
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
-                raise UsageError(self.url, "the callback receiver did not start", "see its log")
+                raise InvalidInput(self.url, "the callback receiver did not start", "see its log")
             time.sleep(0.01)
 
     def stop(self) -> None:

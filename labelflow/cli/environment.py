@@ -19,7 +19,7 @@ QUIET_PREFECT = {
 def load_environment() -> None:
     """Load `.env` of the current folder, register `block:` secrets, and set Prefect's log level. What is set stays.
 
-    Raises UsageError if `.env` is not UTF-8, or has only one of the API's URL and its key and the other is set.
+    Raises InvalidInput if `.env` is not UTF-8, or has only one of the API's URL and its key and the other is set.
     """
     from labelflow.jobs.prefect_blocks import register_block_resolvers
 
@@ -36,21 +36,21 @@ def _read_dotenv() -> dict[str, str]:
     """The variables of `.env`. Not of one in a folder above: somebody else may be able to write there."""
     from dotenv import dotenv_values
 
-    from labelflow.errors import UsageError
+    from labelflow.errors import InvalidInput
 
     try:
         values = {name: value for name, value in dotenv_values(DOTENV).items() if value is not None}
     except UnicodeDecodeError:
-        raise UsageError(DOTENV, "is not UTF-8 text", "save it as UTF-8") from None
+        raise InvalidInput(DOTENV, "is not UTF-8 text", "save it as UTF-8") from None
     _check_key_goes_to_its_url(values)
     return values
 
 
 def _check_key_goes_to_its_url(values: dict[str, str]) -> None:
-    """Raise UsageError if the URL of `.env` would be used with a key from elsewhere, or its key with another URL."""
-    from labelflow.errors import UsageError
-    from labelflow.jobs.api_keys import API_KEY_VARIABLE as KEY
-    from labelflow.jobs.api_keys import API_URL_VARIABLE as URL
+    """Raise InvalidInput if the URL of `.env` would be used with a key from elsewhere, or its key with another URL."""
+    from labelflow.errors import InvalidInput
+    from labelflow.jobs.keys import API_KEY_VARIABLE as KEY
+    from labelflow.jobs.keys import API_URL_VARIABLE as URL
 
     used = {**values, **os.environ}
     url, key = values.get(URL, ""), values.get(KEY, "")
@@ -62,4 +62,4 @@ def _check_key_goes_to_its_url(values: dict[str, str]) -> None:
     else:
         return
     fix = f"set both in {DOTENV}, or both in the environment"
-    raise UsageError(DOTENV, f"sets {name}, which would be used with a {other} from elsewhere", fix)
+    raise InvalidInput(DOTENV, f"sets {name}, which would be used with a {other} from elsewhere", fix)

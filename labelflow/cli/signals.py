@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from labelflow.cli import prefect_server
+from labelflow.cli import temporary_prefect_server
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.problems import printable
 
@@ -104,7 +104,7 @@ def command_line() -> str:
 def exit_now(message: str, status: int) -> NoReturn:
     """End the process from any thread, without waiting for the other threads."""
     try:
-        prefect_server.end()
+        temporary_prefect_server.end()
         if sys.stdout.isatty():
             os.write(sys.stdout.fileno(), RESTORE_CURSOR)
         os.write(sys.stderr.fileno(), f"{printable(message)}\n".encode())

@@ -51,7 +51,7 @@ class Collector:
 
     @property
     def unmatched_callbacks(self) -> int:
-        """Acknowledged callbacks that stay in the spool: the ledger does not have their tasks."""
+        """Acknowledged callbacks that stay stored: the ledger does not have their tasks."""
         return self._inbox.unmatched_count
 
     @property

@@ -44,7 +44,7 @@ class Lease:
     request_timeout: seconds that a request of the holder may be in flight.
     since: when the holder's first request may be sent, by the API's clock; None for a holder that creates no tasks.
     account: identifies the server and the key of a holder that creates tasks; see `LeaseRecord`.
-    stop: if remote workers run under this lease (see `LeaseWatcher`), the token that stops them.
+    stop: if remote workers run under this lease (see `RunLeaseCheck`), the token that stops them.
     abandoned: records of holders that ended without releasing their lease, as of the acquisition of this one.
 
     Example:

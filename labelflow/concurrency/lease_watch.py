@@ -12,7 +12,7 @@ from labelflow.storage.folder import Folder
 WATCH_INTERVAL = 1.0  # seconds between two reads of the lease record
 
 
-class LeaseWatcher:
+class RunLeaseCheck:
     """Lets a worker check whether the lease of its run still holds. Thread-safe.
 
     file: name of the lease record of the run, see `Lease.file`.

@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from labelflow.errors import UsageError
-from labelflow.jobs.api_keys import API_KEY_VARIABLE, API_URL_VARIABLE, CALLBACK_KEY_VARIABLE
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job, ScaleSection
+from labelflow.jobs.keys import API_KEY_VARIABLE, API_URL_VARIABLE, CALLBACK_KEY_VARIABLE
+from labelflow.jobs.scalars_as_text import field_types, resolve_scalars
 from labelflow.jobs.templates import compile_template
-from labelflow.jobs.text_fields import field_types, resolve_scalars
 from labelflow.jobs.yaml_file import read_yaml
 from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.scale.task_types import CommonParams, known_types, signed_stand_in, similar_key, task_type
@@ -41,8 +41,8 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
         manifest: Overrides `manifest.uri` of the file, which becomes `manifest.rejects_of` unless that is set.
         output: Overrides `output` of the file.
 
-    SCALE_API_URL in the environment overrides `scale.url`. Raises UsageError with the file, and field and fix of every
-    problem.
+    SCALE_API_URL in the environment overrides `scale.url`. Raises InvalidInput with the file, and the field
+    and the fix of every problem.
 
         job = load_job("configs/street-boxes.yaml", output="s3://my-bucket/labels/street-boxes")
     """
@@ -68,7 +68,7 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
 
 
 def _resolve(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document without `Scalar`s. The types of the task's parameters depend on the type of the task."""
+    """Return a document without `ScalarAsWritten`s. The type of the task determines the types of its parameters."""
     name = _section(document, "task").get("type")
     task = field_types(task_type(name).params, CommonParams) if isinstance(name, str) else {}
     resolved: dict[str, Any] = resolve_scalars(document, {**field_types(Job), "task": task})
@@ -78,7 +78,7 @@ def _resolve(document: dict[str, Any]) -> dict[str, Any]:
 def with_environment(job: Job) -> Job:
     """Return the job with what the environment overrides: the URL of the API, and where its keys are.
 
-    Raises UsageError if SCALE_API_URL is invalid.
+    Raises InvalidInput if SCALE_API_URL is invalid.
     """
     url = _url_in_environment()
     scale = {"url": url} if url else {}
@@ -92,7 +92,7 @@ def with_environment(job: Job) -> Job:
 
 
 def _url_in_environment() -> str | None:
-    """Return SCALE_API_URL, None if it is not set. Raises UsageError, without its value, if it is invalid."""
+    """Return SCALE_API_URL, None if it is not set. Raises InvalidInput, without its value, if it is invalid."""
     url = os.environ.get(API_URL_VARIABLE)
     if not url:
         return None
@@ -100,7 +100,7 @@ def _url_in_environment() -> str | None:
         ScaleSection(url=url)
     except ValidationError as error:
         problem = problems(error)[0]
-        raise UsageError(API_URL_VARIABLE, problem.reason, problem.fix) from None
+        raise InvalidInput(API_URL_VARIABLE, problem.reason, problem.fix) from None
     return url
 
 
@@ -211,9 +211,9 @@ def _unknown_key(field: str, key: str, known: Iterable[str]) -> Problem:
     return Problem(field, "is not a known key", fix)
 
 
-def _usage_error(path: str, all_problems: list[Problem]) -> UsageError:
+def _usage_error(path: str, all_problems: list[Problem]) -> InvalidInput:
     first, *rest = all_problems[:MAX_PROBLEMS]
     fix = first.fix + "".join(f"\n{path}: {problem}" for problem in rest)
     if len(all_problems) > MAX_PROBLEMS:
         fix += f"\n{path}: has {len(all_problems) - MAX_PROBLEMS:,} more problems; correct these first"
-    return UsageError(path, f"{first.field}: {first.reason}", fix)
+    return InvalidInput(path, f"{first.field}: {first.reason}", fix)

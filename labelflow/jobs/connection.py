@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from labelflow.errors import RunAborted, UsageError
+from labelflow.errors import InvalidInput, RunAborted
 from labelflow.jobs.job import Job
 from labelflow.network.addresses import is_private_host
 from labelflow.redaction import strip_signatures
@@ -27,7 +27,7 @@ def open_client(
     """Open a thread-safe client.
 
     sleep: called to wait. rate_limiter: limits the creation of tasks. server_time: the API's time, if it is known.
-    Raises UsageError if the settings of the proxies are invalid.
+    Raises InvalidInput if the settings of the proxies are invalid.
     """
     return _make_client(
         key,
@@ -50,33 +50,33 @@ def _make_client(key: str, url: str, **options: Any) -> ScaleClient:
     try:
         return ScaleClient(key, url, **options)
     except ConnectError as error:
-        raise UsageError("scale.url", error.message, "use http://HOST:PORT, and percent-encode a password") from None
+        raise InvalidInput("scale.url", error.message, "use http://HOST:PORT, and percent-encode a password") from None
 
 
 @dataclass(frozen=True, slots=True)
-class ApiInfo:
+class ApiCheck:
     """What the first requests say about the API. server_time: in UTC; None if the server sends none."""
 
     supports_unique_id: bool
     server_time: datetime | None
 
 
-def check_connection(job: Job, key: str) -> ApiInfo:
+def check_connection(job: Job, key: str) -> ApiCheck:
     """Request one task, to check that the API responds and accepts the key.
 
-    Raises UsageError, or RunAborted if a later attempt may succeed.
+    Raises InvalidInput, or RunAborted if a later attempt may succeed.
     """
     retry = RetryPolicy(attempts=3, max_retry_after=5.0)
     with _make_client(key, job.scale.url, connections=1, retry=retry, timeout=(5.0, 15.0)) as client:
         try:
             next(client.list_pages(limit=1))
-            return ApiInfo(client.supports_unique_id(), client.server_time)
+            return ApiCheck(client.supports_unique_id(), client.server_time)
         except Unauthorized:
-            raise UsageError("scale.key", f"{job.scale.url} rejected the key", "use a valid API key") from None
+            raise InvalidInput("scale.key", f"{job.scale.url} rejected the key", "use a valid API key") from None
         except ConnectError as error:
-            raise UsageError("scale.url", error.message, "check the URL, and that the server is running") from None
+            raise InvalidInput("scale.url", error.message, "check the URL, and that the server is running") from None
         except (RateLimited, ServerError) as error:
             raise RunAborted(f"{job.scale.url}: {error.message}; try again later") from None
         except ScaleError as error:
             reason = f"{job.scale.url} does not respond like the Scale API ({error.message})"
-            raise UsageError("scale.url", reason, "check the URL; it must end in /v1") from None
+            raise InvalidInput("scale.url", reason, "check the URL; it must end in /v1") from None

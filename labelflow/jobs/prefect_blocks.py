@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.jobs import secrets
 
 
@@ -26,7 +26,7 @@ def _aws_credentials(name: str) -> Mapping[str, str]:
     try:
         from prefect_aws import AwsCredentials
     except ImportError:
-        raise UsageError("s3.credentials", "prefect-aws is not installed", "pip install 'labelflow[aws]'") from None
+        raise InvalidInput("s3.credentials", "prefect-aws is not installed", "pip install 'labelflow[aws]'") from None
 
     block = _load(AwsCredentials, name, "AwsCredentials")
     secret = block.aws_secret_access_key
@@ -42,9 +42,11 @@ def _aws_credentials(name: str) -> Mapping[str, str]:
 
 
 def _load(block_class: Any, name: str, class_name: str) -> Any:
-    """Load a block. Raises UsageError if it does not exist."""
+    """Load a block. Raises InvalidInput if it does not exist."""
     try:
         return block_class.load(name, _sync=True)
     except ValueError:
         fix = "create it, or correct the name"
-        raise UsageError(f"block:{name}", f"the Prefect server has no {class_name} block with this name", fix) from None
+        raise InvalidInput(
+            f"block:{name}", f"the Prefect server has no {class_name} block with this name", fix
+        ) from None

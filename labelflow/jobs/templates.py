@@ -13,7 +13,7 @@ from typing import Any
 
 from labelflow.lenient_json import dump_json
 from labelflow.problems import Problem
-from labelflow.tables.column_types import to_json_value
+from labelflow.tables.storable_types import to_json_value
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 _LITERAL = {"{{": "{", "}}": "}"}

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.nodes import ScalarNode
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.problems import one_line
 
 MAX_NODES = 400_000  # values in a config with its aliases expanded; a long text counts as several
@@ -19,7 +19,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class ScalarAsWritten:
     """A number or boolean as it is written: `1.0` may be a number or the text of a label."""
 
     value: bool | int | float
@@ -27,18 +27,18 @@ class Scalar:
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """Return the mapping in a YAML file. Raises UsageError with the file and, if known, the line.
+    """Return the mapping in a YAML file. Raises InvalidInput with the file and, if known, the line.
 
-    Its numbers and booleans are `Scalar`s; see `labelflow.jobs.text_fields`.
+    Its numbers and booleans are `ScalarAsWritten`s; see `labelflow.jobs.scalars_as_text`.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UsageError(path, "there is no such file", "give the path of a job's YAML file") from None
+        raise InvalidInput(path, "there is no such file", "give the path of a job's YAML file") from None
     except UnicodeDecodeError:
-        raise UsageError(path, "is not UTF-8 text", "save the config as UTF-8") from None
+        raise InvalidInput(path, "is not UTF-8 text", "save the config as UTF-8") from None
     except OSError as error:
-        raise UsageError(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
+        raise InvalidInput(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
     try:
         document = _parser().load(text)
         _check_size(document)
@@ -48,9 +48,9 @@ def read_yaml(path: str) -> dict[str, Any]:
         location = f"{path}, line {mark.line + 1}" if mark else path
         reason = one_line(str(getattr(error, "problem", None) or error)).partition(" with value ")[0]
         fix = "correct it; quote texts that contain `: ` or {"
-        raise UsageError(location, f"is not valid YAML ({reason or type(error).__name__})", fix) from None
+        raise InvalidInput(location, f"is not valid YAML ({reason or type(error).__name__})", fix) from None
     if not isinstance(document, dict):
-        raise UsageError(path, "is not a job", "write a mapping with the keys name, manifest, task and output")
+        raise InvalidInput(path, "is not a job", "write a mapping with the keys name, manifest, task and output")
     return document
 
 
@@ -58,9 +58,9 @@ class _Constructor(SafeConstructor):
     """Keeps how numbers and booleans are written. Dates and `=` are texts, as in YAML 1.2."""
 
 
-def _scalar(constructor: _Constructor, node: ScalarNode) -> Scalar:
+def _scalar(constructor: _Constructor, node: ScalarNode) -> ScalarAsWritten:
     construct = SafeConstructor.yaml_constructors[node.tag]
-    return Scalar(construct(constructor, node), node.value)
+    return ScalarAsWritten(construct(constructor, node), node.value)
 
 
 def _text(constructor: _Constructor, node: ScalarNode) -> str:

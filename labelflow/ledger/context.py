@@ -10,10 +10,10 @@ from itertools import islice
 import pyarrow as pa
 
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import StorageError, UsageError
-from labelflow.jobs.api_keys import read_key
+from labelflow.errors import InvalidInput, StorageError
 from labelflow.jobs.connection import open_client
 from labelflow.jobs.job import Job
+from labelflow.jobs.keys import read_key
 from labelflow.jobs.secrets import use_s3_credentials
 from labelflow.ledger.job_record import read_source_schema
 from labelflow.ledger.ledger import Ledger
@@ -51,17 +51,17 @@ class ConnectedJob(JobContext):
 
 @contextmanager
 def usable_output(job: Job) -> Iterator[None]:
-    """Opening the output: a storage error inside the block is a UsageError, because nothing was sent yet."""
+    """Opening the output: a storage error inside the block is a InvalidInput, because nothing was sent yet."""
     try:
         yield
     except StorageError as error:
-        raise UsageError(f"output {job.output}", str(error), "correct the job's output") from None
+        raise InvalidInput(f"output {job.output}", str(error), "correct the job's output") from None
 
 
 def open_output_folder(job: Job) -> tuple[Folder, pa.StructType | None]:
     """The output folder of a job, and the types of the carried columns as recorded there: None for a new folder.
 
-    Raises UsageError if the store cannot be reached, or if the folder belongs to another job.
+    Raises InvalidInput if the store cannot be reached, or if the folder belongs to another job.
     """
     use_s3_credentials(job.s3.credentials)
     with usable_output(job):
@@ -72,7 +72,7 @@ def open_output_folder(job: Job) -> tuple[Folder, pa.StructType | None]:
 def check_account(context: ConnectedJob) -> None:
     """Check that the API has the job's tasks for this key: they belong to one server and account.
 
-    Raises UsageError if it has none of the first tasks of the ledger.
+    Raises InvalidInput if it has none of the first tasks of the ledger.
     """
     sample = [task_id for _, task_id in islice(context.ledger.all_tasks(), ACCOUNT_SAMPLE)]
     for task_id in sample:
@@ -81,7 +81,7 @@ def check_account(context: ConnectedJob) -> None:
                 context.client.get_task(task_id)
             return
     if sample:
-        raise UsageError(
+        raise InvalidInput(
             f"output {context.folder.uri}",
             f"holds tasks that {context.job.scale.url} does not have for this key",
             "use the scale.url and a key of the account that created them, or another output",
@@ -91,7 +91,7 @@ def check_account(context: ConnectedJob) -> None:
 def open_existing_job(job: Job, stop: StopToken | None = None) -> ConnectedJob:
     """A job that has an output folder, opened without its manifest.
 
-    Raises UsageError if the folder holds no job or another one, or if the API key is missing.
+    Raises InvalidInput if the folder holds no job or another one, or if the API key is missing.
 
     >>> with closing(open_existing_job(load_job("street-boxes.yaml"))) as job:
     ...     collect_job(job)
@@ -100,7 +100,7 @@ def open_existing_job(job: Job, stop: StopToken | None = None) -> ConnectedJob:
     key = read_key(job)
     folder, source_type = open_output_folder(job)
     if source_type is None:
-        raise UsageError(f"output {job.output}", "holds no job", "run label_dataset first")
+        raise InvalidInput(f"output {job.output}", "holds no job", "run label_dataset first")
     with usable_output(job):
         ledger = Ledger.load(folder, source_type)
     return ConnectedJob(job, folder, ledger, stop, open_client(job, key, stop.sleep))

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 from pydantic import ValidationError
 
-from labelflow.errors import RunAborted, UsageError
+from labelflow.errors import InvalidInput, RunAborted
 from labelflow.jobs.job import Job
 from labelflow.redaction import strip_signatures_in
 from labelflow.scale.models import format_time
@@ -29,7 +29,7 @@ FORMAT = 2  # of everything below _ledger/ and of the columns of labels/ and err
 def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:
     """The recorded types of the carried columns, the row id first; None for a new folder.
 
-    Raises UsageError if the folder belongs to another job or mode, to this job before an incompatible change, or to
+    Raises InvalidInput if the folder belongs to another job or mode, to this job before an incompatible change, or to
     another version of labelflow.
     """
     content = folder.read(JOB)
@@ -38,7 +38,7 @@ def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:
     record = _parse(folder, content)
     location = f"output {folder.uri}"
     if record["job"] != job.name or record["task_type"] != job.task_type:
-        raise UsageError(
+        raise InvalidInput(
             location,
             f"holds the job {record['job']!r} ({record['task_type']}), not {job.name!r} ({job.task_type})",
             "give each job an output of its own",
@@ -46,10 +46,10 @@ def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:
     mode = job.scale.mode.value
     if record["mode"] != mode:
         reason = f"holds {record['mode']} tasks, and the job says mode: {mode}"
-        raise UsageError(location, reason, f"use another `output` for mode: {mode}")
+        raise InvalidInput(location, reason, f"use another `output` for mode: {mode}")
     columns = _label_columns(job)
     if record["label_columns"] != columns:
-        raise UsageError(
+        raise InvalidInput(
             location,
             f"has the label columns {record['label_columns']}, and the task now produces {columns}",
             "restore the task's fields and choices, or use another output",
@@ -57,7 +57,7 @@ def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:
     schema: pa.Schema = record["source"]
     carried = list(dict.fromkeys([job.manifest.row_id, *job.metadata]))
     if schema.names != carried:
-        raise UsageError(
+        raise InvalidInput(
             location,
             f"has the columns {', '.join(schema.names)} in `source`, and the job now asks for {', '.join(carried)}",
             "restore manifest.row_id and metadata, or use another output",
@@ -68,7 +68,7 @@ def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:
 def claim(folder: Folder, job: Job, source_type: pa.StructType) -> None:
     """Make a folder this job's, permanently. Of two jobs that claim it at the same time, one succeeds.
 
-    Raises UsageError if it belongs to another job, or holds other types of the carried columns.
+    Raises InvalidInput if it belongs to another job, or holds other types of the carried columns.
     """
     record = {
         "format": FORMAT,
@@ -85,10 +85,10 @@ def claim(folder: Folder, job: Job, source_type: pa.StructType) -> None:
 
 
 def verify(folder: Folder, job: Job, source_type: pa.StructType) -> None:
-    """Check that a folder is this job's. Raises UsageError as `claim` does."""
+    """Check that a folder is this job's. Raises InvalidInput as `claim` does."""
     recorded = read_source_schema(folder, job)
     if recorded != source_type:
-        raise UsageError(
+        raise InvalidInput(
             f"output {folder.uri}",
             f"holds the types {recorded} in `source`, and this run's manifest has {source_type}",
             "run the command again: another run has started at the same time",
@@ -117,7 +117,7 @@ def _label_columns(job: Job) -> dict[str, str]:
 
 
 def _parse(folder: Folder, content: bytes) -> dict[str, Any]:
-    """The record. Raises UsageError for another format, RunAborted if it is corrupt."""
+    """The record. Raises InvalidInput for another format, RunAborted if it is corrupt."""
     corrupt = RunAborted(f"{folder.uri}/{JOB} is corrupt; restore it from a backup")
     try:
         record: dict[str, Any] = orjson.loads(content)
@@ -126,7 +126,7 @@ def _parse(folder: Folder, content: bytes) -> dict[str, Any]:
         raise corrupt from None
     if found != FORMAT:
         reason = f"was written by another version of labelflow (format {found}, this version uses {FORMAT})"
-        raise UsageError(f"output {folder.uri}", reason, "finish the job with that version, or use another output")
+        raise InvalidInput(f"output {folder.uri}", reason, "finish the job with that version, or use another output")
     try:
         record["source"] = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(record["source"])))
         return {key: record[key] for key in ("job", "task_type", "mode", "label_columns", "source")}

@@ -15,7 +15,7 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from labelflow.ledger.ledger_parts import INDEXED_COLUMNS, SUBMISSIONS, LedgerPart, write_part
+from labelflow.ledger.ledger_parts import INDEXED_COLUMNS, SUBMISSIONS, LoadedPart, write_part
 from labelflow.ledger.part_cache import PartCache
 from labelflow.ledger.submission_index import SubmissionIndex, to_strings
 from labelflow.records import Submission
@@ -98,7 +98,7 @@ class Ledger:
     def submission_batches(self, positions: Int64Array) -> Iterator[pa.Table]:
         """The submissions at these positions, which must ascend, in tables of about BATCH_BYTES or less."""
 
-        def take(group: tuple[LedgerPart, int, int]) -> pa.Table:
+        def take(group: tuple[LoadedPart, int, int]) -> pa.Table:
             part, start, stop = group
             return self._cache.read(part.name).take(positions[start:stop] - part.start)
 

@@ -30,11 +30,11 @@ INDEXED_COLUMNS = [
     "input_digest",
     "generation",
     "created_at",
-]  # the columns that `LedgerPart` is built from
+]  # the columns that `LoadedPart` is built from
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerPart:
+class LoadedPart:
     """The columns of one ledger part that stay in memory. All arrays have one element per submission.
 
     name: file name. start: ledger position of the first submission of the part.
@@ -53,7 +53,7 @@ class LedgerPart:
     has_unique_ids: bool
 
     @classmethod
-    def of(cls, name: str, start: int, table: pa.Table) -> LedgerPart:
+    def of(cls, name: str, start: int, table: pa.Table) -> LoadedPart:
         """Return the part with these submissions. table: has at least INDEXED_COLUMNS."""
         return cls(
             name=name,

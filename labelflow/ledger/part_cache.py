@@ -9,7 +9,7 @@ import pyarrow as pa
 from labelflow.storage.folder import Folder
 from labelflow.tables.part_files import read_part
 
-CACHED_BYTES = 16 << 20  # of submissions kept with all columns; of the others only `LedgerPart` is in memory
+CACHED_BYTES = 16 << 20  # of submissions kept with all columns; of the others only `LoadedPart` is in memory
 
 
 class PartCache:

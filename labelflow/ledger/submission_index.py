@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from labelflow.ledger.ledger_parts import LedgerPart
+from labelflow.ledger.ledger_parts import LoadedPart
 from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex, Keys
 
 LAST_ROW = 2**62  # the row number of a task that is not in the ledger: it sorts last
@@ -26,7 +26,7 @@ class SubmissionIndex:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._parts: list[LedgerPart] = []
+        self._parts: list[LoadedPart] = []
         self._starts: list[int] = []  # the first position of each part
         self._names: set[str] = set()  # of the parts
         self._by_row = KeyIndex()  # row_id → position of its latest task
@@ -48,7 +48,7 @@ class SubmissionIndex:
         return len(self._by_task)
 
     @property
-    def parts(self) -> tuple[LedgerPart, ...]:
+    def parts(self) -> tuple[LoadedPart, ...]:
         """The parts added so far."""
         return tuple(self._parts)
 
@@ -56,9 +56,9 @@ class SubmissionIndex:
         """Add parts, by name; those that were added before are skipped."""
         with self._lock:
             first = start = self._starts[-1] + len(self._parts[-1].rows) if self._parts else 0
-            new: list[LedgerPart] = []
+            new: list[LoadedPart] = []
             for name in [name for name in tables if name not in self._names]:
-                new.append(LedgerPart.of(name, start, tables[name]))
+                new.append(LoadedPart.of(name, start, tables[name]))
                 start += len(tables[name])
             self._parts += new
             self._starts += [part.start for part in new]
@@ -114,14 +114,14 @@ class SubmissionIndex:
         return min((part.first_created for part in self._parts if part.first_created), default=None)
 
     def gather(self, positions: Int64Array, column: str) -> Int64Array:
-        """The values of one of the columns of `LedgerPart` at these positions."""
+        """The values of one of the columns of `LoadedPart` at these positions."""
         order = np.argsort(positions, kind="stable")
         values = np.empty(len(positions), np.int64)
         for part, start, stop in self.group_by_part(positions[order]):
             values[order[start:stop]] = getattr(part, column)[positions[order[start:stop]] - part.start]
         return values
 
-    def group_by_part(self, positions: Int64Array) -> Iterator[tuple[LedgerPart, int, int]]:
+    def group_by_part(self, positions: Int64Array) -> Iterator[tuple[LoadedPart, int, int]]:
         """Which slice of the positions, in ascending order, is in which part."""
         start = 0
         while start < len(positions):
@@ -130,7 +130,7 @@ class SubmissionIndex:
             yield part, start, stop
             start = stop
 
-    def locate(self, position: int) -> tuple[LedgerPart, int]:
+    def locate(self, position: int) -> tuple[LoadedPart, int]:
         """The part that holds a position, and the row within it."""
         part = self._parts[bisect_right(self._starts, position) - 1]
         return part, position - part.start

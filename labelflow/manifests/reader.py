@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from labelflow.batches import next_batch
-from labelflow.errors import RunAborted, UsageError
+from labelflow.errors import InvalidInput, RunAborted
 from labelflow.manifests.compression import decompress
 from labelflow.manifests.format import FormatError, ParsedManifest
 from labelflow.manifests.formats import HEAD_BYTES, format_of
@@ -40,7 +40,7 @@ class Manifest:
 
 
 def open_manifest(uri: str) -> Manifest:
-    """Open a manifest on disk or in S3. Raises UsageError if it is missing or empty, or has no
+    """Open a manifest on disk or in S3. Raises InvalidInput if it is missing or empty, or has no
     known format.
 
     Example:
@@ -54,11 +54,11 @@ def open_manifest(uri: str) -> Manifest:
         parsed = format_of(uri, file.peek(HEAD_BYTES)[:HEAD_BYTES]).read(file, 1)
         first_rows = next_batch(parsed.rows, lambda row: row.size, PEEK_ROWS, PEEK_BYTES)
     except FormatError as error:
-        raise UsageError(uri, error.reason, error.fix) from None
+        raise InvalidInput(uri, error.reason, error.fix) from None
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(uri, f"cannot be read ({one_line(str(error))})", "check that the file is complete") from None
+        raise InvalidInput(uri, f"cannot be read ({one_line(str(error))})", "check that the file is complete") from None
     if not first_rows:
-        raise UsageError(uri, "has no rows", "add one row per item to be labeled")
+        raise InvalidInput(uri, "has no rows", "add one row per item to be labeled")
     schema = parsed.schema if parsed.schema is not None else _infer_schema(first_rows)
     return Manifest(uri, schema, chain(first_rows, _rest(uri, parsed, first_rows[-1].number)))
 
@@ -80,9 +80,9 @@ def _open(uri: str) -> io.BufferedReader:
     try:
         return Path(uri).open("rb")
     except FileNotFoundError:
-        raise UsageError(uri, "there is no such file", "correct manifest.uri") from None
+        raise InvalidInput(uri, "there is no such file", "correct manifest.uri") from None
     except OSError as error:
-        raise UsageError(uri, f"cannot be opened ({error.strerror})", "correct manifest.uri") from None
+        raise InvalidInput(uri, f"cannot be opened ({error.strerror})", "correct manifest.uri") from None
 
 
 def _open_s3(uri: str) -> io.BufferedReader:
@@ -92,7 +92,7 @@ def _open_s3(uri: str) -> io.BufferedReader:
         return io.BufferedReader(s3.open_ranged(uri), 1 << 20)
     except (BotoCoreError, ClientError, FileNotFoundError, ValueError) as error:
         problem = s3_errors.explain(error, uri)
-        raise UsageError(uri, problem.reason, problem.fix) from None
+        raise InvalidInput(uri, problem.reason, problem.fix) from None
 
 
 def _infer_schema(rows: list[ManifestRow]) -> pa.Schema:

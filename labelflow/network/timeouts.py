@@ -42,6 +42,8 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _DeadlineResponse(http.client.HTTPResponse):
+    """A response whose headers and body must arrive within the timeout of its socket."""
+
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
@@ -49,18 +51,26 @@ class _DeadlineResponse(http.client.HTTPResponse):
 
 
 class DeadlineConnection(HTTPConnection):
+    """A connection with a time limit for each whole response."""
+
     response_class = _DeadlineResponse
 
 
 class DeadlineTlsConnection(HTTPSConnection):
+    """The same with TLS."""
+
     response_class = _DeadlineResponse
 
 
 class DeadlinePool(HTTPConnectionPool):
+    """A pool of `DeadlineConnection`s."""
+
     ConnectionCls = DeadlineConnection
 
 
 class DeadlineTlsPool(HTTPSConnectionPool):
+    """A pool of `DeadlineTlsConnection`s."""
+
     ConnectionCls = DeadlineTlsConnection
 
 

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from labelflow.concurrency.lease import RUNS
 from labelflow.concurrency.lease_record import LeaseRecord
-from labelflow.errors import RunAborted, UsageError
-from labelflow.jobs.api_keys import read_key
+from labelflow.errors import InvalidInput, RunAborted
 from labelflow.jobs.job import Job
+from labelflow.jobs.keys import read_key
 from labelflow.ledger.context import ConnectedJob
 from labelflow.network.addresses import is_loopback
 from labelflow.submission.reconciliation import UnrecordedTasks, find_unrecorded_tasks
@@ -23,7 +23,7 @@ def account_digest(job: Job) -> str:
     """Return 16 hexadecimal digits that identify the job's server and API key, and reveal neither.
 
     The port of a server on this machine does not count: a sandbox has another one after each start.
-    Raises UsageError as `read_key` does.
+    Raises InvalidInput as `read_key` does.
     """
     parts = urlsplit(job.scale.url)
     port = None if is_loopback(job.scale.url) else parts.port
@@ -36,7 +36,7 @@ def list_unrecorded(
     """Return the tasks that interrupted runs have created and not recorded; reads the listing if there is such a run.
 
     abandoned: the lease records of these runs. check: called for each page of the listing; raises to stop.
-    Raises UsageError if such a run used another server or key, and neither the ledger nor the listing shows that both
+    Raises InvalidInput if such a run used another server or key, and neither the ledger nor the listing shows that both
     belong to one account.
     """
     if not abandoned:
@@ -44,7 +44,7 @@ def list_unrecorded(
     unrecorded = find_unrecorded_tasks(context, min(record.since for record in abandoned), check)
     foreign = _first_foreign(context.job, abandoned)
     if foreign and not unrecorded and not len(context.ledger):
-        raise UsageError(
+        raise InvalidInput(
             f"output {context.folder.uri}",
             f"an interrupted run ({foreign}) used another server or API key, and may have created tasks there",
             f"use its scale.url and key, or another output; if it created no task, delete {RUNS}{foreign.id}.json",

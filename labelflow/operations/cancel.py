@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelflow.concurrency.lease import RUNS, read_abandoned
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.ledger.context import ConnectedJob, check_account
 from labelflow.manifests import open_manifest
 from labelflow.operations.account import list_unrecorded
@@ -33,7 +33,7 @@ def cancel(context: ConnectedJob, row_ids: Collection[str] | None = None) -> Can
     """Cancel the pending tasks of a job, superseded ones included, and those that an interrupted run has not recorded.
 
     row_ids: cancel only the tasks of these rows; None for all rows.
-    Raises UsageError if the tasks belong to another account, and the errors of `labelflow.scale.errors`; tasks that
+    Raises InvalidInput if the tasks belong to another account, and the errors of `labelflow.scale.errors`; tasks that
     were canceled before the error stay canceled.
     """
     check_account(context)
@@ -80,20 +80,22 @@ def _rows(pending: list[tuple[str, str]], statuses: list[str | None], *wanted: s
 def read_row_ids(uri: str, column: str) -> set[str]:
     """Read row ids from a manifest or, if the name ends in `.txt`, from a text file with one id per line.
 
-    uri: path or s3:// URI. column: the row id column of a manifest. Raises UsageError if there is no id.
+    uri: path or s3:// URI. column: the row id column of a manifest. Raises InvalidInput if there is no id.
     """
     if not uri.lower().endswith(".txt"):
         manifest = open_manifest(uri)
         if column not in manifest.schema.names:
-            raise UsageError(uri, f"has no column {column!r}", "name a manifest of the job, or a .txt file of row ids")
+            raise InvalidInput(
+                uri, f"has no column {column!r}", "name a manifest of the job, or a .txt file of row ids"
+            )
         row_ids = {str(row.values[column]) for row in manifest.rows if row.values.get(column) is not None}
     else:
         path = uri if "://" in uri else str(Path(uri).expanduser().resolve())
         folder, _, name = path.rpartition("/")
         content = open_output(folder or ".").read(name)
         if content is None:
-            raise UsageError(uri, "there is no such file", "correct the path")
+            raise InvalidInput(uri, "there is no such file", "correct the path")
         row_ids = {line.strip() for line in content.decode("utf-8-sig", "replace").splitlines() if line.strip()}
     if not row_ids:
-        raise UsageError(uri, "contains no row id", "write one row id per line")
+        raise InvalidInput(uri, "contains no row id", "write one row id per line")
     return row_ids

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from labelflow.accounting import manifest_totals
 from labelflow.accounting.summary import Summary
-from labelflow.callbacks.spool import CALLBACKS
+from labelflow.callbacks.stored_callbacks import CALLBACKS
 from labelflow.ledger.ledger_parts import SUBMISSIONS
 from labelflow.storage.folder import Folder
 from labelflow.tables.part_files import list_parts

@@ -79,7 +79,7 @@ class CollectionFailed(RunAborted):
 def collect_job(context: ConnectedJob) -> CollectionResult:
     """Collect the finished answers of a job. Once nothing is pending, its files are compacted.
 
-    Raises CountMismatch if the numbers do not add up; UsageError if the API does not have the job's tasks.
+    Raises CountMismatch if the numbers do not add up; InvalidInput if the API does not have the job's tasks.
     """
     # Before anything is read: what is recorded later is left to the next pass.
     recorded = closed_jobs.ledger_digest(context.folder)

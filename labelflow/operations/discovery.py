@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labelflow.errors import LabelflowError, UsageError
+from labelflow.errors import InvalidInput, LabelflowError
 from labelflow.jobs.config import with_environment
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
@@ -30,9 +30,9 @@ class DiscoveredJob:
         return f"{self.job.name} ({self.output})" if self.job else self.output
 
     def require_job(self) -> Job:
-        """Return the job. Raises `error`, or UsageError without one, if there is no job."""
+        """Return the job. Raises `error`, or InvalidInput without one, if there is no job."""
         if self.job is None:
-            raise self.error or UsageError(f"output {self.output}", "holds no job", "run label_dataset first")
+            raise self.error or InvalidInput(f"output {self.output}", "holds no job", "run label_dataset first")
         return self.job
 
 
@@ -57,17 +57,17 @@ def find_jobs(uri: str) -> Iterator[DiscoveredJob]:
             without_job += 1
             if without_job > MAX_FOLDERS:
                 fix = "name folders that are closer to the jobs"
-                error = UsageError(f"output {uri}", f"has more than {MAX_FOLDERS:,} folders without a job", fix)
+                error = InvalidInput(f"output {uri}", f"has more than {MAX_FOLDERS:,} folders without a job", fix)
                 yield DiscoveredJob(uri, error=error)
                 return
         level = below
 
 
 def find_single_job(uri: str) -> Job:
-    """Return the only job in a folder or below it. Raises UsageError if there is none or more than one."""
+    """Return the only job in a folder or below it. Raises InvalidInput if there is none or more than one."""
     jobs = list(find_jobs(uri))
     if len(jobs) != 1:
-        raise UsageError(f"output {uri}", f"holds {len(jobs)} jobs", "name the output folder of one job")
+        raise InvalidInput(f"output {uri}", f"holds {len(jobs)} jobs", "name the output folder of one job")
     return jobs[0].require_job()
 
 

@@ -11,8 +11,8 @@ from labelflow.accounting.tally import count_pending, summarize
 from labelflow.collection.collector import Collector
 from labelflow.collection.outage_tolerance import OutageTolerance
 from labelflow.collection.polling import PollSchedule
-from labelflow.jobs.api_keys import read_callback_key
 from labelflow.jobs.job import Job
+from labelflow.jobs.keys import read_callback_key
 from labelflow.operations.session import RunSession
 from labelflow.outputs import rejects
 from labelflow.planning.plan import Plan
@@ -28,7 +28,7 @@ class LabelRun:
 
     Opening it claims the output folder and its lease; no task is created yet.
     final_summary: how the job stands at the end of the run, None before.
-    Raises UsageError if the API cannot be reached or refuses the key; RunAborted if another run of the job is active
+    Raises InvalidInput if the API cannot be reached or refuses the key; RunAborted if another run of the job is active
     that excludes this one.
 
     >>> with closing(LabelRun(Plan(job))) as run:
@@ -144,13 +144,13 @@ class LabelRun:
 
 
 def start_callback_server(job: Job) -> CallbackServer | None:
-    """A callback receiver for this run, if the job waits for callbacks. Raises UsageError if it cannot listen."""
+    """A callback receiver for this run, if the job waits for callbacks. Raises InvalidInput if it cannot listen."""
     settings = job.collect
     if settings.wait != "callback":
         return None
-    from labelflow.callbacks.receiver import CallbackReceiver
+    from labelflow.callbacks.callback_router import CallbackRouter
     from labelflow.callbacks.server import CallbackServer  # a web server is slow to import
 
-    server = CallbackServer(CallbackReceiver([job]), read_callback_key(job), settings.host, settings.port)
+    server = CallbackServer(CallbackRouter([job]), read_callback_key(job), settings.host, settings.port)
     server.start()
     return server

@@ -6,22 +6,22 @@ from contextlib import suppress
 
 from labelflow.concurrency.lease import RUNS, Lease
 from labelflow.errors import StorageError
-from labelflow.jobs.api_keys import read_key
 from labelflow.jobs.connection import check_connection, open_client
+from labelflow.jobs.keys import read_key
 from labelflow.ledger import job_record
 from labelflow.ledger.context import ConnectedJob, check_account, usable_output
 from labelflow.operations.account import account_digest, check_active_runs, list_unrecorded
 from labelflow.planning.plan import Plan
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.submission import reconciliation
+from labelflow.submission.chunk_worker import check_distributed_allowed
 from labelflow.submission.reconciliation import UnrecordedTasks
-from labelflow.submission.remote import check_distributed_allowed
 
 
 class RunSession:
     """Opening it reaches the API, claims the output folder for the job, and acquires the folder's lease.
 
-    Raises UsageError if the API cannot be reached or refuses the key; RunAborted if another run holds the lease.
+    Raises InvalidInput if the API cannot be reached or refuses the key; RunAborted if another run holds the lease.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -70,7 +70,7 @@ class RunSession:
         """The tasks that runs which died may have created without recording them.
 
         They are listed even if `unique_id` prevents a second task: this run may not reach their rows.
-        Raises UsageError if these runs used another account; see `list_unrecorded`.
+        Raises InvalidInput if these runs used another account; see `list_unrecorded`.
         """
         self.context.ledger.refresh()
         if self.lease.abandoned:

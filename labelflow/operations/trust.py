@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from labelflow.errors import UsageError
-from labelflow.jobs.api_keys import API_URL_VARIABLE
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
+from labelflow.jobs.keys import API_URL_VARIABLE
 from labelflow.problems import abbreviate
 
 VARIABLE = "LABELFLOW_TRUSTED"
@@ -27,7 +27,7 @@ def check_trusted(job: Job, file: str) -> None:
     """Check the addresses and the references to secrets in a job that was read from its output folder.
 
     job: with the settings of the environment, see `labelflow.jobs.config.with_environment`. file: for the message.
-    Raises UsageError if one of them is neither the default nor listed in LABELFLOW_TRUSTED.
+    Raises InvalidInput if one of them is neither the default nor listed in LABELFLOW_TRUSTED.
     """
     trusted = _read_trusted()
     untrusted = [(field, value) for field, value in _addresses_and_references(job) if _normalize(value) not in trusted]
@@ -36,7 +36,7 @@ def check_trusted(job: Job, file: str) -> None:
     named = ", ".join(f"{field} ({abbreviate(value, 120)})" for field, value in untrusted)
     verb, pronoun = ("is", "it") if len(untrusted) == 1 else ("are", "them")
     fix = f"if {pronoun} {verb} right, name the job's config file instead of its folder, or add {pronoun} to {VARIABLE}"
-    raise UsageError(file, f"{named} {verb} not trusted, because the folder's writers can change {pronoun}", fix)
+    raise InvalidInput(file, f"{named} {verb} not trusted, because the folder's writers can change {pronoun}", fix)
 
 
 def _addresses_and_references(job: Job) -> Iterator[tuple[str, str]]:
@@ -53,12 +53,12 @@ def _addresses_and_references(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def _read_trusted() -> set[str]:
-    """SCALE_API_URL and the entries of LABELFLOW_TRUSTED. Raises UsageError for an entry of another form."""
+    """SCALE_API_URL and the entries of LABELFLOW_TRUSTED. Raises InvalidInput for an entry of another form."""
     entries = [entry.strip() for entry in os.environ.get(VARIABLE, "").split(",")]
     for number, entry in enumerate(entries, 1):
         if entry and not _URL.fullmatch(entry) and not _REFERENCE.fullmatch(entry):
             reason = f"entry {number} is not a URL, env:NAME or block:NAME"
-            raise UsageError(VARIABLE, reason, "separate the entries by commas")
+            raise InvalidInput(VARIABLE, reason, "separate the entries by commas")
     return {_normalize(entry) for entry in [*entries, os.environ.get(API_URL_VARIABLE, "")] if entry}
 
 

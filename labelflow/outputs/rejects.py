@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
 from labelflow.batches import next_batch
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.lenient_json import dump_json
 from labelflow.outputs.folders import REJECTS, REJECTS_FILE
 from labelflow.problems import abbreviate
 from labelflow.records import ManifestRow, RejectedRow
 from labelflow.redaction import strip_signatures, strip_signatures_in
 from labelflow.storage.folder import Folder
-from labelflow.tables.column_types import is_lossless, to_json_value, to_storable_type
 from labelflow.tables.part_files import list_parts, read_metadata
+from labelflow.tables.storable_types import is_lossless, to_json_value, to_storable_type
 from labelflow.tables.temporary import temporary_directory
 
 BATCH_ROWS, BATCH_BYTES = 5000, 8 << 20  # of rows that are written at once
@@ -86,11 +86,11 @@ def is_rejects_file(folder: Folder, uri: str) -> bool:
 
 
 def check_replaceable(folder: Folder, manifest: str) -> None:
-    """Raises UsageError if the rejects file was edited, and is not the manifest of this run: it would be lost."""
+    """Raises InvalidInput if the rejects file was edited, and is not the manifest of this run: it would be lost."""
     if is_rejects_file(folder, manifest) or REJECTS_FILE not in list_parts(folder, REJECTS):
         return
     if read_metadata(folder, REJECTS_FILE).get("labelflow.table") != "rejects":
-        raise UsageError(
+        raise InvalidInput(
             f"{folder.uri}/{REJECTS_FILE}",
             "was edited, and this run would replace it",
             "submit it with --manifest, or move it out of the output folder",

@@ -20,12 +20,12 @@ from labelflow.outputs.folders import REJECTS
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.outputs.rejects import check_replaceable
 from labelflow.planning.chunk import Chunk, next_rows
-from labelflow.planning.rejects_manifest import open_job_manifest
 from labelflow.planning.relabeling import ChangeDetector, RelabelMode
+from labelflow.planning.restored_signatures import open_job_manifest
 from labelflow.planning.row_selection import RowSelection
 from labelflow.planning.row_validation import open_checker, validate_rows
+from labelflow.planning.rows_without_new_task import RowsWithoutNewTask
 from labelflow.planning.task_requests import TaskRequestBuilder
-from labelflow.planning.unsubmitted import RowsWithoutNewTask
 from labelflow.records import ManifestRow, Outcome, PreparedRow, RejectedRow
 
 MIN_ROWS_FOR_LIMIT = 500  # rows checked before the share of rejected ones is meaningful
@@ -49,7 +49,7 @@ class Plan:
     limit: submit only rows among the first `limit` rows of the manifest.
     relabel: which rows that have a task get a new one; the others keep theirs.
     is_scanned: whether the manifest was read to its end.
-    Raises UsageError if the job cannot be run as it is.
+    Raises InvalidInput if the job cannot be run as it is.
 
     >>> with closing(Plan(load_job("street-boxes.yaml"), limit=10)) as plan:
     ...     plan.preview()

@@ -11,7 +11,7 @@ from labelflow.jobs.templates import TemplateError
 from labelflow.lenient_json import dump_json
 from labelflow.problems import Problem, abbreviate
 from labelflow.redaction import strip_signatures_in
-from labelflow.tables.column_types import is_lossless, to_json_value
+from labelflow.tables.storable_types import is_lossless, to_json_value
 
 _JSON_TYPES = frozenset({str, int, float, bool})
 _PYTHON_TYPES: dict[pa.DataType, type] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labelflow.jobs.job import Job
-from labelflow.tables.column_types import to_json_value
+from labelflow.tables.storable_types import to_json_value
 
 
 def task_metadata(

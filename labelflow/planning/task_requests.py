@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from labelflow.attachments import Attachment
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.jobs.config import unique_id_problems
 from labelflow.jobs.job import Job
 from labelflow.jobs.templates import TemplateError, compile_template
@@ -25,8 +25,8 @@ from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.redaction import strip_signatures, to_redacted_json
 from labelflow.scale.task_types import CommonParams, replace_values, signed_stand_in, task_type
-from labelflow.tables.column_types import to_json_value, to_storable_type
 from labelflow.tables.part_files import unwritable_column
+from labelflow.tables.storable_types import to_json_value, to_storable_type
 
 MAX_UNIQUE_ID_CHARS = 200  # a longer `unique_id` is hashed
 _HASHED_ROW_ID = re.compile(r"sha256-[0-9a-f]{64}")  # in the `unique_id` of a row with a long id
@@ -40,7 +40,7 @@ class TaskRequestBuilder:
     schema: the Arrow schema of the manifest.
     recorded_types: Arrow types of the carried columns, as an earlier run recorded them; None for a new job.
     source_type: Arrow struct of the carried columns, the row id first.
-    Raises UsageError if the job names a column that the manifest does not have, or frees unique_ids.
+    Raises InvalidInput if the job names a column that the manifest does not have, or frees unique_ids.
 
         builder = TaskRequestBuilder(job, manifest.schema)
         requests = [builder.build(row) for row in manifest.rows]
@@ -48,7 +48,7 @@ class TaskRequestBuilder:
 
     def __init__(self, job: Job, schema: pa.Schema, recorded_types: pa.StructType | None = None) -> None:
         for problem in unique_id_problems(job.task):  # of a job that is not from a config file
-            raise UsageError(f"job {job.name}", f"{problem.field} {problem.reason}", problem.fix)
+            raise InvalidInput(f"job {job.name}", f"{problem.field} {problem.reason}", problem.fix)
         task = {key: value for key, value in job.task.items() if key != "type"}
         common = {key: task.pop(key) for key in list(task) if key in CommonParams.model_fields}
         self._job = job
@@ -65,7 +65,7 @@ class TaskRequestBuilder:
         self._source = SourceColumns(self.source_type)
         if column := unwritable_column(pa.schema(list(self.source_type))):
             reason = f"the column {column!r} has the type {schema.field(column).type}, which Parquet cannot store"
-            raise UsageError(job.manifest.uri, reason, "remove it from `metadata`, or convert it")
+            raise InvalidInput(job.manifest.uri, reason, "remove it from `metadata`, or convert it")
 
     def build(self, row: ManifestRow) -> PreparedRow | RejectedRow:
         """Return the request for one row, or the first problem that prevents it."""
@@ -200,7 +200,7 @@ def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iter
         where = "manifest.row_id" if column == job.manifest.row_id else "metadata"
         where = where if column in carried else f"task: {{{column}}}"
         names = ", ".join(one_line(name, 60) for name in schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
-        raise UsageError(
+        raise InvalidInput(
             job.manifest.uri,
             f"{where} names the column {column!r}, which is not in the manifest",
             f"use one of {names}" + ("" if column in carried else "; write {{ and }} for literal braces"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.storage.folder import Folder
 from labelflow.storage.local import LocalFolder
 from labelflow.storage.s3_folder import S3Folder
@@ -23,9 +23,9 @@ def open_folder(uri: str) -> Folder:
 
 
 def open_output(uri: str) -> Folder:
-    """Open the output folder of a job. Raises UsageError if the URI is invalid."""
+    """Open the output folder of a job. Raises InvalidInput if the URI is invalid."""
     try:
         return open_folder(uri)
     except ValueError as error:
         reason, _, fix = str(error).partition("; ")
-        raise UsageError(f"output {uri}", reason, fix or "correct the job's output") from None
+        raise InvalidInput(f"output {uri}", reason, fix or "correct the job's output") from None

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 
 MAX_KEY_BYTES = 1024  # bytes of UTF-8
 MAX_CONNECTIONS = 64
@@ -25,7 +25,7 @@ def client() -> Any:
     """Return the S3 client of this process. It is thread-safe, and is replaced when the AWS_* settings change.
 
     It is boto3's low-level client, whose methods exist only at run time: hence Any.
-    Raises UsageError if the endpoint is not a URL, or contains a password.
+    Raises InvalidInput if the endpoint is not a URL, or contains a password.
     """
     with _create_lock:  # it takes long to create: the first threads must not create one each
         return _client(os.getpid(), tuple(map(os.environ.get, _SETTINGS)))
@@ -62,9 +62,9 @@ def _client(pid: int, settings: tuple[str | None, ...]) -> Any:
     return s3
 
 
-def _invalid_endpoint(reason: str) -> UsageError:
+def _invalid_endpoint(reason: str) -> InvalidInput:
     fix = "use http://HOST:PORT or https://HOST; keys are in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    return UsageError("AWS_ENDPOINT_URL", reason, fix)
+    return InvalidInput("AWS_ENDPOINT_URL", reason, fix)
 
 
 def _parse_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:

@@ -10,10 +10,10 @@ from labelflow.planning.chunk import Chunk
 from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import RelabelMode
 from labelflow.records import SubmissionReport
+from labelflow.submission.chunk_worker import WorkItem
 from labelflow.submission.reconciliation import UnrecordedTasks
-from labelflow.submission.remote import WorkItem
 from labelflow.submission.submitter import Submitter
-from labelflow.submission.task_budget import TaskBudget
+from labelflow.submission.task_cap import TaskCap
 
 
 class Dispatcher:
@@ -31,7 +31,7 @@ class Dispatcher:
         self._unrecorded = unrecorded
         self._lease = lease
         remaining = plan.remaining_tasks()
-        self._budget = TaskBudget(None if remaining is None else max(0, remaining - len(unrecorded)))
+        self._cap = TaskCap(None if remaining is None else max(0, remaining - len(unrecorded)))
         self._items_in_flight = 0
         self._has_unknown_outcomes = False
         self._submitter = Submitter(
@@ -54,7 +54,7 @@ class Dispatcher:
         """
         prepared, rejected = self._plan.check(chunk)
         self._plan.check_reject_limit()
-        report = self._submitter.submit(prepared, self._budget)
+        report = self._submitter.submit(prepared, self._cap)
         self._record_unsubmitted(report)
         self._plan.progress.add(submitted=report.relabel_deferred)
         return replace(report, rejected=[*rejected, *report.rejected])
@@ -72,7 +72,7 @@ class Dispatcher:
             source_type=plan.builder.source_type,
             lease=self._lease,
             rate=rate and rate / workers,
-            tasks=self._budget.take(len(chunk.rows)),
+            tasks=self._cap.take(len(chunk.rows)),
             unrecorded={key: task for key, task in self._unrecorded.items() if key[0] in row_ids},
         )
 
@@ -80,7 +80,7 @@ class Dispatcher:
         """Add the result of a work item to the numbers of the run."""
         progress = self._plan.progress
         self._items_in_flight -= 1
-        self._budget.give_back(report.unused_budget)
+        self._cap.give_back(report.unused_tasks)
         if not report.outcome_unknown:
             for key in item.unrecorded:
                 self._unrecorded.pop(key, None)

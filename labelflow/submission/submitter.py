@@ -21,7 +21,7 @@ from labelflow.scale.errors import Duplicate, InvalidRequest, InvalidResponse, S
 from labelflow.scale.models import Task
 from labelflow.submission.payload import check_created, task_body
 from labelflow.submission.reconciliation import TaskReconciler, UnrecordedTasks, belongs_to_row
-from labelflow.submission.task_budget import TaskBudget
+from labelflow.submission.task_cap import TaskCap
 
 
 class NotSubmitted(Enum):
@@ -82,16 +82,16 @@ class Submitter:
         """End the threads."""
         self._threads.close()
 
-    def submit(self, rows: Sequence[PreparedRow], budget: TaskBudget) -> SubmissionReport:
+    def submit(self, rows: Sequence[PreparedRow], cap: TaskCap) -> SubmissionReport:
         """Create the rows' tasks and record them. Created tasks are recorded even if this raises.
 
-        The budget goes to the first rows, so that the same rows get it if the chunk is submitted again.
+        The cap goes to the first rows, so that the same rows get it if the chunk is submitted again.
         """
-        allowed = self._allocate(rows, budget)
+        allowed = self._allocate(rows, cap)
         queue = deque((index, row, may) for index, (row, may) in enumerate(zip(rows, allowed, strict=True)))
         results: list[Result | None] = [None] * len(rows)
         threads = min(len(rows), self._job.submit.concurrency)
-        futures = [self._threads.submit(self._submit_rows, queue, results, budget) for _ in range(threads)]
+        futures = [self._threads.submit(self._submit_rows, queue, results, cap) for _ in range(threads)]
         failure = gather(futures, self._context.stop)
         self._record([result for result in results if isinstance(result, Created)])
         if failure:
@@ -109,15 +109,15 @@ class Submitter:
             self._context.stop.set(failure)
             raise failure from error
 
-    def _allocate(self, rows: Sequence[PreparedRow], budget: TaskBudget) -> list[bool]:
-        """For which rows a task may be created. Rows with an unrecorded task need no budget."""
+    def _allocate(self, rows: Sequence[PreparedRow], cap: TaskCap) -> list[bool]:
+        """For which rows a task may be created. Rows with an unrecorded task need no cap."""
         needs = [(row.row_id, row.generation) not in self._unrecorded for row in rows]
-        granted = budget.take(sum(needs))
+        granted = cap.take(sum(needs))
         counted = zip(needs, accumulate(needs), strict=True)
         return [granted is None or not need or count <= granted for need, count in counted]
 
     def _submit_rows(
-        self, queue: deque[tuple[int, PreparedRow, bool]], results: list[Result | None], budget: TaskBudget
+        self, queue: deque[tuple[int, PreparedRow, bool]], results: list[Result | None], cap: TaskCap
     ) -> None:
         """Submit rows until the queue is empty; runs in several threads."""
         while True:
@@ -125,15 +125,15 @@ class Submitter:
                 index, row, allowed = queue.popleft()
             except IndexError:
                 return
-            results[index] = self._submit_row(row, allowed, budget)
+            results[index] = self._submit_row(row, allowed, cap)
 
-    def _submit_row(self, row: PreparedRow, allowed: bool, budget: TaskBudget) -> Result:
+    def _submit_row(self, row: PreparedRow, allowed: bool, cap: TaskCap) -> Result:
         """The result for one row. The first failure ends the submission of all rows."""
         if self._failure:
             raise self._failure
         try:
             self._check()
-            result = self._create(row, allowed, budget)
+            result = self._create(row, allowed, cap)
         except Exception as error:
             self._failure = self._failure or error
             self._context.stop.set(error)
@@ -142,10 +142,10 @@ class Submitter:
             self._progress.add(submitted=1, **{"recovered" if result.recovered else "created": 1})
         return result
 
-    def _create(self, row: PreparedRow, allowed: bool, budget: TaskBudget) -> Result:
+    def _create(self, row: PreparedRow, allowed: bool, cap: TaskCap) -> Result:
         unrecorded = self._unrecorded.get((row.row_id, row.generation))
         if unrecorded is not None:
-            return self._recover(row, unrecorded, budget)
+            return self._recover(row, unrecorded, cap)
         if not allowed:
             return NotSubmitted.OVER_CAP
         body = task_body(self._job, row)
@@ -154,15 +154,15 @@ class Submitter:
             task = self._context.client.create_task(self._job.task_type, body, find)
             check_created(task, body)
         except Duplicate as error:
-            return self._recover_existing(row, error, budget)
+            return self._recover_existing(row, error, cap)
         except InvalidRequest as error:
-            return self._handle_refusal(row, error, budget)
+            return self._handle_refusal(row, error, cap)
         except InvalidResponse as error:
             return self._outcome_unknown(error)
         self._reconciler.supports_unique_id = task.unique_id == row.unique_id
         return Created(_submission(row, task), recovered=False)
 
-    def _recover_existing(self, row: PreparedRow, conflict: Duplicate, budget: TaskBudget) -> Result:
+    def _recover_existing(self, row: PreparedRow, conflict: Duplicate, cap: TaskCap) -> Result:
         """A task holds the row's unique_id: the row's own from before, unless it asks something else.
 
         The 409 names the task, but its message also quotes the row's id, which may contain anything. The place under
@@ -174,10 +174,10 @@ class Submitter:
         except (InvalidRequest, InvalidResponse) as error:
             return self._outcome_unknown(error)
         if task is not None:
-            return self._recover(row, task, budget)
+            return self._recover(row, task, cap)
         return self._outcome_unknown(conflict) if conflict.outcome_unknown else _reject_hidden(row)
 
-    def _handle_refusal(self, row: PreparedRow, refusal: InvalidRequest, budget: TaskBudget) -> Result:
+    def _handle_refusal(self, row: PreparedRow, refusal: InvalidRequest, cap: TaskCap) -> Result:
         """Reject a row, unless an earlier attempt has created its task, in this run or in one that did not record it.
 
         Such an attempt keeps its place under the cap until the next run knows what became of it.
@@ -187,10 +187,10 @@ class Submitter:
         except (InvalidRequest, InvalidResponse) as error:
             return self._outcome_unknown(error)
         if task is not None:
-            return self._recover(row, task, budget)
+            return self._recover(row, task, cap)
         if refusal.outcome_unknown:
             return self._outcome_unknown(refusal)
-        budget.give_back()
+        cap.give_back()
         problem = Problem("task", f"the API refused it: {refusal.message}", "fix it")
         return RejectedRow(row.row, row.row_id, problem)
 
@@ -201,7 +201,7 @@ class Submitter:
         self._has_unknown_outcomes = True
         return NotSubmitted.OUTCOME_UNKNOWN
 
-    def _recover(self, row: PreparedRow, task: Task, budget: TaskBudget) -> Result:
+    def _recover(self, row: PreparedRow, task: Task, cap: TaskCap) -> Result:
         """Record an existing task for the row, after comparing what it asks with what the row asks."""
         is_own = belongs_to_row(task, self._job.name, row.row_id)
         if is_own and task.metadata.get("fingerprint") == row.fingerprint:
@@ -211,8 +211,8 @@ class Submitter:
             return _reject_foreign(row, task)
         if not self._relabel_changed:
             return reject_changed(row.row, row.row_id, task.task_id)
-        allowed = budget.take() != 0
-        result = self._create(at_generation(row, self._job.name, row.generation + 1), allowed, budget)
+        allowed = cap.take() != 0
+        result = self._create(at_generation(row, self._job.name, row.generation + 1), allowed, cap)
         if not isinstance(result, Created):
             return result
         self._unrecorded.pop((row.row_id, row.generation), None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel, StoreUnreachable
+from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel, StoreUnavailable
 from labelflow.attachments.s3_listing import common_folder, just_before
 from labelflow.problems import Problem
 from labelflow.storage import s3, s3_client
@@ -267,7 +267,7 @@ def test_unreachable_endpoint_rejects_no_row(monkeypatch: pytest.MonkeyPatch, le
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
         use_s3(monkeypatch, url)
         for count in (1, 3):
-            with pytest.raises(StoreUnreachable, match=f"S3 at {url} does not respond; check AWS_ENDPOINT_URL"):
+            with pytest.raises(StoreUnavailable, match=f"S3 at {url} does not respond; check AWS_ENDPOINT_URL"):
                 check(checker, [f"s3://bucket/{i}.jpg" for i in range(count)])
 
 
@@ -276,7 +276,7 @@ def test_no_credentials(bucket: Bucket, exists_checker: AttachmentChecker, monke
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    with pytest.raises(StoreUnreachable, match="no S3 credentials were found; set AWS_ACCESS_KEY_ID"):
+    with pytest.raises(StoreUnavailable, match="no S3 credentials were found; set AWS_ACCESS_KEY_ID"):
         check(exists_checker, [bucket.uri("a.jpg"), bucket.uri("b.jpg")])
 
 
@@ -284,7 +284,7 @@ def test_wrong_credentials(
     strict_s3: StrictS3, exists_checker: AttachmentChecker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
-    with pytest.raises(StoreUnreachable, match="S3 does not accept the credentials") as caught:
+    with pytest.raises(StoreUnavailable, match="S3 does not accept the credentials") as caught:
         check(exists_checker, ["s3://bucket/a.jpg", "s3://bucket/b.jpg"])
     assert "not-the-secret" not in str(caught.value)
 

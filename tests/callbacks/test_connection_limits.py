@@ -15,7 +15,7 @@ import pytest
 
 from labelflow.callbacks import connection_limits, server
 from labelflow.callbacks.server import CallbackServer
-from tests.callbacks.test_receiver import KEY, CallbackJob, callback_document, post, running_receiver
+from tests.callbacks.test_callback_router import KEY, CallbackJob, callback_document, post, running_receiver
 from tests.support.jobs import make_job
 
 HEAD = f"POST /callback HTTP/1.1\r\nHost: x\r\n{server.AUTH_HEADER}: {KEY}\r\n"

@@ -11,7 +11,7 @@ import pytest
 
 from labelflow.cli import environment as cli_environment
 from labelflow.cli.environment import load_environment
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from tests.conftest import StubServer
 from tests.support.commands import ROOT, environment
 from tests.support.jobs import write_config
@@ -64,7 +64,7 @@ def test_url_and_key_of_different_origin_are_refused(
     (folder / ".env").write_text(file)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UsageError, match=f"^.env: {message}.*; {SAME_PLACE}$"):
+    with pytest.raises(InvalidInput, match=f"^.env: {message}.*; {SAME_PLACE}$"):
         load_environment()
 
 

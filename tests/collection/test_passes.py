@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from labelflow.collection import watermark
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.ledger.job_record import claim, read_source_schema
 from labelflow.ledger.ledger import Ledger
@@ -327,7 +327,7 @@ def test_carried_columns_keep_their_order(tmp_path: Path, job_factory: Callable[
     kind = pa.struct([("id", pa.string()), ("n", pa.int64()), ("text", pa.string())])
     claim(folder, job_factory(metadata=["n", "text"]), kind)
     assert read_source_schema(folder, job_factory(metadata=["n", "text"])) == kind
-    with pytest.raises(UsageError, match="has the columns id, n, text in `source`"):
+    with pytest.raises(InvalidInput, match="has the columns id, n, text in `source`"):
         read_source_schema(folder, job_factory(metadata=["text", "n"]))
 
 

@@ -19,7 +19,7 @@ import pytest
 from labelflow.concurrency import lease_record, lease_watch
 from labelflow.concurrency.lease import RUNS, Lease
 from labelflow.concurrency.lease_record import LeaseLost, LeaseRecord
-from labelflow.concurrency.lease_watch import LeaseWatcher
+from labelflow.concurrency.lease_watch import RunLeaseCheck
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import RunAborted, StopRequested
 from labelflow.storage.folder import Folder
@@ -222,7 +222,7 @@ def frequent_lease_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_watch, "WATCH_INTERVAL", 0.0)
 
 
-def check_repeatedly(watcher: LeaseWatcher, seconds: float) -> None:
+def check_repeatedly(watcher: RunLeaseCheck, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         watcher.check()
@@ -233,7 +233,7 @@ def check_repeatedly(watcher: LeaseWatcher, seconds: float) -> None:
 def test_lease_watcher_continues_while_the_lease_is_held(folder: Folder) -> None:
     holder = exclusive_lease(folder)
     holder.try_acquire()
-    watcher = LeaseWatcher(folder, holder.file)
+    watcher = RunLeaseCheck(folder, holder.file)
     watcher.check()
     holder.release()
     with pytest.raises(LeaseLost, match="the run of this worker has ended"):
@@ -245,7 +245,7 @@ def test_lease_watcher_stops_when_the_run_stops(folder: Folder) -> None:
     stop = StopToken()
     holder = Lease(folder, RUNS, exclusive=False, request_timeout=20, stop=stop)
     holder.try_acquire()
-    watcher = LeaseWatcher(folder, holder.file)
+    watcher = RunLeaseCheck(folder, holder.file)
     watcher.check()
     stop.set()
     with pytest.raises(StopRequested):
@@ -257,7 +257,7 @@ def test_lease_watcher_stops_when_the_run_stops(folder: Folder) -> None:
 def test_lease_watcher_stops_when_the_heartbeat_is_stale(folder: Folder) -> None:
     stale = LeaseRecord(exclusive=True, timeout=60, has_workers=True)
     folder.write(f"{RUNS}{stale.id}.json", stale.model_dump_json().encode())
-    watcher = LeaseWatcher(folder, f"{RUNS}{stale.id}.json")
+    watcher = RunLeaseCheck(folder, f"{RUNS}{stale.id}.json")
     watcher.check()
     time.sleep(0.5)
     with pytest.raises(LeaseLost):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from labelflow.errors import UsageError
-from labelflow.jobs.api_keys import read_key
+from labelflow.errors import InvalidInput
 from labelflow.jobs.config import load_job, with_environment
 from labelflow.jobs.job import Job
+from labelflow.jobs.keys import read_key
 from tests.support.jobs import make_job, write_config
 
 INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
@@ -66,7 +66,7 @@ INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
 @pytest.mark.parametrize(("change", "words"), INVALID_CONFIGS, ids=lambda value: str(value)[:40])
 def test_config_error_is_named(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
     path = write_config(tmp_path, **change)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         load_job(str(path))
     for word in [str(path), *words]:
         assert word in str(caught.value)
@@ -75,7 +75,7 @@ def test_config_error_is_named(tmp_path: Path, change: dict[str, Any], words: li
 
 @pytest.mark.parametrize("value", [True, "maybe", 1])
 def test_option_that_frees_unique_ids_gives_one_message(tmp_path: Path, value: Any) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         load_job(str(write_config(tmp_path, task__clear_unique_id_on_error=value)))
     assert str(caught.value).count("clear_unique_id_on_error") == 1
     assert load_job(str(write_config(tmp_path, task__clear_unique_id_on_error=False)))
@@ -83,7 +83,7 @@ def test_option_that_frees_unique_ids_gives_one_message(tmp_path: Path, value: A
 
 def test_all_config_errors_are_reported_at_once(tmp_path: Path) -> None:
     path = write_config(tmp_path, nmae="x", submit__concurrency=0)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         load_job(str(path))
     assert len(str(caught.value).splitlines()) == 2
 
@@ -105,7 +105,7 @@ def test_all_config_errors_are_reported_at_once(tmp_path: Path) -> None:
 def test_file_that_is_not_a_valid_config(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "job.yaml"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(InvalidInput, match=words):
         load_job(str(path))
 
 
@@ -142,7 +142,7 @@ def test_numbers_of_an_unknown_type_stay_numbers(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(InvalidInput, match="no such file"):
         load_job(str(tmp_path / "none.yaml"))
 
 
@@ -198,7 +198,7 @@ def test_key_for_the_other_mode_is_rejected(
     monkeypatch.delenv("SCALE_API_KEY", raising=False)
     if key:
         monkeypatch.setenv("SCALE_API_KEY", key)
-    with pytest.raises(UsageError, match=words) as caught:
+    with pytest.raises(InvalidInput, match=words) as caught:
         read_key(make_job(tmp_path, scale__mode=mode))
     assert key is None or key not in str(caught.value)
 
@@ -209,12 +209,12 @@ def test_password_in_a_url_is_refused_without_showing_it(
 ) -> None:
     monkeypatch.delenv("SCALE_API_URL", raising=False)
     path, job = str(write_config(tmp_path, scale={"url": url})), make_job(tmp_path)
-    with pytest.raises(UsageError, match=r"scale.url: contains an @.*; remove") as in_config:
+    with pytest.raises(InvalidInput, match=r"scale.url: contains an @.*; remove") as in_config:
         load_job(path)
     monkeypatch.setenv("SCALE_API_URL", url)
-    with pytest.raises(UsageError, match=r"^SCALE_API_URL: contains an @") as for_config:
+    with pytest.raises(InvalidInput, match=r"^SCALE_API_URL: contains an @") as for_config:
         load_job(path)
-    with pytest.raises(UsageError, match=r"^SCALE_API_URL: contains an @") as for_folder:
+    with pytest.raises(InvalidInput, match=r"^SCALE_API_URL: contains an @") as for_folder:
         with_environment(job)
     assert "pass5e3c" not in f"{in_config.value} {for_config.value} {for_folder.value}"
 
@@ -225,7 +225,9 @@ def test_live_key_is_not_sent_over_a_network_without_encryption(
 ) -> None:
     for key, mode in (("live_5e3c", "live"), ("5e3c", "live")):
         monkeypatch.setenv("SCALE_API_KEY", key)
-        with pytest.raises(UsageError, match=f"scale.url: {url} would receive the live key without encryption; use ht"):
+        with pytest.raises(
+            InvalidInput, match=f"scale.url: {url} would receive the live key without encryption; use ht"
+        ):
             read_key(make_job(tmp_path, scale={"url": url, "mode": mode}))
     monkeypatch.setenv("SCALE_API_KEY", "test_5e3c")
     assert read_key(make_job(tmp_path, scale={"url": url})) == "test_5e3c"

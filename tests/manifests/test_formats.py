@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labelflow.errors import RunAborted, UsageError
+from labelflow.errors import InvalidInput, RunAborted
 from labelflow.manifests import compression, json_elements, open_manifest
 from labelflow.manifests.format import MAX_ROW_BYTES
 
@@ -73,7 +73,7 @@ def test_decompression_bomb_does_not_fill_the_memory(tmp_path: Path, suffix: str
     path.write_bytes(compress(head + b"x" * (256 << 20)))
     before = pa.total_allocated_bytes()
     tracemalloc.start()
-    with suppress(UsageError):  # an array that does not end
+    with suppress(InvalidInput):  # an array that does not end
         assert values(path) == [{}]
     assert tracemalloc.get_traced_memory()[1] < 8 * MAX_ROW_BYTES
     assert pa.total_allocated_bytes() - before < 8 * MAX_ROW_BYTES
@@ -85,7 +85,7 @@ def test_compressed_parquet_file_is_copied_up_to_a_limit(tmp_path: Path, monkeyp
     path.write_bytes(gzip.compress(CONTENTS[".parquet"]))
     assert values(path) == ROWS
     monkeypatch.setattr(compression, "MAX_COPY_BYTES", 100)
-    with pytest.raises(UsageError, match="after decompression; decompress it, or divide it"):
+    with pytest.raises(InvalidInput, match="after decompression; decompress it, or divide it"):
         open_manifest(str(path))
 
 
@@ -109,7 +109,7 @@ def test_line_that_names_the_separator(tmp_path: Path) -> None:
     path.write_text("\ufeffsep=;\r\nid;text\r\n1;a,b\r\n")
     assert values(path) == [{"id": "1", "text": "a,b"}]
     path.write_text('\ufeffsep=;\r\nid;text\r\n1;a,b\r\n2;"c\r\nd\r\n')
-    with pytest.raises(UsageError, match="lines 4 to 5 are inside it; fix line 4"):
+    with pytest.raises(InvalidInput, match="lines 4 to 5 are inside it; fix line 4"):
         open_manifest(str(path))
 
 

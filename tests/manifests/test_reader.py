@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.manifests import open_manifest
 from labelflow.manifests.format import MAX_ROW_BYTES, MAX_TEXT
 
@@ -100,7 +100,7 @@ BAD_FILES: list[tuple[str, bytes, str]] = [
 @pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES)
 def test_invalid_file_is_named_with_the_reason(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     uri = write(tmp_path / name, content)
-    with pytest.raises(UsageError, match=reason) as caught:
+    with pytest.raises(InvalidInput, match=reason) as caught:
         open_manifest(uri)
     assert str(caught.value).startswith(uri)
 
@@ -116,7 +116,7 @@ def test_parquet_file_with_a_corrupt_column_name(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"column": [1]}), path, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"column", b"c\xfflumn"))
-    with pytest.raises(UsageError, match="not a readable Parquet"):
+    with pytest.raises(InvalidInput, match="not a readable Parquet"):
         open_manifest(str(path))
 
 
@@ -128,7 +128,7 @@ def test_overlong_line_is_one_row(tmp_path: Path) -> None:
 
 def test_parquet_file_with_a_duplicate_column(tmp_path: Path) -> None:
     pq.write_table(pa.table([pa.array([1]), pa.array([2])], names=["id", "id"]), tmp_path / "m.parquet")
-    with pytest.raises(UsageError, match="two columns named 'id'"):
+    with pytest.raises(InvalidInput, match="two columns named 'id'"):
         open_manifest(str(tmp_path / "m.parquet"))
 
 
@@ -136,12 +136,12 @@ def test_truncated_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "m.parquet"
     pq.write_table(pa.table({"id": list(range(1000))}), path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UsageError, match="not a readable Parquet"):
+    with pytest.raises(InvalidInput, match="not a readable Parquet"):
         open_manifest(str(path))
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(InvalidInput, match="no such file"):
         open_manifest(str(tmp_path / "none.jsonl"))
 
 
@@ -194,18 +194,18 @@ def test_row_that_is_too_large_is_rejected_and_named(tmp_path: Path) -> None:
 
 
 def test_large_file_without_lines_is_not_json_lines(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a JSON Lines file: its first line is larger than 4 MiB"):
+    with pytest.raises(InvalidInput, match="not a JSON Lines file: its first line is larger than 4 MiB"):
         open_manifest(write(tmp_path / "m.jsonl", LARGE))
 
 
 def test_csv_header_that_is_too_large_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has a first line that is too large"):
+    with pytest.raises(InvalidInput, match="has a first line that is too large"):
         open_manifest(write(tmp_path / "m.csv", f"id,{LARGE}\n1,2\n"))
 
 
 def test_quote_that_is_not_closed_is_reported_with_its_lines(tmp_path: Path) -> None:
     lines = ("y" * 1000 + "\n") * (MAX_ROW_BYTES // 500)
-    with pytest.raises(UsageError, match=r"unclosed or misplaced quote: lines 3 to [0-9]+ are inside it"):
+    with pytest.raises(InvalidInput, match=r"unclosed or misplaced quote: lines 3 to [0-9]+ are inside it"):
         open_manifest(write(tmp_path / "m.csv", f'id,text\n1,a\n2,"{lines}'))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labelflow.errors import NotRecorded, RunAborted, UsageError
+from labelflow.errors import InvalidInput, NotRecorded, RunAborted
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
 from labelflow.ledger.ledger import Ledger
@@ -65,11 +65,11 @@ def test_next_run_that_does_not_reach_all_rows_forgets_no_task(
 
 def test_other_account_is_refused_while_no_task_is_recorded(interrupted: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_other")
-    with pytest.raises(UsageError, match="used another server or API key, and may have created tasks there"):
+    with pytest.raises(InvalidInput, match="used another server or API key, and may have created tasks there"):
         label(interrupted, wait=False)
     with (
         closing(open_existing_job(interrupted)) as context,
-        pytest.raises(UsageError, match="used another server or API key"),
+        pytest.raises(InvalidInput, match="used another server or API key"),
     ):
         cancel(context)
     monkeypatch.setenv("SCALE_API_KEY", "live_abandoned")
@@ -90,5 +90,5 @@ def test_second_account_is_refused_while_a_run_of_the_first_is_active(
             for chunk in first.plan.chunks():
                 first.dispatcher.submit(chunk)
             first.finish_submission()
-        with pytest.raises(UsageError, match="does not have for this key"):
+        with pytest.raises(InvalidInput, match="does not have for this key"):
             label(job, wait=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labelflow.errors import NotRecorded, UsageError
+from labelflow.errors import InvalidInput, NotRecorded
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
 from labelflow.ledger.ledger import Ledger
@@ -76,7 +76,7 @@ def test_network_failure_is_not_taken_for_a_cancel_response(tmp_path: Path) -> N
 
 
 def test_folder_without_a_job_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no job; run label_dataset first"):
+    with pytest.raises(InvalidInput, match="holds no job; run label_dataset first"):
         cancel_rows(make_job(tmp_path, scale={"mode": "live"}))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from labelflow.accounting.summary import Summary
 from labelflow.callbacks.callback import parse_callback
-from labelflow.callbacks.spool import CALLBACKS, append
+from labelflow.callbacks.stored_callbacks import CALLBACKS, append
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
 from labelflow.operations import closed_jobs

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from labelflow.errors import RunAborted, UsageError
+from labelflow.errors import InvalidInput, RunAborted
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
 from labelflow.ledger.context import open_existing_job
@@ -83,7 +83,7 @@ def test_jobs_below_a_folder_are_found_on_disk_and_in_s3(
             assert [job.output for job in found] == [f"{root}/one", f"{root}/two"]
             assert list(find_jobs(f"{root}/nowhere")) == []
             assert find_single_job(f"{root}/one").name == "one"
-            with pytest.raises(UsageError, match="holds 2 jobs"):
+            with pytest.raises(InvalidInput, match="holds 2 jobs"):
                 find_single_job(root)
     assert s3.list_folders(bucket.uri("labels/")) == ["one", "two"]
 
@@ -157,7 +157,7 @@ def test_root_with_too_many_folders_is_rejected(tmp_path: Path, monkeypatch: pyt
         (tmp_path / "root" / f"other-{number}").mkdir()
     job, rest = find_jobs(str(tmp_path / "root"))
     assert job.require_job().name == "job"
-    with pytest.raises(UsageError, match="has more than 10 folders without a job; name folders that are closer"):
+    with pytest.raises(InvalidInput, match="has more than 10 folders without a job; name folders that are closer"):
         rest.require_job()
 
 

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from labelflow.errors import TooManyUnlabeled, UsageError
+from labelflow.errors import InvalidInput, TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.ledger.ledger import Ledger
 from labelflow.operations.label import LabelRun
@@ -260,7 +260,7 @@ def test_job_that_cannot_run_changes_nothing(
     write_rows(tmp_path / "manifest.jsonl", make_rows(3))
     label(create_job(tmp_path, api))
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(InvalidInput, match=words):
         label(create_job(tmp_path, api, **changes))
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
 
@@ -269,7 +269,7 @@ def test_task_with_other_columns_needs_another_output(tmp_path: Path, api: str, 
     write_rows(tmp_path / "manifest.jsonl", make_rows(2))
     task = {"type": "datacollection", "instruction": "?", "attachment_type": "text", "attachment": "{text}"}
     label(create_job(tmp_path, api, task={**task, "fields": {"a": "A?"}}))
-    with pytest.raises(UsageError, match="restore the task's fields"):
+    with pytest.raises(InvalidInput, match="restore the task's fields"):
         label(create_job(tmp_path, api, task={**task, "fields": {"a": "A?", "b": "B?"}}))
 
 
@@ -305,7 +305,7 @@ def test_unknown_key_ends_the_run_before_anything_is_written(
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "nobody")
     write_rows(tmp_path / "manifest.jsonl", make_rows(3))
-    with pytest.raises(UsageError, match="rejected the key"):
+    with pytest.raises(InvalidInput, match="rejected the key"):
         label(create_job(tmp_path, api, scale={"url": api, "mode": "live"}))
     assert not (tmp_path / "out").exists()
 

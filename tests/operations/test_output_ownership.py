@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
 from labelflow.ledger.context import open_existing_job
@@ -68,7 +68,7 @@ def test_of_two_jobs_that_claim_a_folder_at_the_same_time_one_is_refused(tmp_pat
         barrier.wait()
         try:
             job_record.claim(folder, job, SOURCE)
-        except UsageError:
+        except InvalidInput:
             refused.append(name)
 
     threads = [threading.Thread(target=claim, args=(f"job-{number}",)) for number in range(8)]
@@ -86,7 +86,7 @@ def test_test_output_is_refused_for_live_tasks(tmp_path: Path, monkeypatch: pyte
         assert label(create_job(tmp_path, url)).labeled == 3
         monkeypatch.setenv("SCALE_API_KEY", "live_a")
         live = create_job(tmp_path, url, scale={"url": url, "mode": "live"})
-        with pytest.raises(UsageError, match="holds test tasks, and the job says mode: live; use another `output`"):
+        with pytest.raises(InvalidInput, match="holds test tasks, and the job says mode: live; use another `output`"):
             label(live, wait=False)
 
 
@@ -96,10 +96,10 @@ def test_output_of_another_account_is_refused(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setenv("SCALE_API_KEY", "live_one")
         label(job, wait=False)
         monkeypatch.setenv("SCALE_API_KEY", "live_two")
-        with pytest.raises(UsageError, match=r"holds tasks that .* does not have for this key"):
+        with pytest.raises(InvalidInput, match=r"holds tasks that .* does not have for this key"):
             label(job, wait=False)
         for operation in (collect_job, cancel):
-            with closing(open_existing_job(job)) as context, pytest.raises(UsageError, match="not have for this key"):
+            with closing(open_existing_job(job)) as context, pytest.raises(InvalidInput, match="not have for this key"):
                 operation(context)
         monkeypatch.setenv("SCALE_API_KEY", "live_one")
         with closing(open_existing_job(job)) as context:
@@ -116,7 +116,7 @@ def test_output_of_another_format_is_refused_with_one_message(tmp_path: Path, mo
         del record["format"]
         path.write_text(json.dumps(record))
         message = r"another version of labelflow \(format 1, this version uses 2\); finish the job with that version"
-        with pytest.raises(UsageError, match=message):
+        with pytest.raises(InvalidInput, match=message):
             label(job)
-        with pytest.raises(UsageError, match=message):
+        with pytest.raises(InvalidInput, match=message):
             open_existing_job(job)

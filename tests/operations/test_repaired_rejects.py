@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labelflow.errors import RunAborted, TooManyUnlabeled, UsageError
+from labelflow.errors import InvalidInput, RunAborted, TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.planning import plan
 from tests.support.jobs import make_job
@@ -79,7 +79,7 @@ def test_run_of_the_manifest_does_not_replace_rejects_that_were_edited(tmp_path:
     path = tmp_path / "out" / "rejects" / "rejects.parquet"
     repair(path, path)
     before = path.read_bytes()
-    with pytest.raises(UsageError, match=r"rejects\.parquet: was edited.*--manifest"):
+    with pytest.raises(InvalidInput, match=r"rejects\.parquet: was edited.*--manifest"):
         label(job)
     assert path.read_bytes() == before
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
 from labelflow.operations.discovery import find_single_job
@@ -97,7 +97,7 @@ def test_address_or_reference_of_a_folder_must_be_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], field: str, value: str
 ) -> None:
     job = store(tmp_path, **changes)
-    with pytest.raises(UsageError, match=rf"config.json: {field} \('{value}'\) is not trusted.* LABELFLOW_TRUSTED"):
+    with pytest.raises(InvalidInput, match=rf"config.json: {field} \('{value}'\) is not trusted.* LABELFLOW_TRUSTED"):
         find_single_job(job.output)
     monkeypatch.setenv("LABELFLOW_TRUSTED", f"https://other.example/v1, {value},")
     assert find_single_job(job.output) == job
@@ -119,14 +119,14 @@ def test_all_settings_that_are_not_trusted_are_named(tmp_path: Path, monkeypatch
     monkeypatch.delenv("SCALE_API_KEY")
     store(tmp_path, scale={"url": "http://a.example/v1", "key": "block:b"})
     message = r"scale.url \('http://a.example/v1'\), scale.key \('block:b'\) are not trusted.*add them to"
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(InvalidInput, match=message):
         find_single_job(str(tmp_path / "out"))
 
 
 def test_invalid_list_is_reported_without_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store(tmp_path)
     monkeypatch.setenv("LABELFLOW_TRUSTED", f"https://a.example/v1,{KEY}")
-    with pytest.raises(UsageError, match="LABELFLOW_TRUSTED: entry 2 is not a URL, env:NAME or block:NAME") as caught:
+    with pytest.raises(InvalidInput, match="LABELFLOW_TRUSTED: entry 2 is not a URL, env:NAME or block:NAME") as caught:
         find_single_job(str(tmp_path / "out"))
     assert KEY not in str(caught.value)
 

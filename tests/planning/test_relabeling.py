@@ -13,7 +13,7 @@ import pytest
 
 from labelflow.accounting.summary import Summary
 from labelflow.jobs.job import Job
-from labelflow.planning import unsubmitted
+from labelflow.planning import rows_without_new_task
 from labelflow.planning.plan import Plan, Preview
 from labelflow.planning.relabeling import RelabelMode
 from labelflow.scale.client import ScaleClient
@@ -78,7 +78,7 @@ def test_changed_rows_are_all_counted_and_a_sample_is_kept_in_memory(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label(job)
-    monkeypatch.setattr(unsubmitted, "MAX_CHANGED_SAMPLES", 2)
+    monkeypatch.setattr(rows_without_new_task, "MAX_CHANGED_SAMPLES", 2)
     write_rows(tmp_path, "A", "B", "C", "d")
     with closing(Plan(job)) as changed:
         changed.preview()

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from tests.support.jobs import make_job
@@ -87,7 +87,7 @@ def test_reason_of_an_invalid_row_is_named(
     ],
 )
 def test_missing_manifest_column_ends_the_run(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(InvalidInput, match=words):
         TaskRequestBuilder(make_job(tmp_path, **changes), SCHEMA)
 
 
@@ -111,7 +111,7 @@ def test_row_digest_depends_only_on_its_content(tmp_path: Path) -> None:
 
 def test_job_that_frees_unique_ids_is_refused(tmp_path: Path) -> None:
     job = make_job(tmp_path, task__clear_unique_id_on_error=True)
-    with pytest.raises(UsageError, match="clear_unique_id_on_error would free the unique_id"):
+    with pytest.raises(InvalidInput, match="clear_unique_id_on_error would free the unique_id"):
         TaskRequestBuilder(job, pa.schema([("id", pa.string()), ("text", pa.string())]))
 
 

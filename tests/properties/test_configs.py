@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelflow.errors import LabelflowError, UsageError
+from labelflow.errors import InvalidInput, LabelflowError
 from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
 from labelflow.planning.plan import Plan
@@ -148,7 +148,7 @@ def load(folder: Path, content: bytes) -> Job | None:
     try:
         with time_limit(SECONDS):
             return load_job(str(path))
-    except UsageError as error:
+    except InvalidInput as error:
         check_readable(str(error))
         lines = str(error).split("\n")
     assert all(line.startswith(str(path)) for line in lines)

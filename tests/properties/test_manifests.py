@@ -28,7 +28,7 @@ from labelflow.outputs.folders import REJECTS_FILE
 from labelflow.planning.plan import Plan
 from labelflow.records import RejectedRow
 from labelflow.scale.client import ScaleClient
-from labelflow.tables.column_types import to_json_value
+from labelflow.tables.storable_types import to_json_value
 from tests.properties.conftest import case_folder, cases, check_readable, time_limit
 from tests.properties.strategies import anything, numbers, scalars, strings, timestamps
 from tests.support.jobs import make_job

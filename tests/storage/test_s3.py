@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.storage import s3, s3_client, s3_errors
 from labelflow.storage.opening import open_folder
 from tests.support.s3_servers import AWS, Bucket, S3RequestCounter, StrictS3, use_s3
@@ -230,6 +230,6 @@ def test_invalid_signature_lifetime(bucket: Bucket, seconds: int) -> None:
 )
 def test_password_in_the_endpoint_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     use_s3(monkeypatch, endpoint)
-    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL: ") as caught:
+    with pytest.raises(InvalidInput, match="AWS_ENDPOINT_URL: ") as caught:
         open_folder("s3://bucket/prefix").read("a")
     assert "pass5e3c" not in str(caught.value)

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import StopRequested, UsageError
+from labelflow.errors import InvalidInput, StopRequested
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning import chunk
@@ -295,7 +295,7 @@ def test_cost_covers_all_tasks(stub_server: StubServer, job_factory: Callable[..
 def test_output_folder_has_one_task_type(stub_server: StubServer, job_factory: Callable[..., Job]) -> None:
     FaultyApi(stub_server, True, NO_FAULT)
     label(job_factory())
-    with pytest.raises(UsageError, match="holds the job 'job' \\(categorization\\), not 'job' \\(other\\)"):
+    with pytest.raises(InvalidInput, match="holds the job 'job' \\(categorization\\), not 'job' \\(other\\)"):
         label(job_factory(task={"type": "other", "attachment_type": "text", "attachment": "{text}"}))
 
 

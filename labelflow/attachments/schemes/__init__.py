@@ -29,7 +29,7 @@ class Scheme(Protocol):
         """Whether this level requires reading the first bytes."""
 
     def probe(self, probe_requests: Sequence[ProbeRequest]) -> list[ProbeResult | AttachmentRejected]:
-        """Return the result of each probe, in the same order. Raises StoreUnreachable if no URI is at fault."""
+        """Return the result of each probe, in the same order. Raises StoreUnavailable if no URI is at fault."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,7 +15,7 @@ from labelflow.attachments.attachment import (
     CheckLevel,
     ProbeRequest,
     ProbeResult,
-    StoreUnreachable,
+    StoreUnavailable,
 )
 from labelflow.attachments.media_probe import probe_media
 from labelflow.attachments.s3_listing import ListingCache, ObjectStatus
@@ -121,10 +121,10 @@ def _type_of(suffix: str) -> str | None:
 
 
 def _rejection(error: Exception, uri: str) -> AttachmentRejected:
-    """Convert an error to a rejection. Raises StoreUnreachable if it is not specific to this object."""
+    """Convert an error to a rejection. Raises StoreUnavailable if it is not specific to this object."""
     problem = s3_errors.explain(error, uri)
     if problem.is_systemic:
-        raise StoreUnreachable(f"{problem.reason}; {problem.fix}")
+        raise StoreUnavailable(f"{problem.reason}; {problem.fix}")
     return AttachmentRejected(problem.reason, problem.fix)
 
 

@@ -28,11 +28,11 @@ class CancelCommand:
 
     def finish(self, flow: Callable[..., Cancellation]) -> NoReturn:
         """Run the flow, print its result, and exit with the exit status."""
-        from labelflow.cli import prefect_server
+        from labelflow.cli import temporary_prefect_server
         from labelflow.cli.display import print_cancellation
 
         with exit_status():
-            prefect_server.start()
+            temporary_prefect_server.start()
             print_cancellation(flow(output=self.output, rows=self.rows, job=self.job))
             sys.exit(0)
 

@@ -29,12 +29,12 @@ class CollectCommand:
 
     def finish(self, flow: Callable[..., list[CollectionResult]]) -> NoReturn:
         """Run the flow, print its results, and exit with the exit status."""
-        from labelflow.cli import prefect_server
+        from labelflow.cli import temporary_prefect_server
         from labelflow.cli.display import print_collection_results
         from labelflow.operations.collect import CollectionFailed
 
         with exit_status():
-            prefect_server.start()
+            temporary_prefect_server.start()
             try:
                 print_collection_results(flow(outputs=self.outputs, jobs=self.jobs))
             except CollectionFailed as error:
@@ -50,7 +50,7 @@ def prepare_collect_responses(arguments: list[str] | None = None, program: str =
 
     signals.listen()
     with exit_status():
-        from labelflow.errors import UsageError
+        from labelflow.errors import InvalidInput
         from labelflow.jobs.config import is_config, load_job
         from labelflow.operations.discovery import DiscoveredJob, find_jobs
 
@@ -63,7 +63,7 @@ def prepare_collect_responses(arguments: list[str] | None = None, program: str =
         ]
         if not discovered:
             fix = "give the output folder of a job, or a folder above it"
-            raise UsageError(", ".join(outputs), "contains no job, neither do its subfolders", fix)
+            raise InvalidInput(", ".join(outputs), "contains no job, neither do its subfolders", fix)
         errors = [(job, error) for job in discovered if (error := _find_error(job))]
         if len(errors) == len(discovered):
             messages = [f"{job.name}: {error}" if len(discovered) > 1 else str(error) for job, error in errors]
@@ -74,7 +74,7 @@ def prepare_collect_responses(arguments: list[str] | None = None, program: str =
 def _find_error(discovered: DiscoveredJob) -> LabelflowError | None:
     """Return why a job cannot be collected, as far as that shows without the API."""
     from labelflow.errors import LabelflowError
-    from labelflow.jobs.api_keys import read_key
+    from labelflow.jobs.keys import read_key
 
     try:
         read_key(discovered.require_job())

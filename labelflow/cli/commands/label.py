@@ -34,7 +34,7 @@ class LabelCommand:
 
     def finish(self, flow: Callable[..., Summary]) -> NoReturn:
         """Run the flow while showing its progress, print the summary, and exit with the exit status."""
-        from labelflow.cli import prefect_server
+        from labelflow.cli import temporary_prefect_server
         from labelflow.cli.display import print_summary, show_progress
         from labelflow.cli.prepared_run import prepared_run
 
@@ -42,7 +42,7 @@ class LabelCommand:
         with exit_status():
             try:
                 with show_progress(self.run.progress):
-                    prefect_server.start()
+                    temporary_prefect_server.start()
                     flow(self.job, limit=self.limit, wait=self.wait, relabel=self.relabel)
             finally:
                 if self.run.final_summary:
@@ -58,7 +58,7 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
 
     signals.listen()
     with exit_status():
-        from labelflow.cli.garbage_collector import tune_garbage_collector
+        from labelflow.cli.gc_settings import tune_garbage_collector
         from labelflow.jobs.config import load_job
         from labelflow.operations.label import LabelRun
         from labelflow.planning.plan import Plan
@@ -68,7 +68,7 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
         tune_garbage_collector()
         job = load_job(options.config, manifest=options.manifest, output=options.output)
         if job.runner.is_distributed and not options.dry_run:
-            from labelflow.cli.prefect_server import require_prefect_api
+            from labelflow.cli.temporary_prefect_server import require_prefect_api
 
             require_prefect_api()
         relabel = RelabelMode(options.relabel) if options.relabel else None

@@ -26,13 +26,13 @@ def main(arguments: list[str] | None = None, program: str = PROGRAM) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from labelflow.callbacks.receiver import CallbackReceiver
+    from labelflow.callbacks.callback_router import CallbackRouter
     from labelflow.callbacks.server import CallbackServer
-    from labelflow.jobs.api_keys import read_callback_key
     from labelflow.jobs.config import load_job
+    from labelflow.jobs.keys import read_callback_key
 
     jobs = [load_job(config) for config in options.configs]
-    server = CallbackServer(CallbackReceiver(jobs), read_callback_key(*jobs), options.host, options.port)
+    server = CallbackServer(CallbackRouter(jobs), read_callback_key(*jobs), options.host, options.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
     print(f"Receiving callbacks on {server.url}/callback for {', '.join(job.name for job in jobs)}", flush=True)

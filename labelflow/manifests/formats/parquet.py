@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from labelflow.manifests.arrow_row_sizes import Sizes, slices, value_sizes
 from labelflow.manifests.compression import as_seekable
 from labelflow.manifests.format import (
     MAX_ROW_BYTES,
@@ -23,7 +24,6 @@ from labelflow.manifests.format import (
     check_unique_columns,
     row_too_large,
 )
-from labelflow.manifests.row_sizes import Sizes, slices, value_sizes
 from labelflow.problems import Problem, abbreviate, one_line
 from labelflow.records import ManifestRow
 

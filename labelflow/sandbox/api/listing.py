@@ -32,7 +32,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskPage:
+class TaskRowPage:
     """One page of tasks, and the total of matching tasks."""
 
     rows: list[TaskRow]
@@ -73,7 +73,7 @@ class Listing:
         self._totals: dict[tuple[str, tuple[Any, ...]], int] = {}
         self._counted_at_change = -1  # the store's `change_count`
 
-    def page(self, owner: int, query: QueryParams) -> TaskPage:
+    def page(self, owner: int, query: QueryParams) -> TaskRowPage:
         """Return one page. Raises ApiError (400) for an unknown parameter or an invalid value."""
         params = self._known_params(query)
         limit = _parse_int("limit", params, default=PAGE_LIMIT, minimum=1, maximum=PAGE_LIMIT)
@@ -87,7 +87,7 @@ class Listing:
             (*values, limit + 1, offset),
         )
         rows = [TaskRow._make(row) for row in cursor]
-        return TaskPage(rows[:limit], total, limit, offset, has_more=len(rows) > limit)
+        return TaskRowPage(rows[:limit], total, limit, offset, has_more=len(rows) > limit)
 
     def _visible_conditions(self, conditions: list[Condition]) -> list[Condition]:
         """Return the conditions for a task to be listed. For subclasses; unchanged here."""

@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from labelflow.callbacks.spool import UNROUTED
+from labelflow.callbacks.stored_callbacks import UNROUTED
 from labelflow.collection.collector import Collector
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.config import load_job

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from labelflow.cli.garbage_collector import tune_garbage_collector
+from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.jobs.config import load_job
 from labelflow.ledger.context import open_existing_job

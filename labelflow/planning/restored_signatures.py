@@ -14,7 +14,7 @@ from labelflow.outputs.rejects import REJECT_FIELDS, removed_signatures
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow
 from labelflow.redaction import strip_signatures_in
-from labelflow.tables.column_types import is_lossless
+from labelflow.tables.storable_types import is_lossless
 
 BATCH_ROWS, BATCH_BYTES = 5000, 8 << 20  # of the rejects file; their rows of the first manifest are in memory, too
 
@@ -22,7 +22,7 @@ BATCH_ROWS, BATCH_BYTES = 5000, 8 << 20  # of the rejects file; their rows of th
 def open_job_manifest(job: Job) -> Manifest:
     """Open the manifest of a job. The rows of a rejects file have the signatures that they had when they were rejected.
 
-    A row whose signature cannot be found gets a problem. Raises UsageError as `open_manifest` does.
+    A row whose signature cannot be found gets a problem. Raises InvalidInput as `open_manifest` does.
     """
     manifest = open_manifest(job.manifest.uri)
     if not set(REJECT_FIELDS.names) <= set(manifest.schema.names):

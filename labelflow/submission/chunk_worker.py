@@ -14,12 +14,12 @@ from dataclasses import replace
 import pyarrow as pa
 
 from labelflow.accounting.progress import RunProgress
-from labelflow.concurrency.lease_watch import LeaseWatcher
+from labelflow.concurrency.lease_watch import RunLeaseCheck
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import LabelflowError, UsageError
-from labelflow.jobs.api_keys import read_key
+from labelflow.errors import InvalidInput, LabelflowError
 from labelflow.jobs.connection import open_client
 from labelflow.jobs.job import Job
+from labelflow.jobs.keys import read_key
 from labelflow.jobs.secrets import use_s3_credentials
 from labelflow.ledger.context import ConnectedJob
 from labelflow.ledger.ledger import Ledger
@@ -32,18 +32,18 @@ from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.storage.opening import open_output
 from labelflow.submission.reconciliation import UnrecordedTasks
 from labelflow.submission.submitter import Submitter
-from labelflow.submission.task_budget import TaskBudget
+from labelflow.submission.task_cap import TaskCap
 
 
 def check_distributed_allowed(plan: Plan, supports_unique_id: bool) -> None:
-    """Raises UsageError if other processes may not submit: a worker that dies leaves its rows to another one."""
+    """Raises InvalidInput if other processes may not submit: a worker that dies leaves its rows to another one."""
     fix = "use runner: threads"
     if not supports_unique_id:
         url = plan.context.job.scale.url
         reason = f"{url} does not support unique_id, which prevents duplicate tasks when a worker dies"
-        raise UsageError("runner", reason, fix)
+        raise InvalidInput("runner", reason, fix)
     if plan.relabel is not None:
-        raise UsageError("runner", "only one process may relabel rows", fix)
+        raise InvalidInput("runner", "only one process may relabel rows", fix)
 
 
 class WorkItem:
@@ -86,7 +86,7 @@ class ChunkWorker:
         use_s3_credentials(job.s3.credentials)
         folder = open_output(job.output)
         self._stop = stop
-        self._watcher = LeaseWatcher(folder, item.lease)
+        self._watcher = RunLeaseCheck(folder, item.lease)
         self._rate_limiter = RateLimiter(item.rate, self._sleep)
         self._progress = RunProgress()
         self._unrecorded: UnrecordedTasks = {}
@@ -104,12 +104,12 @@ class ChunkWorker:
         self._rate_limiter.set_rate(item.rate)
         self._unrecorded.update(item.unrecorded)
         prepared, rejected = validate_rows(self._builder, self._checker, item.chunk.rows)
-        budget = TaskBudget(item.tasks)
-        report = self._submitter.submit(prepared, budget)
+        cap = TaskCap(item.tasks)
+        report = self._submitter.submit(prepared, cap)
         return replace(
             report,
             rejected=[*rejected, *report.rejected],
-            unused_budget=budget.drain(),
+            unused_tasks=cap.drain(),
             first_invalid_response=self._progress.first_invalid_response,
         )
 

@@ -14,8 +14,8 @@ from contextlib import nullcontext
 
 from labelflow.callbacks.callback import Callback, parse_callback
 from labelflow.callbacks.group_commit import GroupCommitWriter
-from labelflow.callbacks.spool import CALLBACKS, UNROUTED
-from labelflow.errors import UsageError
+from labelflow.callbacks.stored_callbacks import CALLBACKS, UNROUTED
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_output_folder
 from labelflow.ledger.ledger_parts import SUBMISSIONS
@@ -30,10 +30,10 @@ class Overloaded(Exception):
     """The callbacks waiting to be written exceed MAX_BUFFERED_BYTES."""
 
 
-class JobRoute:
+class CallbackDestination:
     """Where the callbacks of one job are stored, and which tasks are its own.
 
-    Raises UsageError if the output folder does not exist or belongs to another job.
+    Raises InvalidInput if the output folder does not exist or belongs to another job.
     """
 
     def __init__(self, job: Job) -> None:
@@ -56,32 +56,32 @@ class JobRoute:
                 self._read_parts.add(name)
 
 
-class CallbackReceiver:
+class CallbackRouter:
     """Stores callbacks for several jobs.
 
     counts: (job, result) → number of callbacks; the result is "stored", "unrouted" or an error metric.
     The job is "" unless the result is "stored".
-    Raises UsageError if the output of a job cannot be used, two jobs have the same name, or their credentials differ.
+    Raises InvalidInput if the output of a job cannot be used, two jobs have the same name, or their credentials differ.
 
-        receiver = CallbackReceiver([job])
+        receiver = CallbackRouter([job])
         await receiver.receive(body)
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         if len({job.s3.credentials for job in jobs}) > 1:
-            raise UsageError(
+            raise InvalidInput(
                 "s3.credentials",
                 "differs between the jobs",
                 "serve jobs with different S3 credentials in separate processes",
             )
-        self.routes = [JobRoute(job) for job in jobs]
+        self.routes = [CallbackDestination(job) for job in jobs]
         self.counts: Counter[tuple[str, str]] = Counter()
         self._by_name = {route.name: route for route in self.routes}
         self._unrouted = self.routes[0].unrouted_writer
         self._refreshed_at = float("-inf")
         self._refreshing, self._parsing_large = asyncio.Lock(), asyncio.Lock()
         if len(self._by_name) < len(jobs):
-            raise UsageError("CONFIG", "two jobs have the same name", "serve each job once")
+            raise InvalidInput("CONFIG", "two jobs have the same name", "serve each job once")
 
     @property
     def writers(self) -> list[GroupCommitWriter]:
@@ -100,7 +100,7 @@ class CallbackReceiver:
             del callback
         await self._store(line, route)
 
-    async def _store(self, line: bytes, route: JobRoute | None) -> None:
+    async def _store(self, line: bytes, route: CallbackDestination | None) -> None:
         if sum(writer.buffered_bytes for writer in self.writers) + len(line) > MAX_BUFFERED_BYTES:
             raise Overloaded
         if route is None:
@@ -110,7 +110,7 @@ class CallbackReceiver:
             await route.writer.append(line)
             self.counts[route.name, "stored"] += 1
 
-    async def _route_of(self, callback: Callback) -> JobRoute | None:
+    async def _route_of(self, callback: Callback) -> CallbackDestination | None:
         """Return the job of a callback's task: by the task's metadata, else by the ledgers; None if neither has it."""
         metadata = callback.task.metadata if callback.task else {}
         if isinstance(metadata.get("row_id"), str) and (named_route := self._by_name.get(str(metadata.get("job")))):
@@ -123,7 +123,7 @@ class CallbackReceiver:
         # it must be for that job.
         return self.routes[0] if callback.task is None and len(self.routes) == 1 else None
 
-    async def _find_owner(self, task_id: str) -> JobRoute | None:
+    async def _find_owner(self, task_id: str) -> CallbackDestination | None:
         async with self._refreshing:
             owner = self._known_owner(task_id)
             if owner or time.monotonic() - self._refreshed_at < LEDGER_POLL_INTERVAL:
@@ -133,5 +133,5 @@ class CallbackReceiver:
             self._refreshed_at = time.monotonic()
         return self._known_owner(task_id)
 
-    def _known_owner(self, task_id: str) -> JobRoute | None:
+    def _known_owner(self, task_id: str) -> CallbackDestination | None:
         return next((route for route in self.routes if task_id in route), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.jobs.secrets import read_secret
 from labelflow.network.addresses import is_loopback
@@ -17,41 +17,41 @@ CALLBACK_KEY_VARIABLE = "SCALE_CALLBACK_AUTH_KEY"
 def read_key(job: Job) -> str:
     """Return the API key that the job refers to; SCALE_API_KEY overrides it.
 
-    Raises UsageError if the key is missing, malformed, or not for the job's mode (test or live), or if it is a live key
-    that would be sent in plain text over a network.
+    Raises InvalidInput if the key is missing, malformed, or not for the job's mode (test or live), or if it is a live
+    key that would be sent in plain text over a network.
     """
     name = job.scale.key.removeprefix("env:")
     key = (os.environ.get(API_KEY_VARIABLE) or "").strip() or read_secret(job.scale.key)
     if not key:
         if name.startswith("block:"):
-            raise UsageError("scale.key", f"{name} is not available", "create this Prefect Secret block")
-        raise UsageError("scale.key", f"{name} is not set", f"set {name}, in the environment or in a .env file")
+            raise InvalidInput("scale.key", f"{name} is not available", "create this Prefect Secret block")
+        raise InvalidInput("scale.key", f"{name} is not set", f"set {name}, in the environment or in a .env file")
     if not key.isascii() or any(character.isspace() for character in key):
         reason = f"{name} is not a valid API key: it contains white space or non-ASCII characters"
-        raise UsageError("scale.key", reason, "copy the key again")
+        raise InvalidInput("scale.key", reason, "copy the key again")
     # A key without a known prefix counts as live, so that it never creates paid tasks in a test job.
     mode = Mode.from_key(key) or Mode.LIVE
     if mode is not job.scale.mode:
-        raise UsageError(
+        raise InvalidInput(
             "scale.mode",
             f"the mode is {job.scale.mode.value}, but the key is a {mode.value} key",
             f"use a {job.scale.mode.value} key, or set `mode: {mode.value}`",
         )
     if mode is Mode.LIVE and not job.scale.url.lower().startswith("https://") and not is_loopback(job.scale.url):
         reason = f"{job.scale.url} would receive the live key without encryption"
-        raise UsageError("scale.url", reason, "use https://; live keys are sent over http:// to this machine only")
+        raise InvalidInput("scale.url", reason, "use https://; live keys are sent over http:// to this machine only")
     return key
 
 
 def read_callback_key(*jobs: Job) -> str:
-    """Return the callback auth key that the jobs share. Raises UsageError if it is missing, or if they have several."""
+    """Return the callback auth key that the jobs share. Raises InvalidInput if there is none, or if they differ."""
     key = os.environ.get(CALLBACK_KEY_VARIABLE, "").strip()
     keys = {key} if key else {read_secret(job.collect.auth_key) or "" for job in jobs}
     if len(keys) > 1:
         reason = "the jobs have different callback auth keys"
-        raise UsageError("collect.auth_key", reason, "run one receiver per Scale account")
+        raise InvalidInput("collect.auth_key", reason, "run one receiver per Scale account")
     key = next(iter(keys), "")
     if not key:
         fix = "set it to the callback auth key of your Scale account, in the environment or in a .env file"
-        raise UsageError(CALLBACK_KEY_VARIABLE, "is not set", fix)
+        raise InvalidInput(CALLBACK_KEY_VARIABLE, "is not set", fix)
     return key

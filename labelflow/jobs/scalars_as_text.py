@@ -9,20 +9,20 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from labelflow.jobs.yaml_file import Scalar
+from labelflow.jobs.yaml_file import ScalarAsWritten
 
 
 def resolve_scalars(value: Any, expected: Any = Any) -> Any:
-    """Return a value of a config file without `Scalar`s.
+    """Return a value of a config file without `ScalarAsWritten`s.
 
     expected: the type of the field. Where it takes text and no number, a scalar becomes its source.
 
-    >>> resolve_scalars([Scalar(12, "012"), Scalar(True, "true")], list[str])
+    >>> resolve_scalars([ScalarAsWritten(12, "012"), ScalarAsWritten(True, "true")], list[str])
     ['012', 'true']
-    >>> resolve_scalars({"limit": Scalar(12, "012")})
+    >>> resolve_scalars({"limit": ScalarAsWritten(12, "012")})
     {'limit': 12}
     """
-    if isinstance(value, Scalar):
+    if isinstance(value, ScalarAsWritten):
         kinds = set(_alternatives(expected))
         return value.source if any(map(_is_text, kinds)) and not kinds & {int, float, bool, Any} else value.value
     if isinstance(value, dict):
@@ -38,7 +38,7 @@ def field_types(*models: type[BaseModel]) -> dict[str, Any]:
 
 
 def _key(key: Any) -> Any:
-    return key.source if isinstance(key, Scalar) else key
+    return key.source if isinstance(key, ScalarAsWritten) else key
 
 
 def _item_type(expected: Any, key: str | None) -> Any:

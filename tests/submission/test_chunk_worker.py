@@ -14,15 +14,15 @@ import pytest
 
 from labelflow.concurrency import lease_watch
 from labelflow.concurrency.lease_record import LeaseLost
-from labelflow.errors import TooManyUnlabeled, UsageError
+from labelflow.errors import InvalidInput, TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import RelabelMode
 from labelflow.records import SubmissionReport
 from labelflow.scale.client import ScaleClient
-from labelflow.submission import remote
-from labelflow.submission.remote import WorkItem, execute
+from labelflow.submission import chunk_worker
+from labelflow.submission.chunk_worker import WorkItem, execute
 from tests.support.jobs import make_job
 from tests.support.sandbox import running_in_process
 
@@ -77,7 +77,7 @@ def test_work_item_executed_twice_creates_no_second_task(tmp_path: Path, api: st
     assert list((tmp_path / "out" / "_ledger" / "runs").glob("*")) == []
 
 
-def test_chunk_budget_is_reserved_from_max_tasks_and_returned(tmp_path: Path, api: str) -> None:
+def test_cap_of_a_chunk_is_reserved_from_max_tasks_and_returned(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api, submit={"max_tasks": ROWS + 5})
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.plan.chunks()
@@ -85,12 +85,12 @@ def test_chunk_budget_is_reserved_from_max_tasks_and_returned(tmp_path: Path, ap
         other = run.dispatcher.make_work_item(chunk, workers=1)
         assert (work_item.tasks, other.tasks) == (ROWS, 5)
         report = execute_isolated(work_item)
-        assert report.unused_budget == 1  # of the row that is rejected
+        assert report.unused_tasks == 1  # of the row that is rejected
         run.dispatcher.record_result(work_item, report)
         assert run.dispatcher.make_work_item(chunk, workers=1).tasks == 1
 
 
-def test_first_rows_of_a_chunk_get_the_task_budget(tmp_path: Path, api: str) -> None:
+def test_first_rows_of_a_chunk_are_within_the_cap(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api, submit={"max_tasks": 4})
     with closing(LabelRun(Plan(job))) as run:
         (chunk,) = run.plan.chunks()
@@ -140,17 +140,17 @@ def test_exceeding_max_unlabeled_stops_further_work_items(
 
 def test_relabeling_and_servers_without_unique_id_are_rejected(tmp_path: Path, api: str) -> None:
     job = create_job(tmp_path, api)
-    with pytest.raises(UsageError, match="only one process may relabel rows; use runner: threads"):
+    with pytest.raises(InvalidInput, match="only one process may relabel rows; use runner: threads"):
         LabelRun(Plan(job, relabel=RelabelMode.CHANGED))
-    with running_in_process(api="2017") as old, pytest.raises(UsageError, match="does not support unique_id"):
+    with running_in_process(api="2017") as old, pytest.raises(InvalidInput, match="does not support unique_id"):
         LabelRun(Plan(create_job(tmp_path, old)))
 
 
 def test_worker_process_closes_the_connections_of_finished_runs(
     tmp_path: Path, api: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers = remote._Workers()
-    monkeypatch.setattr(remote, "_workers", workers)
+    workers = chunk_worker._Workers()
+    monkeypatch.setattr(chunk_worker, "_workers", workers)
     monkeypatch.setattr(lease_watch, "WATCH_INTERVAL", 0.0)
     closed: list[str] = []
     for name in ("first", "second"):
@@ -159,7 +159,7 @@ def test_worker_process_closes_the_connections_of_finished_runs(
         with closing(LabelRun(Plan(job))) as run:
             (chunk,) = run.plan.chunks()
             item = run.dispatcher.make_work_item(chunk, workers=1)
-            run.dispatcher.record_result(item, remote.execute(item))
+            run.dispatcher.record_result(item, chunk_worker.execute(item))
             assert closed == ([] if name == "first" else ["first"])
             [worker] = workers._workers.values()
             monkeypatch.setattr(worker, "close", lambda name=name: closed.append(name))

@@ -1,18 +1,18 @@
-"""The task budget: how many tasks may still be created under `max_tasks` and `max_cost`."""
+"""The cap on tasks: how many may still be created under `max_tasks` and `max_cost`."""
 
 from __future__ import annotations
 
 import threading
 
 
-class TaskBudget:
+class TaskCap:
     """The number of tasks that may still be created; None for no limit. Thread-safe.
 
-    >>> budget = TaskBudget(3)
-    >>> budget.take(2), budget.take(2)
+    >>> cap = TaskCap(3)
+    >>> cap.take(2), cap.take(2)
     (2, 1)
-    >>> budget.give_back()
-    >>> budget.drain()
+    >>> cap.give_back()
+    >>> cap.drain()
     1
     """
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from labelflow.manifests.row_sizes import slices, value_sizes
+from labelflow.manifests.arrow_row_sizes import slices, value_sizes
 
 ARRAYS: list[tuple[Any, list[int]]] = [
     (pa.array(["abc", None, ""]), [11, 8, 8]),

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from labelflow.errors import UsageError
+from labelflow.errors import InvalidInput
 
 PROCESS_START_TIMEOUT = 2.0  # seconds from the decision to start the server until its process exists
 TERMINATE_TIMEOUT = 0.5  # seconds
@@ -53,9 +53,9 @@ def end() -> None:
 
 
 def require_prefect_api() -> None:
-    """Raises UsageError if no Prefect server is configured: each remote worker would start a server of its own."""
+    """Raises InvalidInput if no Prefect server is configured: each remote worker would start a server of its own."""
     from prefect.settings import PREFECT_API_URL
 
     if not PREFECT_API_URL.value():
         reason = "dask needs a Prefect server that all workers can reach, and PREFECT_API_URL is not set"
-        raise UsageError("runner", reason, "set PREFECT_API_URL, or use runner: threads")
+        raise InvalidInput("runner", reason, "set PREFECT_API_URL, or use runner: threads")

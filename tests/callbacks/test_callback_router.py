@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 
-from labelflow.callbacks import group_commit, inbox, receiver
+from labelflow.callbacks import callback_router, group_commit, inbox
 from labelflow.callbacks import server as callback_server
 from labelflow.callbacks.callback import InvalidCallback, parse_callback
+from labelflow.callbacks.callback_router import CallbackRouter
 from labelflow.callbacks.group_commit import PROBE_INTERVAL
-from labelflow.callbacks.receiver import CallbackReceiver
 from labelflow.callbacks.server import CallbackServer
-from labelflow.callbacks.spool import CALLBACKS, UNROUTED, append, read_stored
+from labelflow.callbacks.stored_callbacks import CALLBACKS, UNROUTED, append, read_stored
 from labelflow.collection.collector import Collector
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import StorageError, UsageError
+from labelflow.errors import InvalidInput, StorageError
 from labelflow.jobs.job import Job
 from labelflow.ledger import job_record
 from labelflow.ledger.context import ConnectedJob
@@ -125,7 +125,7 @@ def server(callback_job: CallbackJob) -> Iterator[CallbackServer]:
 @contextmanager
 def running_receiver(*jobs: Job) -> Iterator[CallbackServer]:
     """A receiver of jobs, in a thread of this process."""
-    server = CallbackServer(CallbackReceiver(jobs), KEY, "127.0.0.1", 0)
+    server = CallbackServer(CallbackRouter(jobs), KEY, "127.0.0.1", 0)
     server.start()
     try:
         yield server
@@ -234,7 +234,7 @@ def test_callback_that_cannot_be_stored_is_not_acknowledged(
 def test_callbacks_beyond_the_buffer_are_rejected_as_overloaded(
     callback_job: CallbackJob, server: CallbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiver, "MAX_BUFFERED_BYTES", 10)
+    monkeypatch.setattr(callback_router, "MAX_BUFFERED_BYTES", 10)
     assert post(server, callback_document(0)) == 503
     assert callback_job.stored_task_ids() == []
 
@@ -277,15 +277,15 @@ def test_callbacks_are_routed_by_metadata_or_by_the_ledger(tmp_path: Path) -> No
 
 
 def test_each_job_and_output_folder_is_served_only_once(tmp_path: Path, callback_job: CallbackJob) -> None:
-    with pytest.raises(UsageError, match="the same name"):
-        CallbackReceiver([callback_job.job, callback_job.job])
-    with pytest.raises(UsageError, match="holds the job 'job'"):
-        CallbackReceiver([make_job(tmp_path, name="other")])
+    with pytest.raises(InvalidInput, match="the same name"):
+        CallbackRouter([callback_job.job, callback_job.job])
+    with pytest.raises(InvalidInput, match="holds the job 'job'"):
+        CallbackRouter([make_job(tmp_path, name="other")])
 
 
 def test_port_in_use_is_reported(server: CallbackServer, callback_job: CallbackJob) -> None:
-    with pytest.raises(UsageError, match="cannot listen on this address"):
-        CallbackServer(CallbackReceiver([callback_job.job]), KEY, "127.0.0.1", int(server.url.rpartition(":")[2]))
+    with pytest.raises(InvalidInput, match="cannot listen on this address"):
+        CallbackServer(CallbackRouter([callback_job.job]), KEY, "127.0.0.1", int(server.url.rpartition(":")[2]))
 
 
 def test_newer_answer_replaces_the_previous_one_in_its_file(callback_job: CallbackJob) -> None:

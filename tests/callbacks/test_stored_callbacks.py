@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from labelflow.callbacks.spool import CALLBACKS
+from labelflow.callbacks.stored_callbacks import CALLBACKS
 from tests.support.commands import ROOT
 
 SCRIPT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-from labelflow.callbacks.spool import read_stored
+from labelflow.callbacks.stored_callbacks import read_stored
 from labelflow.errors import RunAborted
 from labelflow.storage.opening import open_folder
 try:

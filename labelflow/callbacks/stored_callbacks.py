@@ -1,4 +1,4 @@
-"""The spool: files of acknowledged callbacks in the output folder, until a pass collects them."""
+"""Acknowledged callbacks: files in the output folder, until a pass collects them."""
 
 from __future__ import annotations
 

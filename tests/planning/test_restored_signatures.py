@@ -12,8 +12,8 @@ import pytest
 
 from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
-from labelflow.planning import rejects_manifest
-from labelflow.planning.rejects_manifest import open_job_manifest
+from labelflow.planning import restored_signatures
+from labelflow.planning.restored_signatures import open_job_manifest
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from tests.conftest import StubServer
@@ -93,7 +93,7 @@ def test_row_of_a_rejects_file_gets_its_signature_back(
     repaired: Callable[[Path], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rejects_manifest, "BATCH_ROWS", 1)
+    monkeypatch.setattr(restored_signatures, "BATCH_ROWS", 1)
     write_manifest(tmp_path, stub_server.url)
     images.add("/1.png")
     run(tmp_path, api)
