@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.ledger.ledger import Ledger
-from labelflow.planning.rejected_rows import RejectedRows
+from labelflow.outputs.rejected_rows import RejectedRows
 from labelflow.records import ManifestRow, RejectedRow
 from labelflow.tables.key_index import MISSING, ArrowStrings, Int64Array
 

@@ -1,4 +1,4 @@
-"""What a visit costs: about a request for a hundred new answers, whoever makes it; and no answer is missed for it."""
+"""A pass costs about one request per hundred new answers, and misses no answer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ API_VERSIONS = pytest.mark.parametrize("api_version", ["current", "2017"])
 
 @pytest.fixture(autouse=True)
 def short_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes hours with people takes seconds here: so does the overlap of two looks."""
+    """Passes follow each other within seconds here, so they overlap by milliseconds."""
     monkeypatch.setenv("SCALE_API_KEY", KEY)
     monkeypatch.setattr(watermark, "OVERLAP", timedelta(milliseconds=50))
     monkeypatch.setattr(created_windows, "MARGIN_MS", 5)
@@ -47,7 +47,7 @@ def short_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sent_paths(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths that were asked for; the API is asked all the same."""
+    """The paths of all requests, which are sent as usual."""
     asked: list[str] = []
     send = ScaleClient._send
 
@@ -66,7 +66,7 @@ def create_job(folder: Path, url: str, rows: int, **changes: Any) -> Job:
 
 
 def collect_once(job: Job) -> CollectionResult:
-    """As a process does that has just been started."""
+    """Collect like a process that has just started."""
     with closing(open_existing_job(job)) as opened:
         return collect_job(opened)
 

@@ -12,8 +12,8 @@ import pytest
 from labelflow.errors import RunAborted
 from labelflow.manifests import open_manifest
 from labelflow.outputs.folders import REJECTS_FILE
+from labelflow.outputs.rejected_rows import RejectedRows
 from labelflow.outputs.rejects import write_rejects
-from labelflow.planning.rejected_rows import RejectedRows
 from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
