@@ -1,4 +1,4 @@
-"""Polling is the net under callbacks: a job that waits for callbacks which never come is labeled all the same."""
+"""A job that waits for callbacks also polls: it is labeled if no callback arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers over several looks and several runs: each row once, in order, under the right outcome."""
+"""Answers over several passes and runs: each row once, in order, with the right outcome."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_answer_listed_late_is_not_missed(stub_server: StubServer, job_factory: 
     with closing(submitted_run(job_factory())) as run:
         people.complete("r0", minutes=60)
         run.collect()
-        people.complete("r1", minutes=55)  # completed before the newest of the first look
+        people.complete("r1", minutes=55)  # completed before the newest of the first pass
         assert run.collect() == 1
 
 
@@ -185,25 +185,25 @@ def test_on_2017_a_list_is_read_until_nothing_in_it_can_be_new(
     monkeypatch.setattr(client, "PAGE_LIMIT", 2)
     people = AnnotatorApi(stub_server, supports_unique_id=False)
 
-    def look() -> tuple[int, list[str]]:
+    def run_pass() -> tuple[int, list[str]]:
         people.queries.clear()
         with closing(
             submitted_run(job_factory(submit={"concurrency": 1}))
         ) as run:  # created in the order of the manifest
             return run.collect(), [query["status"][0] for query in people.queries]
 
-    look()
+    run_pass()
     for number in range(1, 7):
         people.complete(f"r{number}")
-    assert look() == (6, ["completed"] * 3 + ["canceled"])
-    assert look() == (0, ["completed", "canceled"])
+    assert run_pass() == (6, ["completed"] * 3 + ["canceled"])
+    assert run_pass() == (0, ["completed", "canceled"])
     people.complete("r8")
     people.complete("r9")
     people.complete("r10", "canceled", minutes=None)
-    assert look() == (3, ["completed", "canceled"])
+    assert run_pass() == (3, ["completed", "canceled"])
     people.tasks["r99"] = {**people.tasks["r1"], "task_id": "f" * 24, "metadata": {"job": "another"}}
-    assert look() == (0, ["completed"] * 5 + ["canceled"])  # one is new, and is another job's
-    assert look() == (0, ["completed", "canceled"])
+    assert run_pass() == (0, ["completed"] * 5 + ["canceled"])  # one is new, and is another job's
+    assert run_pass() == (0, ["completed", "canceled"])
 
 
 def test_on_2017_an_unrecorded_task_causes_a_full_listing_again(

@@ -1,4 +1,4 @@
-"""The ledger is asked for many tasks at once, whichever parts they lie in."""
+"""The ledger looks up many tasks at once, from any of its parts."""
 
 from __future__ import annotations
 

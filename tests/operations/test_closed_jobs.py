@@ -46,7 +46,7 @@ def collect_once(job: Job) -> CollectionResult:
 
 
 def close_job(job: Job) -> Folder:
-    """The folder of a job that was closed after a visit."""
+    """The folder of a job that was closed after a pass."""
     deadline = time.monotonic() + 20
     while not (seen := collect_once(job)).is_complete:
         assert time.monotonic() < deadline

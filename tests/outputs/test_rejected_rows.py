@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from labelflow.errors import StorageError
-from labelflow.outputs import rejects
+from labelflow.outputs import rejected_rows, rejects
 from labelflow.outputs.folders import REJECTS_FILE
 from labelflow.outputs.rejected_rows import RejectedRows
 from labelflow.outputs.rejects import write_rejects
-from labelflow.planning import rejected_rows
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, RejectedRow
 from labelflow.storage.local import LocalFolder

@@ -231,7 +231,7 @@ def test_lagging_list_causes_no_duplicate_task_without_unique_id(
 def test_run_after_a_crash_waits_until_the_list_shows_created_tasks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first run's last tasks are not in the list yet when the second one looks."""
+    """The first run's last tasks are not in the list yet when the second run reads it."""
     monkeypatch.setenv("SCALE_API_KEY", KEY)
     write_manifest(tmp_path, 20)
     with running(api="2017", faults="lag=2s") as url:

@@ -146,7 +146,10 @@ def find_leaks(where: dict[str, bytes]) -> list[str]:
         "a signature of a manifest": re.compile(SIGNATURE.partition("%")[0].encode()),
     }
     return [
-        f"{what} in {name}" for name, content in where.items() for what, look in secrets.items() if look.search(content)
+        f"{what} in {name}"
+        for name, content in where.items()
+        for what, pattern in secrets.items()
+        if pattern.search(content)
     ]
 
 

@@ -190,7 +190,7 @@ def test_sigterm_during_collection_or_cancellation(
         summary = label(make_job(tmp_path, scale={"url": url, "mode": "live"}), wait=False)
     assert sorted(rows) == recorded_rows(tmp_path)
     assert summary.canceled + summary.pending == summary.rows == 250
-    assert summary.canceled < 50, "nothing more was asked for"
+    assert summary.canceled < 50, "no further cancellation was sent"
     assert (summary.canceled > 0) is (flow == "cancel_dataset")
 
 

@@ -103,8 +103,8 @@ def test_lost_task_is_found_when_the_server_clock_is_behind(
     api = SkewedClockApi(stub_server, False, on_every_third(LOST_RESPONSE))
     assert label(job_factory()).labeled == ROWS
     assert len(api.tasks) == ROWS
-    looks = [path for method, path, _, _ in stub_server.requests if method == "GET" and "start_time" in path]
-    assert all("type=categorization" in path for path in looks)
+    listings = [path for method, path, _, _ in stub_server.requests if method == "GET" and "start_time" in path]
+    assert all("type=categorization" in path for path in listings)
 
 
 def test_task_from_a_crash_is_found_when_the_server_clock_is_behind(
@@ -401,15 +401,15 @@ def test_existing_task_is_found_with_a_lagging_list(
     monkeypatch.setattr(reconciliation, "LISTING_LAG", 2.0)
 
     class Lagging(FaultyApi):
-        looks = 0
+        calls = 0
 
         def respond(self, method: str, path: str, body: bytes) -> Any:
             given = super().respond(method, path, body)
             if given and given[0] == 409:
                 return 409, b"no JSON, and so no id", {}
             if "unique_id=" in path:
-                Lagging.looks += 1
-                return (200, {"docs": [], "total": 0, "has_more": False}, {}) if Lagging.looks % 2 else given
+                Lagging.calls += 1
+                return (200, {"docs": [], "total": 0, "has_more": False}, {}) if Lagging.calls % 2 else given
             return given
 
     api = Lagging(stub_server, True, NO_FAULT)
