@@ -1,4 +1,4 @@
-"""Files of stored callbacks that somebody else has written."""
+"""Files of stored callbacks that another program has written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a completed task to a row of Parquet: what each type promises, and answers that break the promise."""
+"""From a completed task to a row of Parquet: the columns of each type, and answers that do not match the schema."""
 
 from __future__ import annotations
 

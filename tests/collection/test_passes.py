@@ -36,7 +36,7 @@ ROWS = 12
 
 
 class AnnotatorApi:
-    """An API whose tasks stay pending until `end` is called; it heeds `status`, `start_time` and `updated_after`."""
+    """An API whose tasks stay pending until `end` is called; it supports `status`, `start_time` and `updated_after`."""
 
     def __init__(self, stub_server: StubServer, supports_unique_id: bool = True) -> None:
         self.tasks: dict[str, dict[str, Any]] = {}  # by row_id

@@ -63,7 +63,7 @@ def test_full_disk_is_a_storage_error(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_type_of_a_column_covers_the_values_of_all_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each row is a batch here. The types are those that all rows together give."""
+    """Each row is a batch here. The types depend on all rows."""
     monkeypatch.setattr(rejects, "BATCH_ROWS", 1)
     values: list[dict[str, object]] = [
         {"kept": 1, "widened": 1, "mixed": 1, "new": None, "object": {"a": 1}},

@@ -1,4 +1,4 @@
-"""Rows that already have a task: a change alone gives them no new one, a requested relabeling does."""
+"""Rows that have a task: a change alone creates no new one, a requested relabeling does."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ def test_relabel_errors_resubmits_rows_without_a_label(
 
 
 def test_answers_to_a_superseded_task_are_not_restored_by_another_run(job: Job, tmp_path: Path, api: str) -> None:
-    """A run that waits does not know that another one has had a row relabeled; its pass over the answers must."""
+    """A waiting run has an old ledger when another run relabels a row; its next pass reads the new one."""
     from labelflow.operations.label import LabelRun
 
     with closing(LabelRun(Plan(job))) as waiting:

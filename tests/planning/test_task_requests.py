@@ -1,4 +1,4 @@
-"""Binding: the request of a row, its identity, and what is wrong with a row."""
+"""The request of a row, its identity, and the problems of a row."""
 
 from __future__ import annotations
 

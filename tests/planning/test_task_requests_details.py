@@ -1,4 +1,4 @@
-"""Binding, rejects and manifests: identities that hold, types that stay, and nothing that gets lost on the way."""
+"""Requests, rejects and manifests: identities are stable, types are kept, and no row is lost."""
 
 from __future__ import annotations
 

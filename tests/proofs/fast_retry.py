@@ -1,4 +1,4 @@
-"""The command, with hardly a pause between two attempts: python -m tests.proofs.fast_retry CONFIG"""
+"""The command with short pauses between attempts: python -m tests.proofs.fast_retry CONFIG"""
 
 from __future__ import annotations
 

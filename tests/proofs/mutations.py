@@ -26,7 +26,7 @@ PROOF_TIMEOUT = 1200.0  # seconds that a proof may take
 
 @dataclass(frozen=True)
 class Mutation:
-    """A promise that is broken: what stands in a file, and what is put in its stead; the proofs that must notice."""
+    """A bug: text of a file, its replacement, and the proofs that must fail."""
 
     name: str
     file: str
@@ -94,7 +94,7 @@ MUTATIONS = (
 
 
 def main() -> int:
-    """Try all of them, or the one that is named; 1 where one goes unnoticed, or a proof fails without one."""
+    """Try all mutations, or the named one. Returns 1 if a proof passes with one, or fails without one."""
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.mutations", description=__doc__)
     parser.add_argument("--name", help="only the mutation that is called so", choices=[one.name for one in MUTATIONS])
     wanted = parser.parse_args().name
@@ -108,7 +108,7 @@ def main() -> int:
 
 
 def passes(proof: tuple[str, ...]) -> bool:
-    """Whether a proof holds for the product as it is."""
+    """Whether a proof passes without a mutation."""
     status, said = run_proof(proof, {})
     found = evidence(said) if status else "nothing wrong"
     print(f"{'sound' if status == 0 else 'FAILS'}: {format_proof(proof)}: {found}", flush=True)
@@ -127,7 +127,7 @@ def detects(mutation: Mutation, proof: tuple[str, ...]) -> bool:
 
 
 def mutated(mutation: Mutation) -> str:
-    """The changed file. Raises ValueError where what is to be changed does not stand there exactly once."""
+    """The changed file. Raises ValueError unless it contains the text exactly once."""
     content = (ROOT / mutation.file).read_text()
     for before, after in mutation.changes.items():
         if content.count(before) != 1:
@@ -137,7 +137,7 @@ def mutated(mutation: Mutation) -> str:
 
 
 def run_proof(proof: tuple[str, ...], files: dict[str, str]) -> tuple[int, str]:
-    """The exit status of a proof in a copy of the tree with other files, and all that it said."""
+    """The exit status and the output of a proof in a copy of the tree with changed files."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as temporary:
         copy = Path(temporary) / "tree"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*EXCLUDED))
@@ -157,12 +157,12 @@ def run_proof(proof: tuple[str, ...], files: dict[str, str]) -> tuple[int, str]:
 
 
 def format_proof(proof: tuple[str, ...]) -> str:
-    """A proof, for people."""
+    """The name of a proof in the output."""
     return " ".join(proof).removesuffix(" --seed 20261124")
 
 
 def evidence(said: str) -> str:
-    """What a proof saw."""
+    """The end of a proof's output."""
     found = EVIDENCE.search(said)
     return found[0][:200] if found else said[-300:]
 

@@ -1,4 +1,4 @@
-"""Callbacks end to end: a receiver that is killed, a sandbox that sends them, and labels that come by them alone."""
+"""Callbacks end to end: a receiver that is killed, a sandbox that sends them, and labels from callbacks only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read_rows(folder: Path, name: str = "labels") -> list[dict[str, Any]]:
-    """The rows of labels/ or errors/, by row_id; those that are there twice show."""
+    """The rows of labels/ or errors/ in order of row_id, with duplicates."""
     path = folder / "out" / name
     found = pq.read_table(path).to_pylist() if path.exists() and list(path.glob("*.parquet")) else []
     return sorted(found, key=lambda row: str(row["row_id"]))
@@ -66,7 +66,7 @@ def test_callbacks_the_sandbox_saw_acknowledged_are_labeled(tmp_path: Path) -> N
 def test_callbacks_alone_and_polling_alone_give_the_same_labels(
     tmp_path: Path, api_version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`make poll-vs-callback` has more rows, and slower people."""
+    """`make poll-vs-callback` has more rows and longer turnarounds."""
     monkeypatch.delenv("SCALE_API_KEY")  # each way has one of its own
     ways = compare_methods(tmp_path, ROWS, turnaround="0.5-4", api_version=api_version)
     assert ways.differences == []

@@ -1,4 +1,4 @@
-"""As Prefect users run it: a server, a work pool, workers that come and go, prefect.yaml deployed, a sandbox beside."""
+"""Deployments: a Prefect server, a work pool, workers that are killed, prefect.yaml, and a sandbox."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHECKOUT_FILES = ("flows", "tasks", "labelflow", "prefect.yaml")
 
 
 class PrefectInstallation:
-    """A Prefect server, with the deployments of a checkout of ours."""
+    """A Prefect server with the deployments of a checkout."""
 
     def __init__(self, folder: Path, api: str) -> None:
         self.folder = folder
@@ -62,24 +62,24 @@ class PrefectInstallation:
         return done.stdout
 
     def post(self, path: str, **body: Any) -> Any:
-        """What the server's API answers to a POST."""
+        """The response of the server's API to a POST."""
         answer = requests.post(f"{self.api}{path}", json=body, timeout=20)
         answer.raise_for_status()
         return answer.json()
 
     def run_deployment(self, deployment: str, **parameters: Any) -> None:
-        """Have a deployment run now."""
+        """Start a run of a deployment."""
         given = [word for name, value in parameters.items() for word in ("--param", f"{name}={json.dumps(value)}")]
         self.prefect("deployment", "run", deployment, *given)
 
     def flow_run_states(self, flow: str) -> Counter[str]:
-        """How the runs of a flow stand."""
+        """The states of the runs of a flow."""
         runs = self.post("/flow_runs/filter", flows={"name": {"any_": [flow]}})
         return Counter(run["state"]["type"] for run in runs)
 
     @contextmanager
     def running_worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker, in a working folder of its own that is empty."""
+        """A worker in an empty working folder."""
         home = self.folder / f"worker-{time.monotonic_ns()}"
         home.mkdir()
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local-process"]
@@ -94,7 +94,7 @@ class PrefectInstallation:
 
 
 def kill_process_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and those that it started, as a machine that dies does."""
+    """Kill a process and its child processes, like a machine that fails."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -117,7 +117,7 @@ def prefect(tmp_path_factory: pytest.TempPathFactory, prefect_home_template: Pat
 
 
 def job_parameters(folder: Path, name: str, url: str, output: Path, rows: int, **changes: Any) -> dict[str, Any]:
-    """A job as the form of the deployment takes it; its first row cannot be submitted."""
+    """A job as a parameter of the deployment; its first row is invalid."""
     manifest = folder / f"{name}.jsonl"
     lines = [{"id": f"r{number}", "text": f"text {number}" if number else " "} for number in range(rows)]
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -224,7 +224,7 @@ def test_invalid_job_is_rejected_by_the_deployment_form(prefect: PrefectInstalla
 
 @pytest.fixture(scope="module")
 def deployments() -> dict[str, dict[str, Any]]:
-    """Those of prefect.yaml, by name."""
+    """The deployments of prefect.yaml by name."""
     document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     return {str(deployment["name"]): deployment for deployment in document["deployments"]}
 
@@ -235,7 +235,7 @@ def load_flow(deployment: dict[str, Any]) -> Any:
 
 
 def test_prefect_yaml_has_no_settings_that_prefect_ignores() -> None:
-    """Unknown keys are silently ignored by Prefect: what its own model has taken in must be all that is there."""
+    """Prefect ignores unknown keys: its own model must contain every key of the file."""
     document = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     del document["definitions"]  # for YAML's anchors only
     understood = PrefectYamlModel.model_validate(document)

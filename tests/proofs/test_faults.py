@@ -1,4 +1,4 @@
-"""A whole run against a sandbox that goes wrong in many ways: still one task per row."""
+"""A whole run against a sandbox with many faults creates one task per row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that goes away, or takes the key no more: the run ends with one message, and the next goes on."""
+"""A server that disappears, or rejects the key: the run ends with one message, and the next run continues."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_server_outage_beyond_the_tolerance_ends_the_wait(
 def test_revoked_key_stops_submission_immediately(
     tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that are being tried again have pauses of many seconds before them: they are not made."""
+    """Retried rows would have to wait for many seconds: they are not created."""
     monkeypatch.setenv("SCALE_API_KEY", KEY)
     monkeypatch.setattr(RetryPolicy, "delay_after", lambda *_: 60.0)
     write_manifest(tmp_path, 100)

@@ -1,4 +1,4 @@
-"""No key and no signature gets out: all that is written, shown or logged is searched, after all kinds of runs."""
+"""No key and no signature is written, shown or logged: the tests search everything after all kinds of runs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ runpy.run_module("flows.label_dataset", run_name="__main__")
 
 
 def all_faults() -> str:
-    """All that the sandbox can do wrong, each now and then."""
+    """Every fault of the sandbox, with a low probability each."""
     takes_time = {name: f":{min(kind.seconds, 0.5)}s" if kind.seconds else "" for name, kind in KINDS_BY_NAME.items()}
     rated = [f"{name}={RATES[kind.target]}{takes_time[name]}" for name, kind in KINDS_BY_NAME.items() if kind.has_rate]
     return ", ".join(["seed=7", *rated, *(f"{name}=0.5s" for name, kind in KINDS_BY_NAME.items() if not kind.has_rate)])
@@ -65,7 +65,7 @@ def all_faults() -> str:
 
 @dataclass
 class SecretsEnvironment:
-    """Where the commands run, and all that they said."""
+    """The working folder of the commands, and their output."""
 
     folder: Path
     environment: dict[str, str]
@@ -77,7 +77,7 @@ class SecretsEnvironment:
         return self.folder / "prefect"
 
     def run(self, name: str, *arguments: object, stop: bool = False, command: list[str] = COMMAND, **more: str) -> int:
-        """Run the command, with Prefect's log at its loudest; stop: press Ctrl-C once tasks are made."""
+        """Run the command with Prefect's most detailed log; stop: send SIGINT once tasks are created."""
         environment = {**self.environment, **more}
         with (
             running_command(*arguments, home=self.home, command=command, **environment) as process,
@@ -100,7 +100,7 @@ class SecretsEnvironment:
 
     @contextmanager
     def _watching_processes(self) -> Iterator[None]:
-        """Look at the command lines of all processes meanwhile."""
+        """Read the command lines of all processes meanwhile."""
         ended = threading.Event()
         watcher = threading.Thread(target=self._record_command_lines, args=(ended,))
         watcher.start()
@@ -120,7 +120,7 @@ class SecretsEnvironment:
 
 
 def readable_forms(name: str, content: bytes) -> list[bytes]:
-    """A file as it is, and as its readers see it."""
+    """The bytes of a file, and its decoded values."""
     if name.endswith(".zst"):
         return [pa.input_stream(pa.py_buffer(content), compression="zstd").read()]
     if not name.endswith(".parquet"):
@@ -130,13 +130,13 @@ def readable_forms(name: str, content: bytes) -> list[bytes]:
 
 
 def dump_database(database: Path) -> bytes:
-    """All that a database holds: in the file a long text lies in pieces."""
+    """All values of a database: its file stores long texts in pieces."""
     with closing(sqlite3.connect(database)) as connection:
         return "\n".join(connection.iterdump()).encode()
 
 
 def find_leaks(where: dict[str, bytes]) -> list[str]:
-    """Where which secret stands."""
+    """The secrets that were found, with their places."""
     secrets: dict[str, Any] = {
         "the key": re.compile(f"{KEY}|{LIVE_KEY}".encode()),
         "the key in base64": re.compile(b"|".join(re.escape(in_base64(key)) for key in (KEY, LIVE_KEY))),
@@ -154,7 +154,7 @@ def find_leaks(where: dict[str, bytes]) -> list[str]:
 
 
 def in_base64(key: str) -> bytes:
-    """As it goes over the line, without the end that the padding changes."""
+    """The secret in base64, without the last characters, which depend on what follows."""
     return base64.b64encode(f"{key}:".encode())[:-4]
 
 
@@ -181,7 +181,7 @@ def secrets_environment(
 
 
 def write_job(secrets_environment: SecretsEnvironment, name: str, url: str, **changes: Any) -> Path:
-    """The demo's job of images in S3, with an output of its own."""
+    """The demo's job of images in S3, with a separate output."""
     made = yaml.safe_load((ROOT / "configs" / "street-boxes.yaml").read_text())
     made |= {"name": name, "output": str(secrets_environment.folder / name), "max_unlabeled": 1.0, **changes}
     made["scale"] = {**made.get("scale", {}), "url": url, "mode": "test", "timeout": "2s"}
@@ -220,7 +220,7 @@ def write_signed_job(
 
 
 def serve_collect_and_cancel(secrets_environment: SecretsEnvironment, config: Path, port: int) -> dict[str, bytes]:
-    """The way of a job whose answers are sent to the service. Gives the callbacks as they lay in the output."""
+    """Run a job that receives callbacks. Returns the stored callbacks."""
     command = [sys.executable, "-m", "flows.receive_callbacks"]
     live = {**secrets_environment.environment, "SCALE_API_KEY": LIVE_KEY}
     with running_command(config, "--port", port, home=secrets_environment.home, command=command, **live) as service:
@@ -257,7 +257,7 @@ def is_listening(port: int) -> bool:
 
 
 def echo_responses(stub_server: StubServer) -> None:
-    """Takes the key while it is greeted, then says each request back, and its key, in what it says is wrong."""
+    """Accepts the key at first, then repeats each request and its key in error messages."""
 
     def answer(method: str, path: str, body: bytes) -> Any:
         if method == "GET":
@@ -269,7 +269,7 @@ def echo_responses(stub_server: StubServer) -> None:
 
 
 def collect_outputs(secrets_environment: SecretsEnvironment, *outputs: str) -> dict[str, bytes]:
-    """All that was said and written since the world began; outputs: those in S3."""
+    """Everything that was printed and written so far; outputs: output folders in S3."""
     places = {f"what {name} said": text.encode() for name, text in secrets_environment.outputs.items()}
     places["the process list"] = b"\n".join(secrets_environment.command_lines)
     for file in (file for file in secrets_environment.folder.rglob("*") if file.is_file()):
@@ -288,7 +288,7 @@ def collect_outputs(secrets_environment: SecretsEnvironment, *outputs: str) -> d
 
 
 def check_all_faults_occurred(url: str) -> None:
-    """Requests, tasks and callbacks met faults: with so few of them not each fault is met."""
+    """Requests, tasks and callbacks had faults; there are too few to have every kind."""
     met = requests.get(url.replace("/v1", "/sandbox/faults"), timeout=10).json()
     assert set(met) == set(KINDS_BY_NAME)
     assert {str(KINDS_BY_NAME[name].target) for name, count in met.items() if count} >= set(RATES), met
@@ -341,7 +341,7 @@ def test_labeling_leaks_no_secret(
 def test_receiver_and_later_commands_leak_no_secret(
     secrets_environment: SecretsEnvironment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """With URLs in the manifest that are signed already."""
+    """The manifest contains signed URLs."""
     monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", CALLBACK_KEY)
     media, port = MediaServer(), free_port()
     with running(

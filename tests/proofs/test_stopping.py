@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment: what was created is recorded, the process leaves in time, and no server stays."""
+"""Ctrl-C and SIGTERM at any moment: created tasks are recorded, the process ends in time, and no server remains."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def recorded_rows(folder: Path) -> list[str]:
 
 
 def make_key(folder: Path, mode: str = "test") -> str:
-    """An account of the test's own."""
+    """A key that no other test uses."""
     return f"{mode}_{folder.name}"
 
 
@@ -90,7 +90,7 @@ def test_signal_during_prefect_startup_ends_it_immediately(tmp_path: Path, api: 
 
 
 def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str, prefect_home: Path) -> None:
-    """The terminal sends it to the whole process group, Prefect's server among them."""
+    """The terminal sends SIGINT to the whole process group, including Prefect's server."""
     write_manifest(tmp_path, 20)
     config, key = write_job_config(tmp_path, api, mode="live"), make_key(tmp_path, "live")
     terminal, user = pty.openpty()
@@ -121,13 +121,13 @@ def test_ctrl_c_on_a_terminal_while_waiting_for_answers(tmp_path: Path, api: str
 
 
 def fault_count(url: str, fault: str) -> int:
-    """Return how many requests met a fault of a sandbox; the request itself goes to a path without faults."""
+    """Return how many requests of a sandbox had a fault; this request itself has none."""
     counted: dict[str, int] = requests.get(f"{url.removesuffix('/v1')}/sandbox/faults", timeout=5).json()
     return counted[fault]
 
 
 def drain_terminal(terminal: int, shown: bytearray) -> bool:
-    """Take in what is shown; a terminal that nobody reads stops its writers."""
+    """Read the output: a full terminal buffer would block the command."""
     while select.select([terminal], [], [], 0)[0]:
         try:
             shown += os.read(terminal, 65536)
@@ -140,7 +140,7 @@ def drain_terminal(terminal: int, shown: bytearray) -> bool:
 def test_hanging_responses_do_not_delay_a_stop(
     tmp_path: Path, prefect_home: Path, presses: int, seconds: float
 ) -> None:
-    """All threads hang in the end, and the job bears that for minutes; what other rows got is recorded."""
+    """In the end all threads wait for responses; the tasks of the other rows are recorded."""
     write_manifest(tmp_path, ROWS)
     with running(faults="seed=1, never=10%") as url:
         config = write_job_config(tmp_path, url, timeout="5m")
@@ -165,7 +165,7 @@ def test_hanging_responses_do_not_delay_a_stop(
 def test_sigterm_during_collection_or_cancellation(
     tmp_path: Path, prefect_home: Path, flow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each answer takes seconds by then; the results of requested cancellations are collected by the next pass."""
+    """Each response takes seconds; the next pass collects the results of the cancellations that were sent."""
     key, database = make_key(tmp_path, "live"), tmp_path / "tasks.db"
     monkeypatch.setenv("SCALE_API_KEY", key)
     write_manifest(tmp_path, 250)
@@ -217,7 +217,7 @@ def test_signal_while_the_summary_is_written(tmp_path: Path, api: str, prefect_h
 def test_in_flight_tasks_are_recorded_when_a_worker_cancels_the_flow(
     tmp_path: Path, api: str, prefect_home: Path
 ) -> None:
-    """Its process was not started by our command: Prefect turns SIGTERM into an exception in the main thread."""
+    """Prefect started this process: it turns SIGTERM into an exception in the main thread."""
     write_manifest(tmp_path, ROWS)
     config, key = write_job_config(tmp_path, api), make_key(tmp_path)
     script = (

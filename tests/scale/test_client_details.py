@@ -1,4 +1,4 @@
-"""Details of the client, its retries and its times; each test fails for one small mistake."""
+"""Details of the client, its retries and its times."""
 
 from __future__ import annotations
 

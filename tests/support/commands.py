@@ -19,14 +19,14 @@ COMMAND = [sys.executable, "-m", "flows.label_dataset"]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """That of a user who has a key, and a home for Prefect."""
+    """The environment of a user with a key and a Prefect home."""
     cleared = ("PREFECT_", "SCALE_", "AWS_", "LABELFLOW_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(cleared)}
     return {**kept, "PREFECT_HOME": str(home), "SCALE_API_KEY": "test_command", **more}
 
 
 def start_command(*arguments: object, home: Path, command: list[str] = COMMAND, **more: str) -> subprocess.Popen[str]:
-    """Begin the command."""
+    """Start the command."""
     return subprocess.Popen(
         [*command, *map(str, arguments)],
         cwd=ROOT,
@@ -41,7 +41,7 @@ def start_command(*arguments: object, home: Path, command: list[str] = COMMAND, 
 def running_command(
     *arguments: object, home: Path, command: list[str] = COMMAND, **more: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """The command, which does not outlive the test."""
+    """The started command; it is killed at the end of the test."""
     with start_command(*arguments, home=home, command=command, **more) as process:
         try:
             yield process
@@ -56,14 +56,14 @@ def running_command(
 def run_command(
     *arguments: object, home: Path, command: list[str] = COMMAND, **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """The command from its beginning to its end."""
+    """Run the command to its end."""
     with running_command(*arguments, home=home, command=command, **more) as process:
         output, errors = process.communicate(timeout=150)
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 def wait_until(check: Callable[[], object], seconds: float = 120) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, "it did not come true in time"
@@ -77,13 +77,13 @@ def write_manifest(folder: Path, count: int) -> None:
 
 
 def created_rows(url: str, key: str = "test_command") -> list[str]:
-    """The rows of all tasks of an account, one for each task."""
+    """The row ids of all tasks of an account, one per task."""
     with ScaleClient(key, url) as client:
         return [str(task.metadata["row_id"]) for task in client.list_tasks()]
 
 
 def prefect_server_pids(home: Path) -> list[int]:
-    """The processes of Prefect's servers whose home that is."""
+    """The processes of Prefect servers with this home."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -63,7 +63,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory, prefect_home_template:
 
 @contextmanager
 def running_prefect_server(home: Path) -> Iterator[str]:
-    """Run a server of a test's own, and give the URL of its API."""
+    """Run a server for one test; yields the URL of its API."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
