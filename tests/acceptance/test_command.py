@@ -180,7 +180,7 @@ def test_dry_run_sends_nothing_and_needs_no_key_or_server(tmp_path: Path) -> Non
     assert outcome.returncode == 1, "a row would be rejected, and max_unlabeled is 0"
     assert "cost: 9.50" in outcome.stdout
     assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "prefect").exists(), "Prefect was not needed"
+    assert not (tmp_path / "prefect").exists(), "Prefect was not imported"
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def execute(command: str, docs_environment: DocsEnvironment, exported: dict[str,
     elif words[:3] == ["python", "-m", "labelflow.sandbox"]:
         start_sandbox(command, docs_environment)
     else:
-        assert words[0] in ("python", "curl", "prefect"), f"{command}: neither run here, nor said why not"
+        assert words[0] in ("python", "curl", "prefect"), f"{command}: not run here, and no reason is given"
         docs_environment.run(["bash", "-c", command.replace(DOCS_PORT, docs_environment.sandbox_port)], exported)
 
 

@@ -52,7 +52,7 @@ def test_acknowledged_callbacks_are_labeled_despite_kills_and_forged_ones_are_no
     assert {what for what, _ in tally.statuses} == set(EXPECTED_STATUS)
     assert tally.unrouted > 0
     left = list((tmp_path / "out" / "_ledger" / "callbacks").glob("[!.]*"))  # a killed writer leaves a hidden one
-    assert left == [], "all of them were ingested"
+    assert left == [], "all callbacks were collected"
 
 
 def test_callbacks_the_sandbox_saw_acknowledged_are_labeled(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_one_task_per_row_and_no_row_lost_despite_kills_and_outages(
     assert tally.overlaps > 0
     assert tally.wrong_clocks > 0
     assert tally.namespaces > 0, "only root can create PID namespaces"
-    assert tally.refused > 0, "a cap needs the folder for itself, and so does the contract of 2017"
+    assert tally.refused > 0, "with a cap, and on the 2017 API, a second run is refused"
     assert tally.command_kills_at_work > 0
     assert min(tally.faults[name] for name in ("429-wait", "recall", "lag", "dropped")) > 0
     assert tally.is_clean, "\n".join(tally.to_lines())

@@ -131,7 +131,7 @@ def test_other_users_of_the_machine_cannot_reach_the_cluster(tmp_path: Path, pre
         with running_command(config, home=tmp_path / "home", command=COMMAND, **variables) as process:
             wait_until(lambda: created_rows(url), seconds=90)
             ports = listening_ports(process.pid)
-            assert len(ports) >= 5, "of the scheduler, two workers and what starts them"
+            assert len(ports) >= 5, "of the scheduler, two workers and their parent processes"
             accepting = asyncio.run(accept_a_stranger(ports))
             pages = [port for port in ports if readable_page(port)]
             assert (accepting, pages) == ([], [])

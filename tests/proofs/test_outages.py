@@ -98,7 +98,7 @@ def test_server_lost_during_submission_ends_the_run_and_the_next_run_resumes(
         recorded = set(pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")["row_id"])
         assert len(rows) < count
         assert recorded <= set(rows)
-        assert len(rows) - len(recorded) <= 16, "only answers that were on their way may be lost"
+        assert len(rows) - len(recorded) <= 16, "only responses in flight may be lost"
         write_config(tmp_path, **job)
         outcome = run_command(config, home=prefect_home)
         assert outcome.returncode == 0, outcome.stderr
@@ -175,7 +175,7 @@ def test_revoked_key_stops_submission_immediately(
     assert time.monotonic() - start < 30
     assert len(refused) <= 4, "at most the requests in flight"
     recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
-    assert len(recorded) == 18, "the twentieth was refused, and one of those before it was not made"
+    assert len(recorded) == 18, "the twentieth was refused, and one earlier row was not created"
 
 
 def test_revoked_key_ends_the_wait_immediately(

@@ -325,7 +325,7 @@ def test_labeling_leaks_no_secret(
         secrets_environment.outputs["refused"]
     )
 
-    # The search would be for nothing if these secrets had not been in use.
+    # The search proves nothing unless these secrets were used.
     asked = [body for method, _, body, _ in stub_server.requests if method == "POST"]
     assert SIGNATURES.search(b"".join(asked))
     assert "no such key" in secrets_environment.outputs["refused"]
@@ -352,7 +352,7 @@ def test_receiver_and_later_commands_leak_no_secret(
         )
         check_all_faults_occurred(url)
     media.close()
-    assert callbacks, "which the service has stored for the key that they came with"
+    assert callbacks, "the receiver stored callbacks"
     assert any(SIGNATURE in path for _, path, _ in media.requests)
     assert {"labels", "rejects", "errors"} <= {path.name for path in (secrets_environment.folder / "served").iterdir()}
 

@@ -66,7 +66,7 @@ def wait_until(check: Callable[[], object], seconds: float = 120) -> None:
     """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not check():
-        assert time.monotonic() < deadline, "it did not come true in time"
+        assert time.monotonic() < deadline, "the condition was not true in time"
         time.sleep(0.05)
 
 
