@@ -48,9 +48,16 @@ _SCHEMES = (
         "ss srt sr sp st sip spr si skoid sktid skt ske sks skv sdd saoid suoid scid ses",
     ),
 )
+_AZURE_DATES, _YEAR = ("sv", "se"), re.compile(r"[12]\d{3}(?:-|%(?:25)*2d)", re.IGNORECASE)
 _NAMES = frozenset().union(*(scheme.parameters for scheme in _SCHEMES))
 
-_HINT = re.compile(r"sig(?:nature)?[=%\\&]", re.IGNORECASE)  # in each signed URL
+# A letter, digit or hyphen that is percent-encoded although it need not be.
+_ENCODED_LETTER = r"%(?:25)*(?:2d|3[0-9]|[46][1-9a-f]|[57][0-9a])"
+_ENCODED_LETTERS = re.compile(_ENCODED_LETTER, re.IGNORECASE)
+_HINT = re.compile(rf"sig(?:nature)?[=%\\&]|{_ENCODED_LETTER}", re.IGNORECASE)  # in each signed URL
+_WHOLE_URL = re.compile(r"[a-z][a-z0-9+.-]{0,19}://(?:(?!://)[^\r\n])*+", re.IGNORECASE)
+_URL_BEFORE = re.compile(r"[a-z0-9+.-]{1,20}://[^\r\n]*\Z", re.IGNORECASE)
+_PATH_CHARACTERS = 1024  # of a URL that continues after a space or a quote
 _WORD = re.compile(r"(?<![^\s\"'<>`])[^\s\"'<>`]{15,}")  # a signed URL is longer
 _URL_START = re.compile(r"[a-z0-9+.-]{1,20}(?::|%(?:25)*3A)(?:\\?/|%(?:25)*2F)|/", re.IGNORECASE)
 _NEXT_URL = re.compile(r"(?<=[,;|(){}\[\]])(?=[a-z][a-z0-9+.-]{0,19}://)", re.IGNORECASE)
@@ -80,7 +87,7 @@ _NAMES_IN_HTML = "equals|plus|sol|percnt|colon|period|lowbar|ast"
 _HTML_CHARACTER = rf"{_ENTITY}(?:\#x0*(?:{_CODES})|\#0*(?:{_NUMBERS})|{_NAMES_IN_HTML});"
 _VALUE = rf"(?:[a-z0-9%+/=_~.:@*-]++|\\{{1,8}}/|{_ESCAPE}(?:{_CODES})|{_HTML_CHARACTER})*"
 _PARAMETER = re.compile(
-    rf"(?P<name>[a-z0-9-]+)(?:=|{_encoded('3d', 61, 'equals')})"
+    rf"(?P<name>(?:[a-z0-9-]|{_ENCODED_LETTER})+)(?:=|{_encoded('3d', 61, 'equals')})"
     rf"(?P<value>(?<=SignedHeaders=)[a-z0-9%;-]+|{_VALUE})",
     re.IGNORECASE,
 )
@@ -99,7 +106,9 @@ def strip_signatures(text: str) -> str:
         url = "https://b/a.jpg?v=2&X-Amz-Credential=AKIA&X-Amz-Signature=5ec2e7#top"
         strip_signatures(f"GET {url} failed")  # "GET https://b/a.jpg?v=2#top failed"
     """
-    return _WORD.sub(_strip_word, text) if _may_be_signed(text) else text
+    if not _may_be_signed(text):
+        return text
+    return _strip_url(text) if _WHOLE_URL.fullmatch(text) else _WORD.sub(_strip_word, text)
 
 
 def strip_signatures_in(value: Any) -> Any:
@@ -179,7 +188,9 @@ def _may_be_signed(text: str) -> bool:
     """Whether a text contains what all signed URLs contain; fast."""
     if "=" not in text and "%" not in text and "\\" not in text and "&" not in text:
         return False
-    return ("sig" in text or "Sig" in text or "SIG" in text) and bool(_HINT.search(text))
+    if "sig" in text or "Sig" in text or "SIG" in text:
+        return bool(_HINT.search(text))
+    return "%" in text and bool(_ENCODED_LETTERS.search(text))
 
 
 def _strip_key(key: Any, others: dict[Any, Any]) -> Any:
@@ -198,16 +209,18 @@ def _strip_word(match: re.Match[str]) -> str:
     word = match[0]
     if not _HINT.search(word):
         return word
-    return "".join(map(_strip_url, _NEXT_URL.split(word)))
+    before = match.string[max(0, match.start() - _PATH_CHARACTERS) : match.start()]
+    first, *others = _NEXT_URL.split(word)
+    return "".join([_strip_url(first, continues_url=bool(_URL_BEFORE.search(before))), *map(_strip_url, others)])
 
 
-def _strip_url(url: str) -> str:
-    """Remove the signing parameters from a text without spaces that may be a URL."""
+def _strip_url(url: str, continues_url: bool = False) -> str:
+    """Remove the signing parameters from a text that may be a URL, or the rest of the URL before it."""
     parts = _DELIMITER.split(url)  # text, delimiter, text, delimiter, text …
-    if len(parts) < 3 or not _URL_START.search(parts[0]):
+    if len(parts) < 3 or not (continues_url or _URL_START.search(parts[0])):
         return url
     parameters = [_PARAMETER.match(part) for part in parts[2::2]]
-    names = {parameter["name"].lower() for parameter in parameters if parameter} & _NAMES
+    names = {_name(parameter) for parameter in parameters if parameter and _is_plausible(parameter)} & _NAMES
     signing: set[str] = set()
     for scheme in _SCHEMES:
         if scheme.required <= names and scheme.any_of & names:
@@ -220,7 +233,7 @@ def _strip_url(url: str) -> str:
         kind = _kind(delimiter)
         if kind == "&" and start and _level(delimiter) >= _level(start):
             delimiter = start
-        if kind != "#" and parameter and parameter["name"].lower() in signing:
+        if kind != "#" and parameter and _name(parameter) in signing:
             rest = part[parameter.start("value") + _length(parameter["value"]) :]
             start = delimiter if kind == "?" or (start and delimiter is start) else ""
             pieces.append(rest)
@@ -228,6 +241,16 @@ def _strip_url(url: str) -> str:
             start = ""
             pieces += [delimiter, part]
     return "".join(pieces)
+
+
+def _name(parameter: re.Match[str]) -> str:
+    """Return the name of a parameter, decoded and in lower case."""
+    return _ENCODED_LETTERS.sub(lambda match: chr(int(match[0][-2:], 16)), parameter["name"]).lower()
+
+
+def _is_plausible(parameter: re.Match[str]) -> bool:
+    """Whether a parameter can be part of a signature: short names also have other meanings."""
+    return _name(parameter) not in _AZURE_DATES or bool(_YEAR.match(parameter["value"]))
 
 
 def _length(value: str) -> int:

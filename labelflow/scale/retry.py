@@ -14,6 +14,8 @@ from labelflow.scale.errors import ScaleError, TransientError
 T = TypeVar("T")
 Sleep = Callable[[float], None]
 
+PLAUSIBLE_YEARS = range(2000, 3000)  # of a server's clock; beyond them, times could not be added
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -86,13 +88,20 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal():
         return float(value[:9])
-    moment, now = _parse_date(value), _parse_date(headers.get("Date", "")) or datetime.now(UTC)
+    moment, now = parse_http_date(value), parse_http_date(headers.get("Date", "")) or datetime.now(UTC)
     return max(0.0, (moment - now).total_seconds()) if moment else None
 
 
-def _parse_date(value: str) -> datetime | None:
+def parse_http_date(value: str) -> datetime | None:
+    """Return the time of an HTTP header such as `Date`; None if it is malformed, or its year is implausible.
+
+    >>> parse_http_date("Wed, 25 Nov 2026 12:00:00 GMT")
+    datetime.datetime(2026, 11, 25, 12, 0, tzinfo=datetime.timezone.utc)
+    """
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
+        return None
+    if moment.year not in PLAUSIBLE_YEARS:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -7,8 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from ssl import SSLCertVerificationError
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -25,7 +24,7 @@ from labelflow.network.addresses import is_loopback
 from labelflow.network.timeouts import TotalTimeoutAdapter
 from labelflow.problems import printable
 from labelflow.scale.errors import ConnectError, InvalidResponse, ResponseLost, ResponseTooLarge, error_for_status
-from labelflow.scale.retry import retry_after_seconds
+from labelflow.scale.retry import parse_http_date, retry_after_seconds
 
 MAX_RESPONSE_BYTES = 32 << 20  # after decompression; a task takes a few kilobytes
 READ_BYTES = 1 << 20  # of a body, read at once
@@ -122,11 +121,8 @@ class HttpTransport:
         """Take the server's time from a response, once in CLOCK_INTERVAL."""
         if self._server_clock and time.monotonic() - self._server_clock[1] < CLOCK_INTERVAL:
             return
-        try:
-            parsed = parsedate_to_datetime(date or "")
-        except ValueError:
-            return
-        self._server_clock = parsed.replace(tzinfo=parsed.tzinfo or UTC), time.monotonic()
+        if moment := parse_http_date(date or ""):
+            self._server_clock = moment, time.monotonic()
 
     def _parse_object(self, content: bytes) -> dict[str, Any]:
         try:

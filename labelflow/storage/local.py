@@ -76,7 +76,7 @@ class LocalFolder:
         target = self._path(name)
         try:
             written_at = target.stat().st_mtime
-            return self._clock() - written_at
+            return max(0.0, self._clock() - written_at)
         except FileNotFoundError:
             return None
         except OSError as error:

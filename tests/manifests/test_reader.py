@@ -237,3 +237,14 @@ def test_parquet_types_with_texts_are_read_unchanged(tmp_path: Path) -> None:
     manifest = open_manifest(str(tmp_path / "m.parquet"))
     assert [row.values for row in manifest.rows] == table.to_pylist()
     assert manifest.schema.remove_metadata() == pq.read_schema(tmp_path / "m.parquet").remove_metadata()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_parquet_file_with_an_unknown_time_zone_is_refused(tmp_path: Path, nested: bool) -> None:
+    kind = pa.timestamp("ms", tz="Mars/Phobos")
+    column = pa.array([[{"at": 0}]], pa.list_(pa.struct({"at": kind}))) if nested else pa.array([0], kind)
+    pq.write_table(pa.table({"id": ["a"], "taken": column}), tmp_path / "m.parquet")
+    with pytest.raises(
+        InvalidInput, match=r"column 'taken' has the time zone 'Mars/Phobos', which is unknown; write it"
+    ):
+        open_manifest(str(tmp_path / "m.parquet"))

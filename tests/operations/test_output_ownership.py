@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -56,6 +58,13 @@ def test_age_is_measured_by_the_store(folder: Folder) -> None:
     age = folder.age("a/b.json")
     assert age is not None
     assert 0 <= age < 30
+
+
+def test_file_from_the_future_is_new(tmp_path: Path) -> None:
+    folder = open_folder(str(tmp_path))
+    folder.write("a.json", b"x")
+    os.utime(tmp_path / "a.json", (time.time() + 3600,) * 2)
+    assert folder.age("a.json") == 0
 
 
 @pytest.mark.parametrize("attempt", range(5))

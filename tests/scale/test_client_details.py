@@ -141,6 +141,17 @@ def test_retry_after_date_is_compared_with_the_date_of_the_response(minutes: int
     assert retry_after_seconds(headers) == 90
 
 
+@pytest.mark.parametrize("year", [1, 9999])
+def test_implausible_date_of_a_response_is_ignored(stub_server: StubServer, year: int) -> None:
+    date = f"Sat, 01 Jan {year:04} 00:00:00 GMT"
+    stub_server.sends_date = False
+    stub_server.respond = lambda *_: (200, {"docs": [], "total": 0, "has_more": False}, {"Date": date})
+    client = ScaleClient(KEY, stub_server.url, retry=FAST_RETRY)
+    assert list(client.list_tasks()) == []
+    assert client.server_time is None
+    assert client.earliest_now() < client.now()
+
+
 def test_parsed_times_are_utc() -> None:
     assert parse_time("2026-11-23T10:00:00") == datetime(2026, 11, 23, 10, tzinfo=UTC)
     eastern = parse_time("2026-11-23T10:00:00-05:00")

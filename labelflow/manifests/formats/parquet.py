@@ -52,7 +52,23 @@ def _read(file: BufferedReader, first: int) -> ParsedManifest:
         reason = f"is not a readable Parquet file ({one_line(str(error)).rstrip('.')})"
         raise FormatError(reason, "write it again; it may be truncated") from None
     check_unique_columns(names)
+    for field in schema:
+        _check_time_zones(field.name, field.type)
     return ParsedManifest(_rows(compact, schema, first - 1), names, schema)
+
+
+def _check_time_zones(column: str, kind: pa.DataType) -> None:
+    """Raises FormatError if times of a column, nested ones too, have a time zone that this machine does not know."""
+    if pa.types.is_timestamp(kind) and kind.tz:
+        try:
+            pa.scalar(0, kind).as_py()
+        except (LookupError, ValueError):
+            reason = f"the column {abbreviate(column)} has the time zone {abbreviate(kind.tz)}, which is unknown"
+            raise FormatError(reason, "write it with a zone of the IANA database, such as UTC") from None
+    if pa.types.is_dictionary(kind):
+        _check_time_zones(column, kind.value_type)
+    for index in range(kind.num_fields):
+        _check_time_zones(column, kind.field(index).type)
 
 
 def _dictionaries(parquet: pq.ParquetFile) -> list[str]:
