@@ -242,7 +242,7 @@ def test_parquet_types_with_texts_are_read_unchanged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("nested", [False, True])
 def test_parquet_file_with_an_unknown_time_zone_is_refused(tmp_path: Path, nested: bool) -> None:
     kind = pa.timestamp("ms", tz="Mars/Phobos")
-    column = pa.array([[{"at": 0}]], pa.list_(pa.struct({"at": kind}))) if nested else pa.array([0], kind)
+    column = pa.array([[{"at": 0}]], pa.list_(pa.struct([("at", kind)]))) if nested else pa.array([0], kind)
     pq.write_table(pa.table({"id": ["a"], "taken": column}), tmp_path / "m.parquet")
     with pytest.raises(
         InvalidInput, match=r"column 'taken' has the time zone 'Mars/Phobos', which is unknown; write it"
