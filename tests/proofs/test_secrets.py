@@ -313,7 +313,7 @@ def test_labeling_leaks_no_secret(
         }
         full = write_job(secrets_environment, "full", url, collect=called)
         assert secrets_environment.run("full", full, "--output", output) == 0, secrets_environment.outputs["full"]
-        slow = write_job(secrets_environment, "stopped", url, submit={"rate": "5/s"})
+        slow = write_job(secrets_environment, "stopped", url, submit={"rate": "2/s"})
         assert secrets_environment.run("stopped", slow, stop=True) == 130, secrets_environment.outputs["stopped"]
         crashed = [sys.executable, "-c", CRASH_SCRIPT]
         assert (
