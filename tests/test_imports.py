@@ -28,7 +28,7 @@ MAY_IMPORT = {  # a folder may import only the rows below it that it names
     ),
     "submission": ("planning accounting ledger records jobs concurrency storage scale redaction problems errors"),
     "planning": (
-        "accounting outputs ledger manifests records jobs attachments tables concurrency scale redaction "
+        "accounting outputs ledger manifests records jobs attachments tables concurrency storage scale redaction "
         "batches lenient_json problems errors"
     ),
     "collection": "accounting callbacks outputs ledger records jobs tables concurrency storage scale errors",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
-from labelflow.attachments.attachment import Attachment, AttachmentRejected, CheckLevel, ProbeRequest
-from labelflow.attachments.limits import validate
+from labelflow.attachments.attachment import Attachment, AttachmentRejected, CheckLevel, ProbeRequest, ProbeResult
+from labelflow.attachments.limits import is_unmeasured, validate
 from labelflow.attachments.schemes import Scheme, open_schemes
+from labelflow.attachments.url_expiry import signed_until
 from labelflow.problems import Problem, abbreviate
 
+CLOCK_MARGIN = timedelta(minutes=15)  # by which the clock of this machine may be ahead
 _Key = tuple[str, str]  # URI and attachment type; equal keys are probed once per chunk
 
 
@@ -21,6 +25,7 @@ class AttachmentChecker:
     timeout: seconds for one attachment in total, including retries.
     allow_private: whether URLs may lead to addresses that Scale cannot reach, such as 127.0.0.1.
     accept_unmeasured: whether audio is accepted if its length could not be measured.
+    unmeasured: the number of recordings that were accepted for this reason.
 
     Example:
         with AttachmentChecker(CheckLevel.AUTO) as checker:
@@ -38,6 +43,8 @@ class AttachmentChecker:
     ) -> None:
         self._level = level
         self._accept_unmeasured = accept_unmeasured
+        self.unmeasured = 0
+        self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="attachments")
         self._schemes = open_schemes(self._threads, threads, timeout, allow_private=allow_private)
 
@@ -77,6 +84,8 @@ class AttachmentChecker:
             if not uri.strip():
                 raise AttachmentRejected("is empty", "provide a text, or remove the row")
             return None
+        if uri[:1].isspace():
+            raise AttachmentRejected("starts with a space", "remove the space")
         name, separator, _ = uri.partition("?")[0].partition("://")
         scheme = self._schemes.get(name.lower())
         if not separator or scheme is None:
@@ -85,16 +94,30 @@ class AttachmentChecker:
             reason = f"has the unknown scheme {given}" if separator else f"is not a valid URL: {given}"
             raise AttachmentRejected(reason, f"use a URL that starts with {known}")
         scheme.check_form(uri)
+        _check_signature(uri)
         return None if self._level is CheckLevel.OFF else scheme
 
     def _probe(self, scheme: Scheme, keys: list[_Key]) -> dict[_Key, AttachmentRejected | None]:
         probe_requests = [ProbeRequest(uri, kind, scheme.wants_content(self._level, kind)) for uri, kind in keys]
-        return {
-            key: result
-            if isinstance(result, AttachmentRejected)
-            else validate(key[1], result, accept_unmeasured=self._accept_unmeasured)
-            for key, result in zip(keys, scheme.probe(probe_requests), strict=True)
-        }
+        results = zip(keys, scheme.probe(probe_requests), strict=True)
+        return {key: self._validate(key, result) for key, result in results}
+
+    def _validate(self, key: _Key, result: ProbeResult | AttachmentRejected) -> AttachmentRejected | None:
+        if isinstance(result, AttachmentRejected):
+            return result
+        _, attachment_type = key
+        rejection = validate(attachment_type, result, accept_unmeasured=self._accept_unmeasured)
+        if rejection is None and is_unmeasured(attachment_type, result):
+            with self._lock:
+                self.unmeasured += 1
+        return rejection
+
+
+def _check_signature(uri: str) -> None:
+    """Raises AttachmentRejected if the signature of a URL has expired, with a margin for a wrong clock."""
+    end = signed_until(uri)
+    if end is not None and end < datetime.now(UTC) - CLOCK_MARGIN:
+        raise AttachmentRejected(f"is a signed URL that expired at {end:%Y-%m-%d %H:%M} UTC", "sign it again")
 
 
 def _problem(field: str, rejection: AttachmentRejected | None) -> Problem | None:

@@ -43,6 +43,11 @@ def validate(attachment_type: str, result: ProbeResult, *, accept_unmeasured: bo
     return _check_audio(result, accept_unmeasured) if attachment_type == "audio" else None
 
 
+def is_unmeasured(attachment_type: str, result: ProbeResult) -> bool:
+    """Return whether an attachment is audio whose content was read, and whose length could not be measured."""
+    return attachment_type == "audio" and bool(result.head) and not (result.media and result.media.duration)
+
+
 def _kinds(result: ProbeResult, known: Format | None) -> set[str]:
     """The possible kinds: by the content, else by the declared type; empty if both are inconclusive."""
     declared: str = kind_of_content_type(result.content_type)

@@ -122,6 +122,7 @@ def print_summary(summary: Summary, plan: Plan) -> None:
     table.add_row(*(f"{getattr(summary, column.header):,}" for column in table.columns))  # type: ignore[arg-type]
     console.print(table)
     _print(_describe_run(summary))
+    _print_remarks(plan)
     if plan.progress.first_invalid_response:
         text = f"invalid response to a task creation: {plan.progress.first_invalid_response}"
         _print(text)
@@ -180,8 +181,14 @@ def print_preview(preview: Preview, plan: Plan) -> None:
     console.print(table)
     if preview.cost is not None:
         console.print(f"cost: {preview.cost:,.2f}", highlight=False)
+    _print_remarks(plan)
     print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
     print_rows("changed", _in_order(plan.unsubmitted.changed), plan.progress.changed)
+
+
+def _print_remarks(plan: Plan) -> None:
+    for remark in plan.remarks:
+        _print(remark)
 
 
 def _in_order(rows: Iterable[RejectedRow]) -> list[RejectedRow]:

@@ -26,6 +26,7 @@ from labelflow.planning.row_selection import RowSelection
 from labelflow.planning.row_validation import open_checker, validate_rows
 from labelflow.planning.rows_without_new_task import RowsWithoutNewTask
 from labelflow.planning.task_requests import TaskRequestBuilder
+from labelflow.planning.url_lifetimes import UrlLifetimes
 from labelflow.records import ManifestRow, Outcome, PreparedRow, RejectedRow
 
 MIN_ROWS_FOR_LIMIT = 500  # rows checked before the share of rejected ones is meaningful
@@ -75,6 +76,7 @@ class Plan:
         self._removed: list[str] = []
         self._removed_at: tuple[int, int, int] | None = None
         self._checker = open_checker(job)
+        self._lifetimes = UrlLifetimes(job)
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows that get a task, in chunks. Scans the manifest to its end."""
@@ -96,6 +98,7 @@ class Plan:
     def check(self, chunk: Chunk) -> tuple[list[PreparedRow], list[RejectedRow]]:
         """Build the requests of a chunk and check its attachments: the rows that can be submitted, and the others."""
         prepared, rejected = validate_rows(self.builder, self._checker, chunk.rows)
+        self._lifetimes.check(prepared)
         self.unsubmitted.reject(rejected)
         self.progress.add(checked=len(chunk.rows))
         self.context.stop.check()
@@ -118,6 +121,18 @@ class Plan:
         """The tasks that may still be created under the job's cap, None without a cap."""
         cap = self.context.job.submit.cap()
         return None if cap is None else max(0, cap - self.context.ledger.tasks)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the check of the attachments has found that rejects no row, with numbers."""
+        return [
+            f"{number:,} {text}"
+            for number, text in (
+                (self._checker.unmeasured, "recordings whose length could not be measured (attachments.unmeasured)"),
+                (self._lifetimes.ending_early, "rows with a signed URL that ends before their task may be opened"),
+            )
+            if number
+        ]
 
     def preview(self) -> Preview:
         """What a run would do: scans and checks every row, sends nothing to Scale."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from labelflow.storage.folder import MAX_READ_BYTES, too_large
 from labelflow.storage.ranged_file import RangedFile
-from labelflow.storage.s3_client import client, error_code, errors, split_uri
+from labelflow.storage.s3_client import bucket_region, client, error_code, errors, split_uri
 from labelflow.storage.s3_errors import NOT_FOUND, s3_error
 
 MAX_PRESIGN_SECONDS = 7 * 24 * 3600  # the limit of SigV4
@@ -33,15 +33,17 @@ class ObjectInfo:
 def presign(uri: str, seconds: int) -> str:
     """Return a URL that allows GET, but not HEAD, on the object for `seconds`, at most 7 days.
 
-    It is computed locally, without a request. It expires early if the credentials that sign it do.
-    Raises ValueError if `seconds` is out of range.
+    It is signed for the region of the bucket, which takes one request per bucket. It expires early if the credentials
+    that sign it do. Raises ValueError if `seconds` is out of range.
 
     Example:
         presign("s3://bucket/a.jpg", 3600)  # "https://bucket.s3.amazonaws.com/a.jpg?X-Amz-Algorithm=…"
     """
     if not 1 <= seconds <= MAX_PRESIGN_SECONDS:
         raise ValueError(f"a presigned URL is valid for 1 to {MAX_PRESIGN_SECONDS} seconds (7 days), got {seconds}")
-    url: str = client().generate_presigned_url("get_object", Params=_object(uri), ExpiresIn=seconds)
+    target = _object(uri)
+    region = bucket_region(target["Bucket"])
+    url: str = client(region).generate_presigned_url("get_object", Params=target, ExpiresIn=seconds)
     return url
 
 

@@ -21,18 +21,24 @@ _SETTINGS = (
 _create_lock = threading.Lock()
 
 
-def client() -> Any:
-    """Return the S3 client of this process. It is thread-safe, and is replaced when the AWS_* settings change.
+def client(region: str | None = None) -> Any:
+    """Return the S3 client of this process, for another region than that of the settings if one is given.
+
+    It is thread-safe, and is replaced when the AWS_* settings change.
 
     It is boto3's low-level client, whose methods exist only at run time: hence Any.
     Raises InvalidInput if the endpoint is not a URL, or contains a password.
     """
     with _create_lock:  # it takes long to create: the first threads must not create one each
-        return _client(os.getpid(), tuple(map(os.environ.get, _SETTINGS)))
+        return _client(os.getpid(), _settings(), region)
 
 
-@lru_cache(maxsize=4)
-def _client(pid: int, settings: tuple[str | None, ...]) -> Any:
+def _settings() -> tuple[str | None, ...]:
+    return tuple(map(os.environ.get, _SETTINGS))
+
+
+@lru_cache(maxsize=16)
+def _client(pid: int, settings: tuple[str | None, ...], region: str | None) -> Any:
     import boto3
     import botocore.session
     from botocore.config import Config
@@ -53,13 +59,43 @@ def _client(pid: int, settings: tuple[str | None, ...]) -> Any:
     )
     # boto3 itself uses path-style addresses for a custom endpoint.
     try:
-        s3 = boto3.session.Session(botocore_session=session).client("s3", config=config)
+        s3 = boto3.session.Session(botocore_session=session).client("s3", region_name=region, config=config)
     except ValueError:  # it contains the endpoint
         raise _invalid_endpoint("is not a valid URL") from None
     if "@" in s3.meta.endpoint_url:  # S3 does not use it, and messages show the endpoint
         raise _invalid_endpoint("contains an @, which separates a user name or password from the host")
     s3.meta.events.register("before-parse.s3.ListObjectsV2", _parse_contents)
     return s3
+
+
+def bucket_region(bucket: str) -> str | None:
+    """Return the region of a bucket, which its URLs must be signed for; None if the store does not tell, or cannot be reached.
+
+    Costs one request per bucket and process. Raises botocore's error after a status 5xx.
+    """
+    return _bucket_region(os.getpid(), _settings(), bucket)
+
+
+@lru_cache(maxsize=1024)
+def _bucket_region(pid: int, settings: tuple[str | None, ...], bucket: str) -> str | None:
+    try:
+        response = client().head_bucket(Bucket=bucket)
+    except errors() as error:
+        response = getattr(error, "response", {})
+        if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
+            raise  # any other response names the region, also one that denies access
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = response.get("BucketRegion") or headers.get("x-amz-bucket-region")
+    return str(region) if region else None
+
+
+def credentials_end() -> datetime | None:
+    """Return when the credentials of the client end; None for permanent ones, or if that is not known."""
+    credentials = client()._request_signer._credentials
+    if credentials is None:
+        return None
+    credentials.get_frozen_credentials()  # renews them if they end soon
+    return getattr(credentials, "_expiry_time", None)
 
 
 def _invalid_endpoint(reason: str) -> InvalidInput:

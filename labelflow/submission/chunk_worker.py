@@ -27,6 +27,7 @@ from labelflow.planning.chunk import Chunk
 from labelflow.planning.plan import Plan
 from labelflow.planning.row_validation import open_checker, validate_rows
 from labelflow.planning.task_requests import TaskRequestBuilder
+from labelflow.planning.url_lifetimes import UrlLifetimes
 from labelflow.records import SubmissionReport
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.storage.opening import open_output
@@ -92,6 +93,7 @@ class ChunkWorker:
         self._unrecorded: UnrecordedTasks = {}
         self._builder = TaskRequestBuilder(job, item.schema, item.source_type)
         self._checker = open_checker(job)
+        self._lifetimes = UrlLifetimes(job)
         client = open_client(job, read_key(job), self._sleep, self._rate_limiter)
         self._context = ConnectedJob(job, folder, Ledger(folder, item.source_type), stop, client)
         self._submitter = Submitter(
@@ -104,6 +106,7 @@ class ChunkWorker:
         self._rate_limiter.set_rate(item.rate)
         self._unrecorded.update(item.unrecorded)
         prepared, rejected = validate_rows(self._builder, self._checker, item.chunk.rows)
+        self._lifetimes.check(prepared)
         cap = TaskCap(item.tasks)
         report = self._submitter.submit(prepared, cap)
         return replace(

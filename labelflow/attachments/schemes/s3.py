@@ -46,6 +46,9 @@ class S3Scheme:
             raise _rejection(error, uri) from None
         if not key:
             raise AttachmentRejected("names a bucket but no object", "use s3://bucket/key")
+        if {".", ".."} & set(key.split("/")):
+            reason = "has a key with the path segment . or .., which browsers remove from its signed URL"
+            raise AttachmentRejected(reason, "correct the URI, or rename the object")
 
     def wants_content(self, level: CheckLevel, attachment_type: str) -> bool:
         return level is CheckLevel.CONTENT or (level is CheckLevel.AUTO and attachment_type in READ_TYPES)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 Path = tuple[str | int, ...]  # keys and indexes, from the outside in
 
-_S3_URI = re.compile(r"s3://[^/\s]+/\S+")
+_S3_URI = re.compile(r"s3://[^/\s]+/\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class FoundAttachment(NamedTuple):
     @property
     def needs_signature(self) -> bool:
         """Whether Scale can read it only through a signed URL."""
-        return self.kind != "text" and self.value.startswith("s3://")
+        return self.kind != "text" and is_s3_uri(self.value)
 
 
 ATTACHMENT = AttachmentField("attachment", kind_key="attachment_type")
@@ -90,6 +90,11 @@ def replace_values(params: Mapping[str, Any], values: Mapping[Path, Any]) -> dic
     return replaced(params, ()) if values else dict(params)
 
 
+def is_s3_uri(text: str) -> bool:
+    """Return whether a text starts with `s3://`, in upper or lower case."""
+    return text[:5].lower() == "s3://"
+
+
 def signed_stand_in(uri: str) -> str:
     """Return a valid URL in place of the one that an `s3://` URI is signed into; different for different URIs."""
     return f"https://placeholder.invalid/{quote(uri, safe='')}"
@@ -116,7 +121,7 @@ def _kind(key: str | None, parent: Any, params: Mapping[str, Any]) -> str | None
 
 def _s3_uris(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(value, str):
-        if value.startswith("s3://") and _S3_URI.fullmatch(value):
+        if is_s3_uri(value) and _S3_URI.fullmatch(value):
             yield path, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
