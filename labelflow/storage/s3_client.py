@@ -69,7 +69,7 @@ def _client(pid: int, settings: tuple[str | None, ...], region: str | None) -> A
 
 
 def bucket_region(bucket: str) -> str | None:
-    """Return the region of a bucket, which its URLs must be signed for; None if the store does not tell, or cannot be reached.
+    """Return the region that the URLs of a bucket must be signed for; None if the store does not tell it.
 
     Costs one request per bucket and process. Raises botocore's error after a status 5xx.
     """
