@@ -12,10 +12,11 @@ if __name__ == "__main__":  # before Prefect is imported, which takes seconds: -
 
 from typing import Annotated
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from pydantic import Field
 
-from labelflow.cli.prepared_run import stop_token_for_signals
+from labelflow.cli.prepared_run import from_parameter, stop_token_for_signals
+from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.cancel import Cancellation, read_row_ids
@@ -39,7 +40,8 @@ def cancel_dataset(output: Output, rows: Rows = None, job: Job | None = None) ->
     Raises:
         InvalidInput: The folder contains no job, or more than one, or a job whose URL or secrets are not trusted.
     """
-    job, stop = job or find_single_job(output), stop_token_for_signals()
+    job, stop = from_parameter(job) if job else find_single_job(output), stop_token_for_signals()
+    get_run_logger().info("%s", describe_connection(job))
     row_ids = read_row_ids(rows, job.manifest.row_id) if rows else None
     result = cancel_pending(job, row_ids, stop)
     collect_job(job, stop)

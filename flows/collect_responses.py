@@ -17,7 +17,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from labelflow.cli.gc_settings import tune_garbage_collector
-from labelflow.cli.prepared_run import stop_token_for_signals
+from labelflow.cli.prepared_run import from_parameter, stop_token_for_signals
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import LabelflowError, StopRequested
 from labelflow.jobs.field_types import Location
@@ -54,7 +54,7 @@ def collect_responses(outputs: Outputs = [], jobs: list[Job] = []) -> list[Colle
     """
     tune_garbage_collector()
     discovered = [
-        *(DiscoveredJob(job.output, job) for job in jobs),
+        *(DiscoveredJob(job.output, from_parameter(job)) for job in jobs),
         *(job for output in outputs for job in find_jobs(output)),
     ]
     get_run_logger().info("%d jobs to collect", len(discovered))

@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import closing
 from typing import Annotated
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
@@ -24,6 +24,7 @@ from labelflow.accounting.summary import Summary
 from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.cli.prepared_run import open_run
 from labelflow.errors import TooManyUnlabeled
+from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.relabeling import RelabelMode
@@ -54,6 +55,7 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
     """
     tune_garbage_collector()
     with closing(open_run(job, limit, relabel)) as run:
+        get_run_logger().info("%s", describe_connection(run.plan.context.job))
         progress = ProgressArtifact(job.name)
         try:
             with open_runner(run) as runner, run.progress.timing("submit"):

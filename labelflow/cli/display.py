@@ -15,6 +15,8 @@ from rich.text import Text
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.accounting.summary import Summary
+from labelflow.jobs.connection import describe_connection
+from labelflow.jobs.job import Job
 from labelflow.operations.cancel import Cancellation
 from labelflow.operations.collect import CollectionResult
 from labelflow.outputs.folders import ERRORS, LABELS, REJECTS
@@ -25,7 +27,7 @@ from labelflow.redaction import strip_signatures
 
 PROGRESS_BARS = ("checked", "submitted", "labeled")
 REFRESH_INTERVAL = 0.25  # seconds between two updates on a terminal
-LINE_INTERVAL = 10.0  # seconds between two lines if stdout is not a terminal
+FIRST_LINE, LINE_INTERVAL = 2.0, 10.0  # seconds to the first line and between two, if stdout is not a terminal
 SHOWN_ROWS = 5
 
 console = Console()
@@ -65,9 +67,12 @@ def _bars(counts: RunProgress, rates: RateEstimator) -> list[tuple[int, int, str
     processed = counts.submitted + counts.rejected + counts.over_cap
     tasks = counts.submitted if counts.total else 0
     checked = f"{counts.checked:,} of {counts.read:,} rows read" if counts.read else "starting"
-    submitted = f"{counts.submitted:,} rows at {rates.rate('submitted', counts.submitted):,.0f}/s"
+    new = counts.created + counts.recovered
+    submitted = f"{counts.submitted:,} rows, {new:,} of them new"
+    submitted += f" at {rates.rate('submitted', new):,.0f}/s" if new else ""
     submitted += f", {counts.rejected:,} rejected{rates.remaining('processed', processed, counts.total)}"
-    labeled = f"{counts.labeled:,} of {counts.submitted:,} tasks{rates.remaining('finished', counts.finished, tasks)}"
+    known = max(counts.submitted, counts.finished)
+    labeled = f"{counts.labeled:,} of {known:,} tasks{rates.remaining('finished', counts.finished, tasks)}"
     labeled += f", {_untrusted(counts.outage)}" if counts.outage else ""
     return [
         (counts.checked, counts.total, checked),
@@ -77,12 +82,12 @@ def _bars(counts: RunProgress, rates: RateEstimator) -> list[tuple[int, int, str
 
 
 def _show_lines(counts: RunProgress, finished: threading.Event) -> None:
-    rates = RateEstimator()
-    while not finished.wait(LINE_INTERVAL):
-        if not counts.read:  # Prefect is still starting
-            continue
+    rates, interval = RateEstimator(), FIRST_LINE
+    while not finished.wait(interval):
+        interval = LINE_INTERVAL
         bars = zip(PROGRESS_BARS, _bars(counts, rates), strict=True)
-        print("; ".join(f"{name}: {state}" for name, (_, _, state) in bars), flush=True)
+        text = "; ".join(f"{name}: {state}" for name, (_, _, state) in bars)
+        print(text if counts.read else "starting Prefect", flush=True)
 
 
 class RateEstimator:
@@ -114,6 +119,12 @@ class RateEstimator:
         return f", {hours}h {minutes:02}m left" if hours else f", {minutes}m {seconds % 60:02}s left"
 
 
+def print_connections(jobs: Iterable[Job]) -> None:
+    """Print the server, the mode and the source of the key of some jobs, each combination once."""
+    for text in dict.fromkeys(map(describe_connection, jobs)):
+        _print(text)
+
+
 def print_summary(summary: Summary, plan: Plan) -> None:
     """Print the counts, what this run did, and the paths of the files."""
     table = Table(title=Text(summary.job), title_justify="left", title_style="bold")
@@ -137,6 +148,12 @@ def print_summary(summary: Summary, plan: Plan) -> None:
     ):
         if number:
             _print(f"{name:<9} {plan.context.folder.uri}/{name}")
+
+
+def print_interrupted(counts: RunProgress) -> None:
+    """Print what a run had done when it was stopped."""
+    done = f"{counts.created:,} tasks created, {counts.rejected:,} rows rejected, {counts.labeled:,} rows labeled"
+    _print(f"{done}; {counts.read:,} rows read so far")
 
 
 def _describe_run(summary: Summary) -> str:

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 from labelflow.cli.signals import signals
 from labelflow.concurrency.stop_token import StopToken
+from labelflow.jobs.config import with_environment
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
@@ -18,9 +19,17 @@ def open_run(job: Job, limit: int | None, relabel: RelabelMode | None) -> LabelR
     """Return the run that the command opened, or open one that is connected to the API."""
     run = prepared_run.get()
     if run is None:
-        return LabelRun(Plan(job, limit=limit, relabel=relabel))
+        return LabelRun(Plan(from_parameter(job), limit=limit, relabel=relabel))
     signals.stop_gracefully(run.plan.context.stop)
     return run
+
+
+def from_parameter(job: Job) -> Job:
+    """Return a job that is a parameter of a flow, with the environment of this process.
+
+    A command has done this before: only in a Prefect worker is there something to do.
+    """
+    return job if signals.is_listening else with_environment(job, default_counts=False)
 
 
 def stop_token_for_signals() -> StopToken:

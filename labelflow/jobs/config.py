@@ -15,11 +15,12 @@ from pydantic import ValidationError
 
 from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job, ScaleSection
-from labelflow.jobs.keys import API_KEY_VARIABLE, API_URL_VARIABLE, CALLBACK_KEY_VARIABLE
+from labelflow.jobs.keys import API_URL_VARIABLE
 from labelflow.jobs.scalars_as_text import field_types, resolve_scalars
 from labelflow.jobs.templates import compile_template
 from labelflow.jobs.yaml_file import read_yaml
 from labelflow.problems import Problem, abbreviate, one_line, problems
+from labelflow.scale.models import LIVE_URL
 from labelflow.scale.task_types import CommonParams, known_types, signed_stand_in, similar_key, task_type
 
 _SET_BY_LABELFLOW = {
@@ -41,8 +42,8 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
         manifest: Overrides `manifest.uri` of the file, which becomes `manifest.rejects_of` unless that is set.
         output: Overrides `output` of the file.
 
-    SCALE_API_URL in the environment overrides `scale.url`. Raises InvalidInput with the file, and the field
-    and the fix of every problem.
+    Without a `scale.url` in the file, SCALE_API_URL in the environment is used. Raises InvalidInput with the file, and
+    the field and the fix of every problem.
 
         job = load_job("configs/street-boxes.yaml", output="s3://my-bucket/labels/street-boxes")
     """
@@ -52,8 +53,6 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
         document["manifest"] = {"rejects_of": section.get("uri"), **section, "uri": manifest}
     if output is not None:
         document["output"] = output
-    if url := _url_in_environment():
-        document["scale"] = {**_section(document, "scale"), "url": url}
     try:
         job = Job.model_validate(document)
     except ValidationError as error:
@@ -64,7 +63,7 @@ def load_job(path: str, *, manifest: str | None = None, output: str | None = Non
     if unknown := unknown_params(job.task):
         names = ", ".join(one_line(name, 60) for name in unknown)
         log.warning("%s: a %s has no known parameter %s; sent as it is, unchecked", path, job.task_type, names)
-    return job
+    return with_environment(job)
 
 
 def _resolve(document: dict[str, Any]) -> dict[str, Any]:
@@ -75,19 +74,20 @@ def _resolve(document: dict[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def with_environment(job: Job) -> Job:
-    """Return the job with what the environment overrides: the URL of the API, and where its keys are.
+def with_environment(job: Job, *, default_counts: bool = True) -> Job:
+    """Return the job with SCALE_API_URL as `scale.url`, unless the job itself sets the URL.
 
+    default_counts: whether a URL that equals the default was set by the job. Forms write the default of each field.
     Raises InvalidInput if SCALE_API_URL is invalid.
     """
-    url = _url_in_environment()
-    scale = {"url": url} if url else {}
-    if os.environ.get(API_KEY_VARIABLE, "").strip():
-        scale["key"] = f"env:{API_KEY_VARIABLE}"
-    has_callback_key = bool(os.environ.get(CALLBACK_KEY_VARIABLE, "").strip())
-    collect = {"auth_key": f"env:{CALLBACK_KEY_VARIABLE}"} if has_callback_key else {}
+    url, scale = _url_in_environment(), job.scale
+    is_set = "url" in scale.model_fields_set and (default_counts or scale.url != LIVE_URL)
+    if url is None or is_set:
+        return job
+    # The URL of the environment does not count as set: it is not saved with the job.
+    fields_set = scale.model_fields_set - {"url"}
     return job.model_copy(
-        update={"scale": job.scale.model_copy(update=scale), "collect": job.collect.model_copy(update=collect)}
+        update={"scale": ScaleSection.model_construct(_fields_set=fields_set, **{**dict(scale), "url": url})}
     )
 
 

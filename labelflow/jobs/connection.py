@@ -41,6 +41,17 @@ def open_client(
     )
 
 
+def describe_connection(job: Job) -> str:
+    """Return the server, the mode, and where the key comes from; never the key.
+
+    >>> describe_connection(job)
+    'https://api.scale.com/v1, mode live, key from SCALE_API_KEY'
+    """
+    kind, _, name = job.scale.key.partition(":")
+    source = name if kind == "env" else f"the Prefect block {name}"
+    return f"{job.scale.url}, mode {job.scale.mode.value}, key from {source}"
+
+
 def allows_private_attachments(job: Job) -> bool:
     """Whether attachments may be at private addresses: if the job says so, or if its API, a sandbox, is at one."""
     return job.attachments.allow_private or (job.scale.url != LIVE_URL and is_private_host(job.scale.url))

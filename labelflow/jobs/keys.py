@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.jobs.secrets import read_secret
@@ -15,13 +13,13 @@ CALLBACK_KEY_VARIABLE = "SCALE_CALLBACK_AUTH_KEY"
 
 
 def read_key(job: Job) -> str:
-    """Return the API key that the job refers to; SCALE_API_KEY overrides it.
+    """Return the API key that the job refers to; without a reference, SCALE_API_KEY.
 
     Raises InvalidInput if the key is missing, malformed, or not for the job's mode (test or live), or if it is a live
     key that would be sent in plain text over a network.
     """
     name = job.scale.key.removeprefix("env:")
-    key = (os.environ.get(API_KEY_VARIABLE) or "").strip() or read_secret(job.scale.key)
+    key = read_secret(job.scale.key)
     if not key:
         if name.startswith("block:"):
             raise InvalidInput("scale.key", f"{name} is not available", "create this Prefect Secret block")
@@ -45,13 +43,13 @@ def read_key(job: Job) -> str:
 
 def read_callback_key(*jobs: Job) -> str:
     """Return the callback auth key that the jobs share. Raises InvalidInput if there is none, or if they differ."""
-    key = os.environ.get(CALLBACK_KEY_VARIABLE, "").strip()
-    keys = {key} if key else {read_secret(job.collect.auth_key) or "" for job in jobs}
+    keys = {read_secret(job.collect.auth_key) or "" for job in jobs}
     if len(keys) > 1:
         reason = "the jobs have different callback auth keys"
         raise InvalidInput("collect.auth_key", reason, "run one receiver per Scale account")
     key = next(iter(keys), "")
     if not key:
+        kind, _, name = jobs[0].collect.auth_key.partition(":")
         fix = "set it to the callback auth key of your Scale account, in the environment or in a .env file"
-        raise InvalidInput(CALLBACK_KEY_VARIABLE, "is not set", fix)
+        raise InvalidInput(name if kind == "env" else jobs[0].collect.auth_key, "is not set", fix)
     return key

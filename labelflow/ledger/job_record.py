@@ -96,8 +96,11 @@ def verify(folder: Folder, job: Job, source_type: pa.StructType) -> None:
 
 
 def save_config(folder: Folder, job: Job) -> None:
-    """Write the job beside its results, so that it can be collected without its config file. Without URL signatures."""
-    document = strip_signatures_in(job.model_dump(mode="json"))
+    """Write the job beside its results, so that it can be collected without its config file.
+
+    Only what the job itself sets is written, without URL signatures: the environment and the defaults fill the rest.
+    """
+    document = strip_signatures_in(job.model_dump(mode="json", exclude_unset=True))
     content = json.dumps(document, indent=2, ensure_ascii=False).encode()
     if folder.read(CONFIG) != content:
         folder.write(CONFIG, content)

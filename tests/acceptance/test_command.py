@@ -191,7 +191,7 @@ def test_dry_run_sends_nothing_and_needs_no_key_or_server(tmp_path: Path) -> Non
         ({"task__instruction": "{picture}"}, {}, "'picture'"),
         ({}, {"SCALE_API_KEY": "live_x"}, "the key is a live key"),
         ({}, {"SCALE_API_KEY": ""}, "SCALE_API_KEY is not set"),
-        ({}, {"SCALE_API_URL": "http://127.0.0.1:9"}, "no connection to http://127.0.0.1:9"),
+        ({"scale__url": ...}, {"SCALE_API_URL": "http://127.0.0.1:9"}, "no connection to http://127.0.0.1:9"),
         ({"manifest__uri": "s3://nowhere/m.csv"}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://nowhere/m.csv"),
     ],
 )
@@ -230,7 +230,7 @@ def test_live_key_requires_confirmation_on_a_terminal(
 ) -> None:
     """Asked before anything is sent, so a dead server shows how far it came; None stands for --yes."""
     write_manifest_with_invalid_row(tmp_path, 3)
-    config = write_config(tmp_path, scale={"url": "http://127.0.0.1:9", "mode": "live"}, submit={"max_tasks": 7})
+    config = write_config(tmp_path, scale={"url": "http://127.0.0.1:9", "mode": "live"}, submit={"price_per_task": 0.1})
     terminal, user = pty.openpty()
     os.write(terminal, f"{answer}\n".encode() if answer is not None else b"")
     process = subprocess.run(
@@ -244,6 +244,6 @@ def test_live_key_requires_confirmation_on_a_terminal(
     )
     os.close(terminal)
     os.close(user)
-    assert ("up to 7 paid tasks" in process.stdout) is asked
+    assert ("up to 3 paid tasks, cost up to 0.30" in process.stdout) is asked
     assert process.returncode == 2
     assert process.stderr.startswith("scale.url: no connection" if answer in ("y", None) else "Nothing was sent.")

@@ -50,14 +50,23 @@ def test_progress_bars_show_checked_submitted_and_labeled_rows(now: list[float])
     counts, rates = RunProgress(), RateEstimator()
     display._bars(counts, rates)
     now[0] = 101.0
-    counts.add(read=10, checked=8, submitted=6, rejected=1, finished=3, labeled=2)
+    counts.add(read=10, checked=8, submitted=6, created=4, rejected=1, finished=3, labeled=2)
     assert [words for _, _, words in display._bars(counts, rates)] == [
         "8 of 10 rows read",
-        "6 rows at 6/s, 1 rejected",
+        "6 rows, 4 of them new at 4/s, 1 rejected",
         "2 of 6 tasks",
     ]
     counts.add(total=10)
     assert [(done, total) for done, total, _ in display._bars(counts, rates)] == [(8, 10), (7, 10), (3, 6)]
+
+
+def test_run_with_nothing_to_do_shows_no_rate(now: list[float]) -> None:
+    counts, rates = RunProgress(), RateEstimator()
+    counts.add(finished=3, labeled=3)  # earlier runs have labeled them, and the manifest is not read yet
+    assert display._bars(counts, rates)[2][2] == "3 of 3 tasks"
+    now[0] = 101.0
+    counts.add(read=300, checked=300, submitted=300, total=300)
+    assert display._bars(counts, rates)[1][2] == "300 rows, 0 of them new, 0 rejected"
 
 
 ESCAPES = "\x1b]52;c;Y3VybCBldmlsfHNo\x07 \x1b[2J \x9b31m \r\n [red]x[/red]"

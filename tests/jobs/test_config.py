@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from labelflow.cli.prepared_run import from_parameter
 from labelflow.errors import InvalidInput
 from labelflow.jobs.config import load_job, with_environment
+from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.job import Job
 from labelflow.jobs.keys import read_key
+from labelflow.ledger.job_record import load_config, save_config
+from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job, write_config
 
 INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
@@ -176,10 +180,56 @@ def test_smaller_of_max_tasks_and_max_cost_applies(tmp_path: Path) -> None:
     assert make_job(tmp_path, submit__max_tasks=2, **prices).submit.cap() == 2
 
 
-def test_command_line_and_environment_override_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCALE_API_URL", "http://127.0.0.1:1/v1")
+def test_command_line_overrides_the_config(tmp_path: Path) -> None:
     job = load_job(str(write_config(tmp_path)), manifest="other.csv", output="s3://b/p")
-    assert (job.manifest.uri, job.output, job.scale.url) == ("other.csv", "s3://b/p", "http://127.0.0.1:1/v1")
+    assert (job.manifest.uri, job.output) == ("other.csv", "s3://b/p")
+
+
+LIVE, OTHER, SANDBOX = "https://api.scale.com/v1", "https://other.example/v1", "http://127.0.0.1:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("in_config", "in_environment", "expected"),
+    [(None, None, LIVE), (None, SANDBOX, SANDBOX), (OTHER, SANDBOX, OTHER), (LIVE, SANDBOX, LIVE)],
+)
+def test_url_of_the_config_is_used_and_else_that_of_the_environment(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_config: str | None,
+    in_environment: str | None,
+    expected: str,
+) -> None:
+    monkeypatch.delenv("SCALE_API_URL", raising=False)
+    if in_environment:
+        monkeypatch.setenv("SCALE_API_URL", in_environment)
+    scale = {"url": in_config} if in_config else {}
+    job = load_job(str(write_config(tmp_path, scale={"mode": "test", **scale})))
+    assert job.scale.url == expected
+    folder = open_folder(str(tmp_path / "out"))
+    save_config(folder, job)
+    copy = load_config(folder)
+    assert copy is not None
+    assert copy.scale.url == in_config or (in_config is None and copy.scale.url == LIVE)
+    assert with_environment(copy).scale.url == expected
+
+
+def test_default_url_that_a_form_has_written_counts_as_unset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALE_API_URL", SANDBOX)
+    assert from_parameter(make_job(tmp_path, scale={"url": LIVE})).scale.url == SANDBOX
+    assert from_parameter(make_job(tmp_path, scale={"url": OTHER})).scale.url == OTHER
+
+
+def test_key_that_the_job_names_is_used_and_else_that_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "test_all")
+    monkeypatch.setenv("TEAM_A_KEY", "test_team_a")
+    named = make_job(tmp_path, scale={"key": "env:TEAM_A_KEY"})
+    assert (read_key(named), read_key(make_job(tmp_path))) == ("test_team_a", "test_all")
+    assert describe_connection(named) == f"{LIVE}, mode test, key from TEAM_A_KEY"
+    monkeypatch.delenv("TEAM_A_KEY")
+    with pytest.raises(InvalidInput, match="scale.key: TEAM_A_KEY is not set"):
+        read_key(named)
 
 
 @pytest.mark.parametrize(
@@ -208,10 +258,12 @@ def test_password_in_a_url_is_refused_without_showing_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.delenv("SCALE_API_URL", raising=False)
-    path, job = str(write_config(tmp_path, scale={"url": url})), make_job(tmp_path)
+    job = make_job(tmp_path)
+    path = str(write_config(tmp_path, scale={"url": url}))
     with pytest.raises(InvalidInput, match=r"scale.url: contains an @.*; remove") as in_config:
         load_job(path)
     monkeypatch.setenv("SCALE_API_URL", url)
+    path = str(write_config(tmp_path))
     with pytest.raises(InvalidInput, match=r"^SCALE_API_URL: contains an @") as for_config:
         load_job(path)
     with pytest.raises(InvalidInput, match=r"^SCALE_API_URL: contains an @") as for_folder:

@@ -106,13 +106,8 @@ def test_address_or_reference_of_a_folder_must_be_listed(
 def test_defaults_and_what_the_environment_sets_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store(tmp_path)
     assert find_single_job(str(tmp_path / "out")).scale.url == "https://api.scale.com/v1"
-    planted = {"scale": {"url": "http://a.example/v1", "key": "env:HOME"}, "collect": {"auth_key": "env:HOME"}}
-    store(tmp_path, **planted)
     monkeypatch.setenv("SCALE_API_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setenv("SCALE_CALLBACK_AUTH_KEY", "secret")
-    job = find_single_job(str(tmp_path / "out"))
-    assert (job.scale.url, job.scale.key) == ("http://127.0.0.1:9/v1", "env:SCALE_API_KEY")
-    assert job.collect.auth_key == "env:SCALE_CALLBACK_AUTH_KEY"
+    assert find_single_job(str(tmp_path / "out")).scale.url == "http://127.0.0.1:9/v1"
 
 
 def test_all_settings_that_are_not_trusted_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

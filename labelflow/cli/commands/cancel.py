@@ -46,6 +46,7 @@ def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PR
     with exit_status():
         from contextlib import closing
 
+        from labelflow.cli.display import print_connections
         from labelflow.jobs.config import is_config, load_job
         from labelflow.ledger.context import open_existing_job
         from labelflow.operations.cancel import read_row_ids
@@ -56,6 +57,7 @@ def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PR
         job = load_job(options.config) if is_config(options.config) else find_single_job(options.config)
         with closing(open_existing_job(job)):
             pass
+        print_connections([job])
         if options.rows:
             read_row_ids(options.rows, job.manifest.row_id)
         tasks = f"the pending tasks of the rows in {options.rows}" if options.rows else "all pending tasks"

@@ -22,18 +22,23 @@ PROGRAM = "python -m flows.collect_responses"
 
 @dataclass(frozen=True, slots=True)
 class CollectCommand:
-    """A validated command line: folders that contain jobs, and jobs given by their config files."""
+    """A validated command line: folders that contain jobs, and jobs given by their config files.
+
+    found: the jobs of both.
+    """
 
     outputs: list[str]
     jobs: list[Job]
+    found: list[Job]
 
     def finish(self, flow: Callable[..., list[CollectionResult]]) -> NoReturn:
         """Run the flow, print its results, and exit with the exit status."""
         from labelflow.cli import temporary_prefect_server
-        from labelflow.cli.display import print_collection_results
+        from labelflow.cli.display import print_collection_results, print_connections
         from labelflow.operations.collect import CollectionFailed
 
         with exit_status():
+            print_connections(self.found)
             temporary_prefect_server.start()
             try:
                 print_collection_results(flow(outputs=self.outputs, jobs=self.jobs))
@@ -68,7 +73,7 @@ def prepare_collect_responses(arguments: list[str] | None = None, program: str =
         if len(errors) == len(discovered):
             messages = [f"{job.name}: {error}" if len(discovered) > 1 else str(error) for job, error in errors]
             exit_with("\n".join(messages), max(error.exit_status for _, error in errors))
-        return CollectCommand(outputs, jobs)
+        return CollectCommand(outputs, jobs, [each.job for each in discovered if each.job])
 
 
 def _find_error(discovered: DiscoveredJob) -> LabelflowError | None:

@@ -35,9 +35,10 @@ class LabelCommand:
     def finish(self, flow: Callable[..., Summary]) -> NoReturn:
         """Run the flow while showing its progress, print the summary, and exit with the exit status."""
         from labelflow.cli import temporary_prefect_server
-        from labelflow.cli.display import print_summary, show_progress
+        from labelflow.cli.display import print_connections, print_interrupted, print_summary, show_progress
         from labelflow.cli.prepared_run import prepared_run
 
+        print_connections([self.job])
         prepared_run.set(self.run)
         with exit_status():
             try:
@@ -47,6 +48,8 @@ class LabelCommand:
             finally:
                 if self.run.final_summary:
                     print_summary(self.run.final_summary, self.run.plan)
+                elif self.run.progress.read:
+                    print_interrupted(self.run.progress)
             self.run.plan.context.stop.check()
             sys.exit(0)
 
@@ -76,7 +79,7 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
         if options.dry_run:
             _dry_run(plan)
         if not options.yes:
-            _confirm_cost(job)
+            _confirm_cost(plan, options.limit)
         return LabelCommand(job, LabelRun(plan), options.limit, wait=not options.no_wait, relabel=relabel)
 
 
@@ -110,16 +113,20 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _confirm_cost(job: Job) -> None:
+def _confirm_cost(plan: Plan, limit: int | None) -> None:
     """Ask for confirmation if the key is live and stdin is a terminal."""
+    from labelflow.planning.task_count import count_new_tasks
     from labelflow.scale.models import Mode
 
+    job = plan.context.job
     if job.scale.mode is not Mode.LIVE or not sys.stdin.isatty():
         return
-    cap = job.submit.cap()
-    tasks = f"up to {cap:,} paid tasks" if cap is not None else "paid tasks"
-    limit = "" if cap is not None else ", one per row: submit.max_tasks is not set"
-    print(f"Job {job.name} uses a live key: {tasks} will be created{limit}. Continue? [y/N] ", end="", flush=True)
+    tasks = count_new_tasks(plan, limit)
+    if not tasks:
+        return
+    price = job.submit.price_per_task
+    cost = "submit.price_per_task is not set" if price is None else f"cost up to {tasks * price:,.2f}"
+    print(f"Job {job.name} uses a live key: up to {tasks:,} paid tasks, {cost}. Continue? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         exit_with("Nothing was sent.", 2)
 
