@@ -228,7 +228,7 @@ def test_key_that_the_job_names_is_used_and_else_that_of_the_environment(
     assert (read_key(named), read_key(make_job(tmp_path))) == ("test_team_a", "test_all")
     assert describe_connection(named) == f"{LIVE}, mode test, key from TEAM_A_KEY"
     monkeypatch.delenv("TEAM_A_KEY")
-    with pytest.raises(InvalidInput, match="scale.key: TEAM_A_KEY is not set"):
+    with pytest.raises(InvalidInput, match=r"scale\.key: TEAM_A_KEY is not set"):
         read_key(named)
 
 
