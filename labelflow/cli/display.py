@@ -68,8 +68,9 @@ def _bars(counts: RunProgress, rates: RateEstimator) -> list[tuple[int, int, str
     tasks = counts.submitted if counts.total else 0
     checked = f"{counts.checked:,} of {counts.read:,} rows read" if counts.read else "starting"
     new = counts.created + counts.recovered
+    rate = rates.rate("submitted", new)
     submitted = f"{counts.submitted:,} rows, {new:,} of them new"
-    submitted += f" at {rates.rate('submitted', new):,.0f}/s" if new else ""
+    submitted += f" at {rate:,.0f}/s" if new else ""
     submitted += f", {counts.rejected:,} rejected{rates.remaining('processed', processed, counts.total)}"
     known = max(counts.submitted, counts.finished)
     labeled = f"{counts.labeled:,} of {known:,} tasks{rates.remaining('finished', counts.finished, tasks)}"
