@@ -1,7 +1,7 @@
 """Label a data set: submit the rows of a manifest, wait for the answers, write typed Parquet.
 
 python -m flows.label_dataset CONFIG [--manifest URI] [--output URI] [--limit N] [--dry-run] [--no-wait]
-[--relabel changed|errors] [--yes]
+[--relabel changed|errors|canceled|rows] [--rows FILE] [--yes]
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.cli.prepared_run import open_run
 from labelflow.errors import TooManyUnlabeled
 from labelflow.jobs.connection import describe_connection
+from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.relabeling import RelabelMode
 from tasks.artifacts import ProgressArtifact
 from tasks.label import collect_answers, wait_and_collect, write_rejects, write_summary
 
+Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/again.txt"])]
 Limit = Annotated[int | None, Field(ge=1, examples=[10])]
 
 
@@ -40,7 +42,9 @@ Limit = Annotated[int | None, Field(ge=1, examples=[10])]
     task_runner=ThreadPoolTaskRunner(max_workers=MAX_CHUNKS_IN_FLIGHT),  # type: ignore[arg-type]
     persist_result=False,
 )
-def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: RelabelMode | None = None) -> Summary:
+def label_dataset(
+    job: Job, limit: Limit = None, wait: bool = True, relabel: RelabelMode | None = None, rows: Rows = None
+) -> Summary:
     """Create one Scale task per row of the job's manifest, and write the answers as typed Parquet.
 
     Args:
@@ -48,13 +52,14 @@ def label_dataset(job: Job, limit: Limit = None, wait: bool = True, relabel: Rel
         limit: Submit only rows among the first `limit` of the manifest.
         wait: Wait until every task has finished. Otherwise collect once and finish.
         relabel: Create a new task for rows that changed since their task was created (changed), or whose task ended
-            without a label (errors).
+            without a label (errors), or was canceled (canceled), or that `rows` lists (rows).
+        rows: For relabel rows, the file that lists them: a manifest, or a .txt file with one row id per line.
 
     Raises:
         TooManyUnlabeled: More rows remain without a label than the job's max_unlabeled.
     """
     tune_garbage_collector()
-    with closing(open_run(job, limit, relabel)) as run:
+    with closing(open_run(job, limit, relabel, rows)) as run:
         get_run_logger().info("%s", describe_connection(run.plan.context.job))
         progress = ProgressArtifact(job.name)
         try:

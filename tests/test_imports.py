@@ -23,7 +23,7 @@ MAY_IMPORT = {  # a folder may import only the rows below it that it names
         "errors"
     ),
     "operations": (
-        "submission planning collection accounting callbacks outputs ledger manifests jobs tables concurrency "
+        "submission planning collection accounting callbacks outputs ledger records jobs tables concurrency "
         "storage network scale problems errors"
     ),
     "submission": ("planning accounting ledger records jobs concurrency storage scale redaction problems errors"),

@@ -37,7 +37,7 @@ class Summary:
     unmatched_callbacks: int  # kept in the output folder because their tasks are not in the ledger
     created: int  # tasks created by this run
     recovered: int  # tasks that already existed and that this run recorded
-    cost: float | None  # of all tasks of the job, in the unit of price_per_task; None without a price
+    cost: float | None  # of all tasks but the canceled ones, in the unit of price_per_task; None without a price
     seconds: dict[str, float]  # duration of each stage of this run
 
     @property

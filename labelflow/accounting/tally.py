@@ -40,6 +40,7 @@ def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: Outcom
     """Return the counts of a job, in rows. `cost` has the unit of `price_per_task`. The caller sets `created` etc."""
     removed = set(totals.removed_rows)
     tally = Counter(_tally(ledger, outcomes, (len(ledger), ledger.tasks, outcomes.changes)))
+    paid = ledger.tasks - tally[Outcome.CANCELED]
     if removed:
         tally.subtract(outcomes.tally([ledger.latest_task_id(row_id) for row_id in removed]))
     price = job.submit.price_per_task
@@ -60,6 +61,6 @@ def summarize(job: Job, totals: ManifestTotals, ledger: Ledger, outcomes: Outcom
         unmatched_callbacks=0,
         created=0,
         recovered=0,
-        cost=None if price is None else round(ledger.tasks * price, 2),
+        cost=None if price is None else round(paid * price, 2),
         seconds={},
     )

@@ -244,6 +244,7 @@ def print_collection_results(results: Sequence[CollectionResult]) -> None:
 def print_cancellation(result: Cancellation) -> None:
     """Print how many tasks were canceled, and the rows whose tasks were not."""
     message = f"{result.canceled:,} tasks canceled, {result.already_finished:,} had already finished"
+    message += f", {result.already_canceled:,} were canceled before" if result.already_canceled else ""
     console.print(message, highlight=False)
     for reason, rows in (
         ("not canceled, finished in the meantime", result.too_late),

@@ -15,11 +15,11 @@ from labelflow.planning.relabeling import RelabelMode
 prepared_run: ContextVar[LabelRun | None] = ContextVar("prepared_run", default=None)
 
 
-def open_run(job: Job, limit: int | None, relabel: RelabelMode | None) -> LabelRun:
+def open_run(job: Job, limit: int | None, relabel: RelabelMode | None, rows: str | None) -> LabelRun:
     """Return the run that the command opened, or open one that is connected to the API."""
     run = prepared_run.get()
     if run is None:
-        return LabelRun(Plan(from_parameter(job), limit=limit, relabel=relabel))
+        return LabelRun(Plan(from_parameter(job), limit=limit, relabel=relabel, rows=rows))
     signals.stop_gracefully(run.plan.context.stop)
     return run
 

@@ -14,9 +14,9 @@ from labelflow.collection.polling import PollSchedule
 from labelflow.jobs.job import Job
 from labelflow.jobs.keys import read_callback_key
 from labelflow.operations.session import RunSession
+from labelflow.operations.superseded_tasks import cancel_superseded
 from labelflow.outputs import rejects
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import RelabelMode
 from labelflow.submission.dispatch import Dispatcher
 
 if TYPE_CHECKING:
@@ -64,8 +64,10 @@ class LabelRun:
         """Find what earlier runs have left, now that none of them is active any more."""
         unrecorded = self._session.find_unrecorded()
         self.plan.selection.unrecorded = {row_id for row_id, _ in unrecorded}
-        if self.plan.relabel is RelabelMode.ERRORS:
+        if self.plan.relabel and self.plan.relabel.needs_outcomes:
             self.collect()
+        if self.plan.request:
+            self.plan.request.save()
         return Dispatcher(self.plan, self._context, unrecorded, self._session.lease.file, self._session.check)
 
     def finish_submission(self) -> None:
@@ -78,6 +80,9 @@ class LabelRun:
             rejects.write_rejects(context.folder, plan.unsubmitted.rejected, plan.manifest.schema)
         if plan.is_scanned:
             plan.totals().write(context.folder)
+        if plan.request and plan.is_scanned and self.dispatcher.all_relabeled:
+            plan.request.finish()
+        cancel_superseded(self._context)
         self._session.finish_submission(all_recorded=self.dispatcher.all_recorded)
 
     def collect(self) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from labelflow.accounting.manifest_totals import ManifestTotals
 from labelflow.accounting.progress import RunProgress
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import TooManyUnlabeled
+from labelflow.errors import InvalidInput, TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import JobContext, open_output_folder, usable_output
 from labelflow.ledger.ledger import Ledger
@@ -20,14 +20,16 @@ from labelflow.outputs.folders import REJECTS
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.outputs.rejects import check_replaceable
 from labelflow.planning.chunk import Chunk, next_rows
+from labelflow.planning.relabel_request import RelabelRequest
 from labelflow.planning.relabeling import ChangeDetector, RelabelMode
 from labelflow.planning.restored_signatures import open_job_manifest
+from labelflow.planning.row_ids_file import read_row_ids
 from labelflow.planning.row_selection import RowSelection
 from labelflow.planning.row_validation import open_checker, validate_rows
 from labelflow.planning.rows_without_new_task import RowsWithoutNewTask
 from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.planning.url_lifetimes import UrlLifetimes
-from labelflow.records import ManifestRow, Outcome, PreparedRow, RejectedRow
+from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 
 MIN_ROWS_FOR_LIMIT = 500  # rows checked before the share of rejected ones is meaningful
 
@@ -49,6 +51,7 @@ class Plan:
 
     limit: submit only rows among the first `limit` rows of the manifest.
     relabel: which rows that have a task get a new one; the others keep theirs.
+    rows: for RelabelMode.ROWS, the file that lists their ids.
     is_scanned: whether the manifest was read to its end.
     Raises InvalidInput if the job cannot be run as it is.
 
@@ -57,7 +60,13 @@ class Plan:
     """
 
     def __init__(
-        self, job: Job, *, limit: int | None = None, relabel: RelabelMode | None = None, stop: StopToken | None = None
+        self,
+        job: Job,
+        *,
+        limit: int | None = None,
+        relabel: RelabelMode | None = None,
+        rows: str | None = None,
+        stop: StopToken | None = None,
     ) -> None:
         folder, recorded_types = open_output_folder(job)
         self.relabel = relabel
@@ -72,17 +81,29 @@ class Plan:
         self.context = JobContext(job, folder, ledger, stop or StopToken())
         self.unsubmitted = RowsWithoutNewTask(ledger, self.progress)
         self._relabeling = ChangeDetector(job.name, self.builder, ledger, relabel)
+        self.request = self._open_request(rows)
         self.selection = RowSelection(self.builder, ledger, self._relabeling, self.unsubmitted, self.progress, limit)
         self._removed: list[str] = []
         self._removed_at: tuple[int, int, int] | None = None
         self._checker = open_checker(job)
         self._lifetimes = UrlLifetimes(job)
 
+    def _open_request(self, rows: str | None) -> RelabelRequest | None:
+        """The request to relabel the rows of a file. Raises InvalidInput if there is no file, or no mode for it."""
+        if (self.relabel is RelabelMode.ROWS) is not (rows is not None):
+            raise InvalidInput("--rows", "belongs to --relabel rows", "give both, or none of them")
+        if rows is None:
+            return None
+        context = self.context
+        row_ids = read_row_ids(rows, context.job.manifest.row_id)
+        request = RelabelRequest.open(context.folder, context.ledger, rows, row_ids)
+        self._relabeling.to_replace = request.tasks
+        return request
+
     def chunks(self) -> Iterator[Chunk]:
         """The rows that get a task, in chunks. Scans the manifest to its end."""
-        if self.relabel is RelabelMode.ERRORS:
-            outcomes = OutcomeIndex(self.context.folder)
-            self._relabeling.has_failed = lambda task_id: outcomes.get(task_id) is Outcome.ERROR
+        if self.relabel and self.relabel.needs_outcomes:
+            self._relabeling.outcome_of = OutcomeIndex(self.context.folder).get
         selected = self._selected_rows()
         while rows := next_rows(selected):
             yield Chunk(rows)

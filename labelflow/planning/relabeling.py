@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
 from labelflow.ledger.ledger import Ledger
 from labelflow.planning.task_requests import TaskRequestBuilder, unique_id
 from labelflow.problems import Problem
-from labelflow.records import ManifestRow, PreparedRow, RejectedRow
+from labelflow.records import ManifestRow, Outcome, PreparedRow, RejectedRow
 from labelflow.tables.key_index import MISSING
 
 
@@ -18,17 +18,29 @@ class RelabelMode(StrEnum):
 
     CHANGED = "changed"  # rows whose fingerprint differs from that of their task
     ERRORS = "errors"  # rows whose task ended in error
+    CANCELED = "canceled"  # rows whose task was canceled
+    ROWS = "rows"  # rows that the user lists
+
+    @property
+    def needs_outcomes(self) -> bool:
+        """Whether the outcomes of the tasks decide."""
+        return self in _OUTCOMES
+
+
+_OUTCOMES = {RelabelMode.ERRORS: Outcome.ERROR, RelabelMode.CANCELED: Outcome.CANCELED}
 
 
 class ChangeDetector:
     """Compares rows that have a task with what the task was created from.
 
     job: the job's name. relabel: None if no row gets a new task.
-    has_failed: task id → whether the task ended in error; set by the caller, False for all by default.
+    outcome_of: task id → outcome; set by the caller, by default all tasks are pending.
+    to_replace: for RelabelMode.ROWS, row id → the task that gets a successor.
     """
 
     def __init__(self, job: str, builder: TaskRequestBuilder, ledger: Ledger, relabel: RelabelMode | None) -> None:
-        self.has_failed: Callable[[str], bool] = lambda _: False
+        self.outcome_of: Callable[[str], Outcome] = lambda _: Outcome.PENDING
+        self.to_replace: Mapping[str, str] = {}
         self._job = job
         self._builder = builder
         self._ledger = ledger
@@ -52,8 +64,10 @@ class ChangeDetector:
 
     def should_relabel(self, row_id: str, change: RejectedRow | None) -> bool:
         """Return whether the row gets a new task. change: the result of `detect_change`."""
-        if self._relabel is RelabelMode.ERRORS:
-            return self.has_failed(self._ledger.latest_task_id(row_id))
+        if self._relabel in _OUTCOMES:
+            return self.outcome_of(self._ledger.latest_task_id(row_id)) is _OUTCOMES[self._relabel]
+        if self._relabel is RelabelMode.ROWS:
+            return row_id in self.to_replace and self.to_replace[row_id] == self._ledger.latest_task_id(row_id)
         return self._relabel is RelabelMode.CHANGED and change is not None
 
     def with_generations(self, rows: Sequence[PreparedRow]) -> list[PreparedRow]:

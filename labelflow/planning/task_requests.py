@@ -148,30 +148,37 @@ class TaskRequestBuilder:
         return self._job.manifest.row_id
 
     def row_id(self, row: ManifestRow) -> str | Problem:
-        """Return the row id as text, or why the row has none. Whole numbers become decimal text.
+        """Return the row id as text, or why the row has none; see `row_id_text`.
 
         An unreadable row has no id: what was read of it may be wrong.
         """
         if row.problem:
             return row.problem
-        column = self.row_id_column
-        value = row.values.get(column)
-        if isinstance(value, str) and strip_signatures(value) != value:
-            reason = "contains a signed URL; the id would change with each signature, and be stored"
-            return Problem(column, reason, "use another column as the row id, or the URL without its signature")
-        if isinstance(value, str) and value.strip():
-            return value
-        if (
-            isinstance(value, float) and value.is_integer() and abs(value) < 2**53
-        ):  # pandas stores an integer column with nulls as floats
-            value = int(value)
-        if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-            value = int(value)
-        if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
-            return str(value)
-        if value is None or value == "":
-            return Problem(column, "is null", "give the row a unique id")
-        return Problem(column, f"was {abbreviate(value)}", "use a text, an integer or a UUID as the row id")
+        return row_id_text(row.values.get(self.row_id_column), self.row_id_column)
+
+
+def row_id_text(value: Any, column: str) -> str | Problem:
+    """Return the text of a row id, or why a value of the manifest is none. Whole numbers become decimal text.
+
+    >>> row_id_text(17.0, "image_id")
+    '17'
+    """
+    if isinstance(value, str) and strip_signatures(value) != value:
+        reason = "contains a signed URL; the id would change with each signature, and be stored"
+        return Problem(column, reason, "use another column as the row id, or the URL without its signature")
+    if isinstance(value, str) and value.strip():
+        return value
+    if (
+        isinstance(value, float) and value.is_integer() and abs(value) < 2**53
+    ):  # pandas stores an integer column with nulls as floats
+        value = int(value)
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        value = int(value)
+    if isinstance(value, UUID) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    if value is None or value == "":
+        return Problem(column, "is null", "give the row a unique id")
+    return Problem(column, f"was {abbreviate(value)}", "use a text, an integer or a UUID as the row id")
 
 
 def unique_id(job: str, row_id: str, generation: int = 0, copy: int = 0) -> str:

@@ -34,6 +34,7 @@ class Dispatcher:
         self._cap = TaskCap(None if remaining is None else max(0, remaining - len(unrecorded)))
         self._items_in_flight = 0
         self._has_unknown_outcomes = False
+        self._relabel_deferred = 0
         self._submitter = Submitter(
             context,
             plan.progress,
@@ -47,6 +48,11 @@ class Dispatcher:
         """Whether every task that may exist is in the ledger."""
         return self._submitter.all_recorded and not self._items_in_flight and not self._has_unknown_outcomes
 
+    @property
+    def all_relabeled(self) -> bool:
+        """Whether every row to relabel has its new task in the ledger."""
+        return self.all_recorded and not self._relabel_deferred
+
     def submit(self, chunk: Chunk) -> SubmissionReport:
         """Check the rows of a chunk and create their tasks, in this process.
 
@@ -57,6 +63,7 @@ class Dispatcher:
         report = self._submitter.submit(prepared, self._cap)
         self._record_unsubmitted(report)
         self._plan.progress.add(submitted=report.relabel_deferred)
+        self._relabel_deferred += report.relabel_deferred
         return replace(report, rejected=[*rejected, *report.rejected])
 
     def make_work_item(self, chunk: Chunk, workers: int) -> WorkItem:

@@ -142,7 +142,7 @@ def test_cancel_some_rows_then_all(
         environment["LABELFLOW_TRUSTED"] = url
         rest = run_command(tmp_path / "out", "--yes", home=prefect_home, command=CANCEL, **environment)
         assert rest.returncode == 0, rest.stderr
-        assert "17 tasks canceled, 2 had already finished" in rest.stdout
+        assert "17 tasks canceled, 0 had already finished, 2 were canceled before" in rest.stdout
         assert {task.status for task in client.list_tasks()} == {"canceled"}
     numbers = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (numbers["canceled"], numbers["rejected"], numbers["pending"]) == (19, 1, 0)

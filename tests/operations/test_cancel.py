@@ -51,7 +51,7 @@ def test_everything_pending_is_canceled_once(tmp_path: Path, api_version: str) -
         assert (seen.errors, seen.waiting, seen.is_complete) == (30, 0, True)
         assert seen.summary
         assert seen.summary.canceled == 30
-        assert cancel_rows(job) == Cancellation(canceled=0, already_finished=30)
+        assert cancel_rows(job) == Cancellation(canceled=0, already_canceled=30)
 
 
 @pytest.mark.parametrize("api_version", ["current", "2017"])

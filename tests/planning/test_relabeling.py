@@ -12,7 +12,11 @@ import pandas as pd
 import pytest
 
 from labelflow.accounting.summary import Summary
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
+from labelflow.ledger.context import open_existing_job
+from labelflow.operations.cancel import cancel
+from labelflow.operations.label import LabelRun
 from labelflow.planning import rows_without_new_task
 from labelflow.planning.plan import Plan, Preview
 from labelflow.planning.relabeling import RelabelMode
@@ -248,3 +252,92 @@ def test_carried_column_may_not_use_a_reserved_name(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"metadata": ["generation"]}
     with pytest.raises(ValueError, match="generation"):
         make_job(tmp_path, **changes)
+
+
+def test_canceled_rows_get_a_new_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "live_relabel_canceled")
+    write_rows(tmp_path, "a", "b", "c")
+    with running_in_process(turnaround=3600) as url:
+        prices = {"submit": {"price_per_task": 0.5}, "max_unlabeled": "100%"}
+        job = make_job(tmp_path, scale={"url": url, "mode": "live"}, **prices)
+        assert label(job, wait=False).cost == 1.5
+        with closing(open_existing_job(job)) as opened:
+            assert cancel(opened, ["r1"]).canceled == 1
+        canceled = label(job, wait=False)
+        assert (canceled.canceled, canceled.pending, canceled.cost) == (1, 2, 1.0)
+        summary = label(job, wait=False, relabel=RelabelMode.CANCELED)
+        assert (summary.created, summary.canceled, summary.pending) == (1, 0, 3)
+        assert label(job, wait=False, relabel=RelabelMode.CANCELED).created == 0
+
+
+def test_listed_rows_get_a_new_task_and_their_pending_task_is_canceled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "live_relabel_rows")
+    write_rows(tmp_path, "a", "b", "c")
+    again = tmp_path / "again.txt"
+    again.write_text('r0\n "r2" \nno such row\n')
+    with running_in_process(turnaround=3600) as url:
+        job = make_job(tmp_path, scale={"url": url, "mode": "live"})
+        label(job, wait=False)
+        summary = label(job, wait=False, relabel=RelabelMode.ROWS, rows=str(again))
+        assert (summary.created, summary.pending, adds_up(summary)) == (2, 3, True)
+        with ScaleClient("live_relabel_rows", url) as client:
+            tasks = list(client.list_tasks())
+        status = {(task.metadata["row_id"], task.metadata.get("generation", 0)): task.status for task in tasks}
+        assert status == {
+            ("r0", 0): "canceled",
+            ("r2", 0): "canceled",
+            ("r0", 1): "pending",
+            ("r2", 1): "pending",
+            ("r1", 0): "pending",
+        }
+        assert not (tmp_path / "out" / "_ledger" / "relabel.json").exists()
+
+
+def test_interrupted_relabeling_of_listed_rows_is_continued(
+    job: Job, tmp_path: Path, api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label(job)
+    again = tmp_path / "again.txt"
+    again.write_text("r0\nr1\nr2\n")
+    with monkeypatch.context() as crash:
+        crash.setattr(LabelRun, "finish_submission", lambda _: (_ for _ in ()).throw(ZeroDivisionError))
+        with pytest.raises(ZeroDivisionError):
+            label(job, relabel=RelabelMode.ROWS, rows=str(again))
+    assert len(list_tasks(api)) == 7
+    continued = label(job, relabel=RelabelMode.ROWS, rows=str(again))
+    assert (continued.created, continued.labeled, len(list_tasks(api))) == (0, 4, 7)
+    assert label(job, relabel=RelabelMode.ROWS, rows=str(again)).created == 3, "another request"
+
+
+def test_cancellation_of_superseded_tasks_is_completed_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "live_superseded")
+    write_rows(tmp_path, "a", "b")
+    with running_in_process(turnaround=3600) as url:
+        job = make_job(tmp_path, scale={"url": url, "mode": "live"})
+        label(job, wait=False)
+        write_rows(tmp_path, "A", "b")
+        with monkeypatch.context() as crash:
+            crash.setattr("labelflow.operations.label.cancel_superseded", lambda _: None)
+            label(job, wait=False, relabel=RelabelMode.CHANGED)
+        with ScaleClient("live_superseded", url) as client:
+            assert [task.status for task in client.list_tasks()] == ["pending"] * 3
+            label(job, wait=False)
+            assert sorted(task.status for task in client.list_tasks()) == ["canceled", "pending", "pending"]
+
+
+@pytest.mark.parametrize("relabel", [None, RelabelMode.ERRORS, RelabelMode.ROWS])
+def test_rows_file_and_its_mode_belong_together(job: Job, tmp_path: Path, relabel: RelabelMode | None) -> None:
+    rows = None if relabel is RelabelMode.ROWS else str(tmp_path / "again.txt")
+    with pytest.raises(InvalidInput, match="--rows: belongs to --relabel rows"):
+        Plan(job, relabel=relabel, rows=rows)
+
+
+def test_file_that_names_no_row_is_refused(job: Job, tmp_path: Path) -> None:
+    label(job)
+    (tmp_path / "again.txt").write_text("x\n")
+    with pytest.raises(InvalidInput, match=r"again.txt: names no row that has a task"):
+        Plan(job, relabel=RelabelMode.ROWS, rows=str(tmp_path / "again.txt"))

@@ -170,7 +170,8 @@ def test_sigterm_during_collection_or_cancellation(
     with running(db=database, turnaround=3600) as url:
         job = make_job(tmp_path, scale={"url": url, "mode": "live"}, submit={"concurrency": 4})
         label(job, wait=False)
-    command = [sys.executable, "-m", f"flows.{flow}", str(tmp_path / "out")]
+    options = ["--yes"] if flow == "cancel_dataset" else []
+    command = [sys.executable, "-m", f"flows.{flow}", str(tmp_path / "out"), *options]
     with running(db=database, turnaround=3600, faults="slow=100%:2s") as url:
         there = {"SCALE_API_KEY": key, "SCALE_API_URL": url}
         with running_command(home=prefect_home, command=command, **there) as process:

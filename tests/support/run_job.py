@@ -11,9 +11,16 @@ from labelflow.planning.plan import Plan
 from labelflow.planning.relabeling import RelabelMode
 
 
-def label(job: Job, *, limit: int | None = None, wait: bool = True, relabel: RelabelMode | None = None) -> Summary:
+def label(
+    job: Job,
+    *,
+    limit: int | None = None,
+    wait: bool = True,
+    relabel: RelabelMode | None = None,
+    rows: str | None = None,
+) -> Summary:
     """Submit, collect until all tasks are finished (once, if not `wait`), and write the summary."""
-    with closing(LabelRun(Plan(job, limit=limit, relabel=relabel))) as run:
+    with closing(LabelRun(Plan(job, limit=limit, relabel=relabel, rows=rows))) as run:
         for chunk in run.plan.chunks():
             run.dispatcher.submit(chunk)
         run.finish_submission()

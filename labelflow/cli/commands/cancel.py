@@ -49,8 +49,8 @@ def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PR
         from labelflow.cli.display import print_connections
         from labelflow.jobs.config import is_config, load_job
         from labelflow.ledger.context import open_existing_job
-        from labelflow.operations.cancel import read_row_ids
         from labelflow.operations.discovery import find_single_job
+        from labelflow.planning.row_ids_file import read_row_ids
         from labelflow.problems import printable
 
         load_environment()
@@ -61,7 +61,9 @@ def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PR
         if options.rows:
             read_row_ids(options.rows, job.manifest.row_id)
         tasks = f"the pending tasks of the rows in {options.rows}" if options.rows else "all pending tasks"
-        if not options.yes and sys.stdin.isatty():
+        if not options.yes and not sys.stdin.isatty():
+            exit_with(f"{job.name}: --yes is required where nobody can be asked. Nothing was canceled.", 2)
+        if not options.yes:
             print(
                 printable(f"{job.name}: cancel {tasks}? Work that annotators have started is lost. [y/N] "),
                 end="",

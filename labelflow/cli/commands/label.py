@@ -31,6 +31,7 @@ class LabelCommand:
     limit: int | None
     wait: bool
     relabel: RelabelMode | None
+    rows: str | None
 
     def finish(self, flow: Callable[..., Summary]) -> NoReturn:
         """Run the flow while showing its progress, print the summary, and exit with the exit status."""
@@ -44,7 +45,7 @@ class LabelCommand:
             try:
                 with show_progress(self.run.progress):
                     temporary_prefect_server.start()
-                    flow(self.job, limit=self.limit, wait=self.wait, relabel=self.relabel)
+                    flow(self.job, limit=self.limit, wait=self.wait, relabel=self.relabel, rows=self.rows)
             finally:
                 if self.run.final_summary:
                     print_summary(self.run.final_summary, self.run.plan)
@@ -75,12 +76,14 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
 
             require_prefect_api()
         relabel = RelabelMode(options.relabel) if options.relabel else None
-        plan = Plan(job, limit=options.limit, relabel=relabel)
+        plan = Plan(job, limit=options.limit, relabel=relabel, rows=options.rows)
         if options.dry_run:
             _dry_run(plan)
         if not options.yes:
             _confirm_cost(plan, options.limit)
-        return LabelCommand(job, LabelRun(plan), options.limit, wait=not options.no_wait, relabel=relabel)
+        return LabelCommand(
+            job, LabelRun(plan), options.limit, wait=not options.no_wait, relabel=relabel, rows=options.rows
+        )
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
@@ -98,10 +101,11 @@ def _parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--relabel",
-        choices=["changed", "errors"],
-        help="create a new task for rows that changed since their task was created (changed), "
-        "or whose task ended without a label (errors)",
+        choices=["changed", "errors", "canceled", "rows"],
+        help="create a new task for rows that changed since their task was created (changed), whose task ended without "
+        "a label (errors), whose task was canceled (canceled), or that FILE lists (rows)",
     )
+    parser.add_argument("--rows", metavar="FILE", help="with --relabel rows: a manifest, or a .txt file of row ids")
     parser.add_argument("--yes", action="store_true", help="with a live key, do not ask before creating paid tasks")
     parser.add_argument("--no-wait", action="store_true", help="submit, collect once, and exit")
     return parser
