@@ -19,7 +19,7 @@ from pydantic import Field
 from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.cli.prepared_run import from_parameter, stop_token_for_signals
 from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import LabelflowError, StopRequested
+from labelflow.errors import LabelflowError, OtherMode, StopRequested
 from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.collect import CollectionFailed, CollectionResult
@@ -43,7 +43,8 @@ def run_name() -> str:
 
 @flow(name="collect-responses", flow_run_name=run_name, persist_result=False)
 def collect_responses(outputs: Outputs = [], jobs: list[Job] = []) -> list[CollectionResult]:  # noqa: B006
-    """Collect the finished answers of each job. A job that fails does not block the others.
+    """Collect the finished answers of each job. A job that fails does not block the others. Jobs of the
+    other mode, test or live, are skipped, unless no job can be collected.
 
     Args:
         outputs: Output folders of jobs, or folders that contain output folders: paths or s3://bucket/prefix.
@@ -65,17 +66,23 @@ def collect_all(discovered: list[DiscoveredJob], stop: StopToken) -> list[Collec
     """Collect the jobs one after another. Raises CollectionFailed at the end if one failed."""
     results: list[CollectionResult] = []
     failed: dict[str, str] = {}
+    other_mode: dict[str, str] = {}
     for job in discovered:
         try:
             results.append(collect_job(job.require_job(), stop))
         except StopRequested:
             raise
+        except OtherMode as error:  # a folder may hold test and live jobs
+            get_run_logger().warning("%s: skipped, %s", job.name, error)
+            other_mode[job.name] = str(error)
         except (LabelflowError, ScaleError) as error:
             failed[job.name] = str(error)
             get_run_logger().error("%s: %s", job.name, printable(str(error)))
         except Exception as error:
             failed[job.name] = f"internal error: {error!r}"
             get_run_logger().exception("%s: internal error", job.name)
+    if not results:
+        failed |= other_mode
     if failed:
         raise CollectionFailed(results, failed)
     return results

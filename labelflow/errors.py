@@ -2,6 +2,7 @@
 
     LabelflowError
     ├── InvalidInput             exit 2    the config or the manifest is invalid; nothing was sent
+    │   └── OtherMode                    the key is for the other mode, test or live
     ├── StopRequested          exit 130  a user or another process requested a stop
     └── RunAborted             exit 1    the run cannot continue; the same command resumes it later
         ├── StorageError                 the store of the manifest or of the output does not respond
@@ -38,6 +39,10 @@ class InvalidInput(LabelflowError):
 
     def __reduce__(self) -> tuple[type[InvalidInput], tuple[str, str, str]]:
         return type(self), self._arguments
+
+
+class OtherMode(InvalidInput):
+    """The key is for the other mode, test or live, than the job."""
 
 
 class StopRequested(LabelflowError):

@@ -24,6 +24,8 @@ def exit_status() -> Iterator[None]:
         exit_with(str(error), error.exit_status)
     except ScaleError as error:
         exit_with(f"Scale API: {error.message}. {recorded}; to continue, run: {command_line()}", 1)
+    except ModuleNotFoundError as error:
+        exit_with(_missing_package(error), 2)
     except Exception as error:
         if signals.received:  # the signal may have ended Prefect's server before the flow finished
             exit_with(f"Stopped. {recorded}; to continue, run: {command_line()}", signals.status)
@@ -33,6 +35,12 @@ def exit_status() -> Iterator[None]:
             f"Please report it with the traceback in {path}",
             1,
         )
+
+
+def _missing_package(error: ModuleNotFoundError) -> str:
+    package = (error.name or str(error)).partition(".")[0]
+    fix = "activate the environment in which labelflow is installed, or run: pip install -c constraints.txt ."
+    return f"{sys.executable} has no package {package}; {fix}"
 
 
 def _write_traceback() -> str:

@@ -80,6 +80,8 @@ class Collector:
                 self._ingest_callbacks()
             if may_write and poll:
                 self._ingest_listed()
+            if may_write:
+                self._files.write_empty_labels()
         return len(self.outcomes) - before
 
     def compact(self) -> None:
@@ -88,6 +90,7 @@ class Collector:
             for prefix in (LABELS, ERRORS) if may_write else ():
                 compaction.compact(self._context.folder, prefix, self._context.ledger.row_numbers)
             if may_write:
+                self._files.write_empty_labels()
                 self._context.folder.remove_leftovers()
 
     def find_count_mismatch(self) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labelflow.errors import InvalidInput
+from labelflow.errors import InvalidInput, OtherMode
 from labelflow.jobs.job import Job
 from labelflow.jobs.secrets import read_secret
 from labelflow.network.addresses import is_loopback
@@ -30,7 +30,7 @@ def read_key(job: Job) -> str:
     # A key without a known prefix counts as live, so that it never creates paid tasks in a test job.
     mode = Mode.from_key(key) or Mode.LIVE
     if mode is not job.scale.mode:
-        raise InvalidInput(
+        raise OtherMode(
             "scale.mode",
             f"the mode is {job.scale.mode.value}, but the key is a {mode.value} key",
             f"use a {job.scale.mode.value} key, or set `mode: {mode.value}`",

@@ -96,6 +96,14 @@ class AnswerFiles:
             self._rewrite(name, lambda table: table.filter(pc.invert(pc.is_in(table["task_id"], removed))))
         self._outcomes.remove(task_ids)
 
+    def write_empty_labels(self) -> None:
+        """Write an empty file with the columns to labels/ if it has none: readers need a file to know the columns."""
+        if list_parts(self._folder, LABELS):
+            return
+        table = self._tables.empty(LABELS)
+        self._check()
+        self._folder.write(part_name(LABELS, digest_of(table)), to_parquet(table))
+
     def count_rows(self) -> dict[str, int]:
         """Return the numbers of rows in labels/ and errors/, from the footers of their files."""
         return {

@@ -44,6 +44,10 @@ class AnswerTables:
         columns = {**_identity_columns(answers, submissions, self._has_main_attachment), **outcome_columns}
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
+    def empty(self, prefix: str) -> pa.Table:
+        """Return a table of labels/ or errors/ without rows."""
+        return self._schemas[prefix].empty_table()
+
     def _label_columns(self, answers: Sequence[Answer]) -> dict[str, Column]:
         """The label columns of the task type; null for a response that does not match the documented schema."""
         responses = [answer.response for answer in answers]

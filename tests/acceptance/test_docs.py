@@ -21,6 +21,7 @@ from labelflow.jobs.job import Job, Section
 from tests.proofs.callbacks.service import free_port
 from tests.support.commands import ROOT, environment
 from tests.support.jobs import TEXT_TASK
+from tests.support.media_server import MediaServer, file_response, picture
 from tests.support.sandbox import running_in_process
 
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -64,10 +65,19 @@ class DocsEnvironment:
 
 @pytest.fixture(scope="module")
 def docs_environment(tmp_path_factory: pytest.TempPathFactory, prefect_api: str) -> Iterator[DocsEnvironment]:
-    folder = tmp_path_factory.mktemp("docs")
-    rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(30)]
+    folder, media = tmp_path_factory.mktemp("docs"), MediaServer()
+    uri = media.serve("/street.png", file_response(picture(64, 48), "image/png"))
+    rows = [{"image_id": f"r{number}", "image_uri": uri} for number in range(30)]
+    (folder / "again.txt").write_text("r0\nr1\n")
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    job = {"name": "street-boxes", "manifest": {"uri": "manifest.jsonl", "row_id": "id"}, "task": TEXT_TASK}
+    task = {
+        "type": "annotation",
+        "instruction": "Draw a box around each car.",
+        "attachment": "{image_uri}",
+        "objects_to_annotate": ["car"],
+        "with_labels": True,
+    }
+    job = {"name": "street-boxes", "manifest": {"uri": "manifest.jsonl", "row_id": "image_id"}, "task": task}
     (folder / "my-job.yaml").write_text(yaml.safe_dump({**job, "output": "out/street-boxes"}))
     (folder / "docs").symlink_to(ROOT / "docs")
     with running_in_process() as url:
@@ -75,6 +85,7 @@ def docs_environment(tmp_path_factory: pytest.TempPathFactory, prefect_api: str)
         named = {"PREFECT_API_URL": prefect_api, "SCALE_API_URL": url, "PYTHONPATH": str(ROOT), "PATH": path}
         port = url.rpartition(":")[2].partition("/")[0]
         yield DocsEnvironment(folder, port, environment(folder / "prefect", **named))
+    media.close()
 
 
 def commands_in(block: str) -> list[str]:

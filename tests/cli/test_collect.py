@@ -24,11 +24,11 @@ def live_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALE_API_KEY", KEY)
 
 
-def submit_job(folder: Path, url: str, name: str) -> Job:
+def submit_job(folder: Path, url: str, name: str, mode: str = "live") -> Job:
     """A job whose tasks have been created, in a folder of its own below `out`."""
     rows = [{"id": f"r{number}", "text": f"text {number}"} for number in range(5)]
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    job = make_job(folder, name=name, output=str(folder / "out" / name), scale={"url": url, "mode": "live"})
+    job = make_job(folder, name=name, output=str(folder / "out" / name), scale={"url": url, "mode": mode})
     label(job, wait=False)
     return job
 
@@ -61,6 +61,19 @@ def test_reason_is_reported_for_each_job_when_all_fail(tmp_path: Path) -> None:
     assert first.startswith(f"a ({tmp_path}/out/a): scale.mode: the mode is live, but the key is a test key")
     assert "b/_ledger/config.json is corrupt" in second
     assert not (tmp_path / "home").exists(), "Prefect was not started"
+
+
+def test_jobs_of_the_other_mode_are_skipped(tmp_path: Path, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_in_process(turnaround=0) as url:
+        submit_job(tmp_path, url, "live-job")
+        with monkeypatch.context() as other:
+            other.setenv("SCALE_API_KEY", "test_collect")
+            submit_job(tmp_path, url, "test-job", mode="test")
+        named = {"PREFECT_API_URL": prefect_api, "SCALE_API_KEY": KEY, "LABELFLOW_TRUSTED": url}
+        done = run_command(tmp_path / "out", home=tmp_path / "home", command=COMMAND, **named)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"test-job ({tmp_path}/out/test-job): skipped, scale.mode: the mode is test, but" in done.stdout
+    assert len(pd.read_parquet(tmp_path / "out" / "live-job" / "labels")) == 5
 
 
 def test_folder_without_jobs_is_reported(tmp_path: Path) -> None:

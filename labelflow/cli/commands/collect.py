@@ -55,9 +55,10 @@ def prepare_collect_responses(arguments: list[str] | None = None, program: str =
 
     signals.listen()
     with exit_status():
-        from labelflow.errors import InvalidInput
+        from labelflow.errors import InvalidInput, OtherMode
         from labelflow.jobs.config import is_config, load_job
         from labelflow.operations.discovery import DiscoveredJob, find_jobs
+        from labelflow.problems import printable
 
         load_environment()
         outputs = [path for path in options.configs if not is_config(path)]
@@ -73,6 +74,9 @@ def prepare_collect_responses(arguments: list[str] | None = None, program: str =
         if len(errors) == len(discovered):
             messages = [f"{job.name}: {error}" if len(discovered) > 1 else str(error) for job, error in errors]
             exit_with("\n".join(messages), max(error.exit_status for _, error in errors))
+        for job, error in errors:
+            if isinstance(error, OtherMode):
+                print(printable(f"{job.name}: skipped, {error}"), flush=True)
         return CollectCommand(outputs, jobs, [each.job for each in discovered if each.job])
 
 
