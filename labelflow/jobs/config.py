@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job, ScaleSection
@@ -133,7 +133,17 @@ def check_task(task: dict[str, Any]) -> list[Problem]:
         if (similar := similar_key(key, [*kind.params.model_fields, *CommonParams.model_fields]))
     ]
     validate = partial(kind.validate, in_project="project" in common)
-    return [*task_problems, *_model_problems(CommonParams.model_validate, common), *_model_problems(validate, own)]
+    own_problems = [_with_allowed_values(problem, kind.params) for problem in _model_problems(validate, own)]
+    return [*task_problems, *_model_problems(CommonParams.model_validate, common), *own_problems]
+
+
+def _with_allowed_values(problem: Problem, params: type[BaseModel]) -> Problem:
+    """Name the allowed values of a required parameter that is missing, if there are only some."""
+    field = params.model_fields.get(problem.field.removeprefix("task."))
+    values = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+    if not values or not problem.reason.startswith("is required"):
+        return problem
+    return replace(problem, fix=f"use one of {', '.join(map(str, values))}")
 
 
 def unknown_params(task: dict[str, Any]) -> list[str]:

@@ -29,6 +29,7 @@ from labelflow.planning.row_validation import open_checker, validate_rows
 from labelflow.planning.rows_without_new_task import RowsWithoutNewTask
 from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.planning.url_lifetimes import UrlLifetimes
+from labelflow.planning.url_texts import UrlTexts
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 
 MIN_ROWS_FOR_LIMIT = 500  # rows checked before the share of rejected ones is meaningful
@@ -87,6 +88,7 @@ class Plan:
         self._removed_at: tuple[int, int, int] | None = None
         self._checker = open_checker(job)
         self._lifetimes = UrlLifetimes(job)
+        self._url_texts = UrlTexts()
 
     def _open_request(self, rows: str | None) -> RelabelRequest | None:
         """The request to relabel the rows of a file. Raises InvalidInput if there is no file, or no mode for it."""
@@ -120,6 +122,7 @@ class Plan:
         """Build the requests of a chunk and check its attachments: the rows that can be submitted, and the others."""
         prepared, rejected = validate_rows(self.builder, self._checker, chunk.rows)
         self._lifetimes.check(prepared)
+        self._url_texts.check(prepared)
         self.unsubmitted.reject(rejected)
         self.progress.add(checked=len(chunk.rows))
         self.context.stop.check()
@@ -150,6 +153,7 @@ class Plan:
             f"{number:,} {text}"
             for number, text in (
                 (self._checker.unmeasured, "recordings whose length could not be measured (attachments.unmeasured)"),
+                (self._url_texts.number, "rows whose text is only a URL, which annotators would see as text"),
                 (self._lifetimes.ending_early, "rows with a signed URL that ends before their task may be opened"),
             )
             if number

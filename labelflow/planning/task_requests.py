@@ -206,6 +206,9 @@ def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iter
             continue
         where = "manifest.row_id" if column == job.manifest.row_id else "metadata"
         where = where if column in carried else f"task: {{{column}}}"
+        if padded := next((name for name in schema.names if name.strip() == column), None):
+            reason = f"{where} names the column {column!r}, but the manifest has {padded!r}, with white space around it"
+            raise InvalidInput(job.manifest.uri, reason, "remove the white space from the header")
         names = ", ".join(one_line(name, 60) for name in schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
         raise InvalidInput(
             job.manifest.uri,

@@ -59,6 +59,7 @@ INVALID_CONFIGS: list[tuple[dict[str, Any], list[str]]] = [
     ({"task__clear_unique_id_on_error": "{text}"}, ["task.clear_unique_id_on_error", "paid twice", "remove it"]),
     ({"task__urgency": "now"}, ["task.urgency", "'now'", "'day'"]),
     ({"task__callback_url": "nowhere"}, ["task.callback_url", "'nowhere'", "https://"]),
+    ({"task__attachment_type": ...}, ["task.attachment_type", "is required", "use one of text, image, video, audio"]),
     ({"task__attachment_type": "smell"}, ["task.attachment_type", "'smell'", "'image'"]),
     (
         {"task": {"type": "annotation", "attachment": "{text}", "objects_to_annotate": list("abcdefg")}},

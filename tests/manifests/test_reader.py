@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -248,3 +249,15 @@ def test_parquet_file_with_an_unknown_time_zone_is_refused(tmp_path: Path, neste
         InvalidInput, match=r"column 'taken' has the time zone 'Mars/Phobos', which is unknown; write it"
     ):
         open_manifest(str(tmp_path / "m.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("id;a\n1;b;c\n", "has 3 cells, expected 2; the separator is a semicolon; write one cell per column"),
+        ('id,a\n1,"say \\"a, b\\" c"\n', r'double each quote inside a value, instead of \\": in Spark with option'),
+    ],
+)
+def test_message_names_the_dialect(tmp_path: Path, content: str, problem: str) -> None:
+    [row] = open_manifest(write(tmp_path / "m.csv", content.encode())).rows
+    assert re.search(problem, str(row.problem))

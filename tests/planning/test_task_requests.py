@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from labelflow.errors import InvalidInput
+from labelflow.planning.plan import Plan
 from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from tests.support.jobs import make_job
@@ -134,3 +136,13 @@ def test_times_and_numbers_are_serialized_to_json(tmp_path: Path) -> None:
     assert isinstance(bound, PreparedRow)
     assert bound.params["attachment"] == "2026-11-23T00:00:00+00:00"
     assert bound.source == {"id": 1}
+
+
+def test_white_space_in_the_header_is_named(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id, text\n1,a\n")
+    job = make_job(tmp_path, manifest={"uri": str(tmp_path / "m.csv"), "row_id": "id"})
+    message = (
+        r"names the column 'text', but the manifest has ' text', with white space around it; remove the white space"
+    )
+    with pytest.raises(InvalidInput, match=message), closing(Plan(job)):
+        pass

@@ -82,3 +82,12 @@ def test_row_with_an_expired_url_is_rejected(tmp_path: Path) -> None:
         assert plan.preview().reject == 1
         [rejected] = plan.unsubmitted.rejected
     assert rejected.problem.reason == "is a signed URL that expired at 2023-11-14 22:13 UTC"
+
+
+def test_texts_that_are_only_a_url_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    texts = ["see https://b/a.jpg", "s3://b/a.txt", " https://b/a.jpg\n"]
+    lines = [json.dumps({"id": f"r{number}", "text": text}) + "\n" for number, text in enumerate(texts)]
+    (tmp_path / "manifest.jsonl").write_text("".join(lines))
+    [warning], [remark] = warnings_and_remarks(make_job(tmp_path), caplog)
+    assert warning.startswith("row 2 (r1): its text is only a URL, which annotators would see as text; to show")
+    assert remark == "2 rows whose text is only a URL, which annotators would see as text"

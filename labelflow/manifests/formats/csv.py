@@ -28,6 +28,7 @@ from labelflow.problems import Problem
 from labelflow.records import ManifestRow
 
 SEPARATORS = (",", ";", "\t", "|")
+_SEPARATOR_NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 SAMPLE_BYTES = 4096  # from which the separator is detected
 _SEPARATOR_LINE = re.compile(rb"(?:\xef\xbb\xbf)?\"?sep=([,;\t|])\"?\r?\n")
 
@@ -114,7 +115,7 @@ def _read(file: io.BufferedReader, first: int) -> ParsedManifest:
         return ParsedManifest(iter(()), None, None)
     _check_header(header)
     schema = pa.schema([(name, pa.string()) for name in header])
-    return ParsedManifest(_rows(reader, recorder, header, first - 1), header, schema)
+    return ParsedManifest(_rows(reader, recorder, header, first - 1, separator), header, schema)
 
 
 def _check_header(header: list[str]) -> None:
@@ -123,7 +124,9 @@ def _check_header(header: list[str]) -> None:
     check_unique_columns(header)
 
 
-def _rows(reader: _StdlibReader, recorder: _LineRecorder, header: list[str], number: int) -> Iterator[ManifestRow]:
+def _rows(
+    reader: _StdlibReader, recorder: _LineRecorder, header: list[str], number: int, separator: str
+) -> Iterator[ManifestRow]:
     """The rows after the header. number: of the row before the first one."""
     while True:
         start = recorder.lines_read + 1
@@ -136,11 +139,9 @@ def _rows(reader: _StdlibReader, recorder: _LineRecorder, header: list[str], num
             if recorder.lines > 1:
                 last = start + recorder.lines - 1
                 reason = f"has an unclosed or misplaced quote: lines {start} to {last} are inside it"
-                raise FormatError(reason, f"fix line {start}; double each quote inside a value") from None
+                raise FormatError(reason, f"fix line {start}; {_quote_fix(recorder.text())}") from None
             number += 1
-            problem = Problem(
-                "(line)", f"cannot be read ({error})", "close its quotes; double each quote inside a value"
-            )
+            problem = Problem("(line)", f"cannot be read ({error})", f"close its quotes; {_quote_fix(recorder.text())}")
             yield ManifestRow(number, {}, problem, recorder.text())
             continue
         if recorder.is_too_large:
@@ -148,13 +149,19 @@ def _rows(reader: _StdlibReader, recorder: _LineRecorder, header: list[str], num
             yield row_too_large(number, "(line)", {}, recorder.text())
         elif cells:
             number += 1
-            yield _row(number, cells, header, recorder)
+            yield _row(number, cells, header, recorder, separator)
 
 
-def _row(number: int, cells: list[str], header: list[str], recorder: _LineRecorder) -> ManifestRow:
+def _quote_fix(text: str) -> str:
+    if '\\"' in text:
+        return 'double each quote inside a value, instead of \\": in Spark with option("escape", "\\"")'
+    return "double each quote inside a value"
+
+
+def _row(number: int, cells: list[str], header: list[str], recorder: _LineRecorder, separator: str) -> ManifestRow:
     values = {name: cell or None for name, cell in zip(header, cells, strict=False)}
     if len(cells) != len(header):
-        reason = f"has {len(cells)} cells, expected {len(header)}"
+        reason = f"has {len(cells)} cells, expected {len(header)}; the separator is {_SEPARATOR_NAMES[separator]}"
         problem = Problem(
             "(line)", reason, "write one cell per column, even if it is empty; quote cells that contain the separator"
         )
