@@ -150,7 +150,7 @@ class Plan:
     def remarks(self) -> list[str]:
         """What the check of the attachments has found that rejects no row, with numbers."""
         return [
-            f"{number:,} {text}"
+            f"{text}: {number:,}"
             for number, text in (
                 (self._checker.unmeasured, "recordings whose length could not be measured (attachments.unmeasured)"),
                 (self._url_texts.number, "rows whose text is only a URL, which annotators would see as text"),

@@ -49,7 +49,7 @@ def test_urls_of_the_manifest_that_end_early_are_counted(tmp_path: Path, caplog:
     [warning], [remark] = warnings_and_remarks(job, caplog)
     assert warning.startswith("row 2 (r1): its signed URL ends in ")
     assert warning.endswith("and annotators may open the task for 7 days; sign the URLs for longer")
-    assert remark == "2 rows with a signed URL that ends before their task may be opened"
+    assert remark == "rows with a signed URL that ends before their task may be opened: 2"
     assert "5e2c" not in warning
 
 
@@ -90,4 +90,4 @@ def test_texts_that_are_only_a_url_are_reported(tmp_path: Path, caplog: pytest.L
     (tmp_path / "manifest.jsonl").write_text("".join(lines))
     [warning], [remark] = warnings_and_remarks(make_job(tmp_path), caplog)
     assert warning.startswith("row 2 (r1): its text is only a URL, which annotators would see as text; to show")
-    assert remark == "2 rows whose text is only a URL, which annotators would see as text"
+    assert remark == "rows whose text is only a URL, which annotators would see as text: 2"
