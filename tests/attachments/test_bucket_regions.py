@@ -5,12 +5,13 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.storage import s3, s3_client
 from tests.conftest import StubServer
 from tests.support.media_server import picture
-from tests.support.s3_servers import Bucket, use_s3
+from tests.support.s3_servers import Bucket, StrictS3, use_s3
 
 REGION = "eu-central-1"
 XML = "<?xml version='1.0'?><Error><Code>{}</Code><Message>x</Message>{}</Error>"
@@ -45,9 +46,9 @@ def other_region(request: pytest.FixtureRequest, stub_server: StubServer, monkey
 def test_url_is_signed_for_the_region_of_the_bucket(other_region: str, stub_server: StubServer) -> None:
     url = s3.presign(f"s3://{other_region}/a.jpg", 60)
     assert parse_qs(urlsplit(url).query)["X-Amz-Credential"][0].split("/")[2] == REGION
-    requests = len(stub_server.requests)
+    count = len(stub_server.requests)
     s3.presign(f"s3://{other_region}/b.jpg", 60)
-    assert len(stub_server.requests) == requests, "the region is known"
+    assert len(stub_server.requests) == count, "the region is known"
 
 
 def test_attachment_in_another_region_is_checked(other_region: str) -> None:
@@ -77,3 +78,11 @@ def test_odd_uris(bucket: Bucket, uri: str, reason: str | None) -> None:
     with AttachmentChecker(CheckLevel.EXISTS) as checker:
         [problem] = checker.check([Attachment("attachment", uri.format(bucket.name), "image")])
     assert (problem and problem.reason) == reason
+
+
+@pytest.mark.parametrize("key", ["my photo.jpg", "a+b.jpg", "foki-då-och-nu.jpg", "100%25.jpg", "a&b=c?.jpg"])
+def test_url_of_an_odd_key_can_be_read(strict_s3: StrictS3, key: str) -> None:
+    """localstack/localstack#3759 and humanmade/S3-Uploads#6: signed URLs of such keys were invalid."""
+    (strict_s3.root / "bucket" / key).write_bytes(b"content")
+    response = requests.get(s3.presign(f"s3://bucket/{key}", 60), timeout=10)
+    assert (response.status_code, response.content) == (200, b"content")

@@ -25,6 +25,13 @@ def test_wav_that_claims_more_than_it_has(declared: int) -> None:
     assert seconds_of(wav(60, declared=declared)) == pytest.approx(60)
 
 
+def test_wav_that_claims_less_than_it_has() -> None:
+    assert seconds_of(wav(2824, declared=144 * 8000)) == pytest.approx(2824)
+    with_tags = wav(60) + b"LIST" + (4000).to_bytes(4, "little") + bytes(4000)
+    assert seconds_of(with_tags) == pytest.approx(60)
+    assert seconds_of(wav(60) + bytes(100)) == pytest.approx(60), "padding"
+
+
 @pytest.mark.parametrize(("code", "bits"), [(1, 16), (3, 32), (6, 8), (7, 8)])
 def test_wav_without_fact_chunk(code: int, bits: int) -> None:
     assert seconds_of(wav(30, code=code, bits=bits)) == pytest.approx(30)

@@ -472,3 +472,16 @@ def test_truncated_listing_does_not_prove_that_a_row_has_no_task(
     api.forgets = False
     assert label(job_factory()).labeled == ROWS
     assert len(api.tasks) == ROWS
+
+
+def test_signed_url_of_the_manifest_is_sent_as_it_is(
+    stub_server: StubServer, job_factory: Callable[..., Job], tmp_path: Path
+) -> None:
+    """HumanSignal/label-studio#6472: the percent signs of a signature were encoded again."""
+    url = f"https://b.example/p.png?AWSAccessKeyId=X&Signature=%2FiMO25wi%2Fyx85f%2BPdHU%3D&Expires={2**31}"
+    bodies: list[dict[str, Any]] = []
+    FaultyApi(stub_server, True, lambda number, request: bodies.append(request))
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"id": "1", "text": url}) + "\n")
+    task = {"type": "annotation", "instruction": "x", "attachment": "{text}", "objects_to_annotate": ["car"]}
+    label(job_factory(task=task, attachments={"check": "off"}))
+    assert [body["attachment"] for body in bodies] == [url]

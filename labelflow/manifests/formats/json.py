@@ -25,6 +25,7 @@ from labelflow.manifests.json_elements import NotAnArray, array_elements
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow
 
+_ENCODING_FIX = "save the file as UTF-8"
 _FIX = "write one JSON object per line, or an array of objects"
 
 
@@ -41,7 +42,7 @@ def _read(file: BufferedReader, first: int) -> ParsedManifest:
         return ParsedManifest(iter(()), None, None)
     if row.problem is not None and not _is_long_object(row):
         kind, part = ("array of JSON objects", "element") if start == b"[" else ("JSON Lines file", "line")
-        raise FormatError(f"is not {_article(kind)} {kind}: its first {part} {row.problem.reason}", _FIX)
+        raise FormatError(f"is not {_article(kind)} {kind}: its first {part} {row.problem.reason}", row.problem.fix)
     return ParsedManifest(chain([row], rows), None, None)
 
 
@@ -99,7 +100,8 @@ def _row(number: int, field: str, content: bytes) -> ManifestRow:
     try:
         values = parse_exact_json(content)
     except orjson.JSONDecodeError as error:
-        problem = Problem(field, _reason(content, error), _FIX)
+        reason = _reason(content, error)
+        problem = Problem(field, reason, _ENCODING_FIX if "UTF-8" in reason else _FIX)
         return ManifestRow(number, {}, problem, content.decode("utf-8", "replace").strip())
     if not isinstance(values, dict):
         problem = Problem(field, "is JSON, but not an object", _FIX)

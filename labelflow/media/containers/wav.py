@@ -11,6 +11,7 @@ from labelflow.media.reading import InvalidMedia, file_size, read_at, read_exact
 
 _UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0x7FFFFFFE, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)  # written by programs that pipe
 _MAX_CHUNKS = 64
+_MAX_PADDING = 64 * 1024  # bytes of zeros behind the samples
 _UNCOMPRESSED = (1, 3, 6, 7)  # PCM, float, A-law, µ-law: `block_align` bytes per sample
 _BLOCKS = (2, 0x11, 0x31)  # MS ADPCM, IMA ADPCM, GSM 6.10: a fixed number of samples per block
 _MPEG = (0x50, 0x55)
@@ -32,9 +33,19 @@ def duration(file: BinaryIO) -> Duration | None:
         elif name == b"data":
             declared = long_size if long_size and size == 0xFFFFFFFF else size
             available = max(0, file_size(file) - start)
-            is_known = declared not in _UNKNOWN_SIZES and declared <= available
+            is_known = declared not in _UNKNOWN_SIZES and _ends_at(file, start, declared, available)
             return _seconds(file, form, order, start, declared if is_known else available)
     return None
+
+
+def _ends_at(file: BinaryIO, start: int, declared: int, available: int) -> bool:
+    """Whether the samples end where the header says: at the end of the file, or before another chunk."""
+    rest = available - declared - declared % 2
+    if rest < 8:
+        return declared <= available
+    head = read_exactly(file, start + available - rest, 8)
+    is_padding = rest <= _MAX_PADDING and not any(head)
+    return is_padding or head[:4].strip(b" ").isalnum()
 
 
 def _chunks(file: BinaryIO, order: Order) -> Iterator[Chunk]:
