@@ -27,6 +27,18 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedOrigin:
+    """Where a row of a rejects file comes from.
+
+    number: its position in the manifest that it was rejected from. input_digest: of its values there, see
+    `PreparedRow`; None if it is not known.
+    """
+
+    number: int
+    input_digest: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestRow:
     """A row as read from the manifest.
 
@@ -35,6 +47,7 @@ class ManifestRow:
     problem: why the row could not be read; None if it could.
     text: the raw text of a row that could not be read, if the format has one.
     size: about how many bytes it takes in the manifest.
+    origin: of a row of a rejects file; None for any other.
     """
 
     number: int
@@ -42,6 +55,12 @@ class ManifestRow:
     problem: Problem | None = None
     text: str | None = None
     size: int = field(default=0, compare=False)
+    origin: RejectedOrigin | None = None
+
+    @property
+    def original_number(self) -> int:
+        """Its position in the manifest of the job, also if the row was read from a rejects file."""
+        return self.origin.number if self.origin else self.number
 
 
 @dataclass(frozen=True, slots=True)

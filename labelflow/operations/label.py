@@ -76,8 +76,12 @@ class LabelRun:
         context.ledger.refresh()
         plan.discard_submitted()
         is_complete = plan.is_scanned and not self.progress.not_submitted
-        if is_complete or not rejects.is_rejects_file(context.folder, context.job.manifest.uri):
-            rejects.write_rejects(context.folder, plan.unsubmitted.rejected, plan.manifest.schema)
+        is_own_file = rejects.is_rejects_file(context.folder, context.job.manifest.uri)
+        if plan.is_repair and not is_own_file:
+            rejects.discard_submitted(context.folder, plan.has_task)
+        elif is_complete or not is_own_file:
+            digest = plan.builder.input_digest
+            rejects.write_rejects(context.folder, plan.unsubmitted.rejected, plan.manifest.schema, digest)
         if plan.is_scanned:
             plan.totals().write(context.folder)
         if plan.request and plan.is_scanned and self.dispatcher.all_relabeled:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from labelflow.batches import next_batch
@@ -15,10 +17,10 @@ from labelflow.errors import InvalidInput
 from labelflow.lenient_json import dump_json
 from labelflow.outputs.folders import REJECTS, REJECTS_FILE
 from labelflow.problems import abbreviate
-from labelflow.records import ManifestRow, RejectedRow
+from labelflow.records import ManifestRow, RejectedOrigin, RejectedRow
 from labelflow.redaction import strip_signatures, strip_signatures_in
 from labelflow.storage.folder import Folder
-from labelflow.tables.part_files import list_parts, read_metadata
+from labelflow.tables.part_files import list_parts, read_metadata, read_part, to_parquet
 from labelflow.tables.storable_types import is_lossless, to_json_value, to_storable_type
 from labelflow.tables.temporary import temporary_directory
 
@@ -35,6 +37,7 @@ REJECT_FIELDS = pa.schema(
         pa.field("reject_fix", pa.string(), nullable=False),
         pa.field("reject_text", pa.string()),
         pa.field("reject_signed", pa.string()),  # `RemovedSignatures` as JSON
+        pa.field("reject_digest", pa.int64()),  # `PreparedRow.input_digest`
     ]
 )
 
@@ -55,12 +58,41 @@ def removed_signatures(values: Mapping[str, Any]) -> RemovedSignatures | None:
         return None
 
 
-def write_rejects(folder: Folder, rejected: Iterable[RejectedRow], schema: pa.Schema) -> None:
+def rejected_origin(values: Mapping[str, Any]) -> RejectedOrigin | None:
+    """Return where a row of a rejects file comes from; None if its columns do not say. CSV has the numbers as text."""
+    try:
+        number, digest = int(values["reject_row"]), values.get("reject_digest")
+        return RejectedOrigin(number, None if digest is None else int(digest))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def discard_submitted(folder: Folder, has_task: Callable[[Sequence[str]], NDArray[np.bool_]]) -> None:
+    """Remove the rows of the rejects file that have a task by now, of which a run of other files has repaired some."""
+    if REJECTS_FILE not in list_parts(folder, REJECTS):
+        return
+    table = read_part(folder, REJECTS_FILE)
+    row_ids = [row_id or "" for row_id in table["reject_row_id"].to_pylist()]
+    kept = table.filter(pa.array(~has_task(row_ids)))
+    if len(kept) == len(table):
+        return
+    if len(kept):
+        folder.write(REJECTS_FILE, to_parquet(kept))
+    else:
+        folder.delete(REJECTS_FILE)
+
+
+def write_rejects(
+    folder: Folder,
+    rejected: Iterable[RejectedRow],
+    schema: pa.Schema,
+    digest: Callable[[ManifestRow], int | None] = lambda _: None,
+) -> None:
     """Replace the rejects of the last run with those of this run; without rejects, delete the file. Touches no other.
 
     rejected: in the order of their row numbers; it is iterated several times.
     schema: the columns of the manifest. The file has them too, followed by columns that were not known when the
-    schema was inferred, and by REJECT_FIELDS. Raises StorageError.
+    schema was inferred, and by REJECT_FIELDS. digest: gives the `input_digest` of a row. Raises StorageError.
     """
     if next(iter(rejected), None) is None:
         folder.delete(REJECTS_FILE)
@@ -73,7 +105,7 @@ def write_rejects(folder: Folder, rejected: Iterable[RejectedRow], schema: pa.Sc
         with pq.ParquetWriter(path, file_schema, compression="zstd") as writer:
             for batch in _batches(rejected):
                 columns = [_column(_values(batch, name), kind) for name, kind in types.items()]
-                own = [_reject_values(reject) for reject in batch]
+                own = [_reject_values(reject, digest) for reject in batch]
                 columns += [pa.array([row[field.name] for row in own], field.type) for field in REJECT_FIELDS]
                 writer.write_table(pa.table(columns, schema=file_schema))
         folder.write_file(REJECTS_FILE, path)
@@ -97,16 +129,17 @@ def check_replaceable(folder: Folder, manifest: str) -> None:
         )
 
 
-def _reject_values(reject: RejectedRow) -> dict[str, Any]:
+def _reject_values(reject: RejectedRow, digest: Callable[[ManifestRow], int | None]) -> dict[str, Any]:
     earlier = reject.row.values.get("reject_text")  # if the row was rejected in an earlier run too
     return {
         "reject_row_id": reject.row_id,
-        "reject_row": reject.row.number,
+        "reject_row": reject.row.original_number,
         "reject_field": reject.problem.field,
         "reject_reason": strip_signatures(reject.problem.reason),
         "reject_fix": reject.problem.fix,
         "reject_text": strip_signatures_in(reject.row.text or (earlier if isinstance(earlier, str) else None)),
         "reject_signed": _removed_signatures(reject.row),
+        "reject_digest": reject.row.origin.input_digest if reject.row.origin else digest(reject.row),
     }
 
 

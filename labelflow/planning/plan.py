@@ -5,10 +5,13 @@ Nothing here talks to Scale. A dry run previews a plan; `labelflow.operations.la
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from labelflow.accounting.manifest_totals import ManifestTotals
+import numpy as np
+from numpy.typing import NDArray
+
+from labelflow.accounting.manifest_totals import ManifestTotals, read_totals
 from labelflow.accounting.progress import RunProgress
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import InvalidInput, TooManyUnlabeled
@@ -22,7 +25,7 @@ from labelflow.outputs.rejects import check_replaceable
 from labelflow.planning.chunk import Chunk, next_rows
 from labelflow.planning.relabel_request import RelabelRequest
 from labelflow.planning.relabeling import ChangeDetector, RelabelMode
-from labelflow.planning.restored_signatures import open_job_manifest
+from labelflow.planning.restored_signatures import is_repair, open_job_manifest
 from labelflow.planning.row_ids_file import read_row_ids
 from labelflow.planning.row_selection import RowSelection
 from labelflow.planning.row_validation import open_checker, validate_rows
@@ -31,6 +34,7 @@ from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.planning.url_lifetimes import UrlLifetimes
 from labelflow.planning.url_texts import UrlTexts
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
+from labelflow.tables.key_index import MISSING
 
 MIN_ROWS_FOR_LIMIT = 500  # rows checked before the share of rejected ones is meaningful
 
@@ -76,9 +80,11 @@ class Plan:
         self.progress = RunProgress()
         self.manifest: Manifest = open_job_manifest(job)
         check_replaceable(folder, job.manifest.uri)
+        self.is_repair = is_repair(self.manifest)
         self.builder = TaskRequestBuilder(job, self.manifest.schema, recorded_types)
         with usable_output(job):
             ledger = Ledger.load(folder, self.builder.source_type)
+        self._totals_before = read_totals(folder, ledger) if self.is_repair else None
         self.context = JobContext(job, folder, ledger, stop or StopToken())
         self.unsubmitted = RowsWithoutNewTask(ledger, self.progress)
         self._relabeling = ChangeDetector(job.name, self.builder, ledger, relabel)
@@ -141,6 +147,10 @@ class Plan:
         """Remove from `unsubmitted` the rows for which another run has recorded a task since."""
         self.unsubmitted.discard_submitted(self.selection.first_rows)
 
+    def has_task(self, row_ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether each of some rows has a task: a boolean array of the same length."""
+        return np.not_equal(self.context.ledger.positions(list(row_ids)), MISSING)
+
     def remaining_tasks(self) -> int | None:
         """The tasks that may still be created under the job's cap, None without a cap."""
         cap = self.context.job.submit.cap()
@@ -180,6 +190,8 @@ class Plan:
         """What the scan has found so far."""
         self.discard_submitted()
         unsubmitted = self.unsubmitted
+        if self._totals_before and (repaired := self._repaired_totals(self._totals_before)):
+            return repaired
         return ManifestTotals(
             rows=self.progress.read,
             rejected=len(unsubmitted.rejected),
@@ -189,6 +201,20 @@ class Plan:
             changed=self.progress.changed,
             removed_rows=self._removed_rows(),
             rows_with_task=len(self.context.ledger),
+        )
+
+    def _repaired_totals(self, before: ManifestTotals) -> ManifestTotals | None:
+        """The totals of the job's manifest after some of its rejected rows were repaired; None if others were sent."""
+        repaired = len(self.context.ledger) - before.rows_with_task
+        unknown = len(self.unsubmitted.outcome_unknown)
+        if repaired + unknown > before.rejected:
+            return None
+        return before.model_copy(
+            update={
+                "rejected": before.rejected - repaired - unknown,
+                "outcome_unknown": before.outcome_unknown + unknown,
+                "rows_with_task": len(self.context.ledger),
+            }
         )
 
     def close(self) -> None:

@@ -10,12 +10,13 @@ from labelflow.batches import next_batch
 from labelflow.errors import LabelflowError
 from labelflow.jobs.job import Job
 from labelflow.manifests import Manifest, open_manifest
-from labelflow.outputs.rejects import REJECT_FIELDS, removed_signatures
+from labelflow.outputs.rejects import REJECT_FIELDS, rejected_origin, removed_signatures
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow
 from labelflow.redaction import strip_signatures_in
 from labelflow.tables.storable_types import is_lossless
 
+_OWN_COLUMNS = {*REJECT_FIELDS.names} - {"reject_digest"}  # without it, a repaired row counts as changed later
 BATCH_ROWS, BATCH_BYTES = 5000, 8 << 20  # of the rejects file; their rows of the first manifest are in memory, too
 
 
@@ -25,9 +26,14 @@ def open_job_manifest(job: Job) -> Manifest:
     A row whose signature cannot be found gets a problem. Raises InvalidInput as `open_manifest` does.
     """
     manifest = open_manifest(job.manifest.uri)
-    if not set(REJECT_FIELDS.names) <= set(manifest.schema.names):
+    if not is_repair(manifest):
         return manifest
     return replace(manifest, rows=_restore_signatures(manifest.rows, _FirstManifest(job)))
+
+
+def is_repair(manifest: Manifest) -> bool:
+    """Whether a manifest is a rejects file, so that its rows are rows of another manifest."""
+    return set(manifest.schema.names) >= _OWN_COLUMNS
 
 
 class _FirstManifest:
@@ -61,7 +67,7 @@ def _restore_signatures(rows: Iterator[ManifestRow], first: _FirstManifest) -> I
     while batch := next_batch(rows, lambda row: row.size, BATCH_ROWS, BATCH_BYTES):
         originals = first.read({removed.row for row in batch if (removed := removed_signatures(row.values))})
         for row in batch:
-            yield _restore(row, originals, first)
+            yield replace(_restore(row, originals, first), origin=rejected_origin(row.values))
 
 
 def _restore(row: ManifestRow, originals: dict[int, ManifestRow], first: _FirstManifest) -> ManifestRow:

@@ -98,7 +98,7 @@ class TaskRequestBuilder:
                 Attachment(found.field, found.value, found.kind) for found in self._type.find_attachments(params)
             ],
             fingerprint=fingerprint,
-            input_digest=self.input_digest(row),
+            input_digest=self._recorded_digest(row),
             source=source,
         )
 
@@ -121,6 +121,11 @@ class TaskRequestBuilder:
         common = {**({"callback_url": url} if url else {}), **to_json_value(self._common.fill(values))}
         CommonParams.model_validate(common)
         return common
+
+    def _recorded_digest(self, row: ManifestRow) -> int:
+        """The digest by which later runs recognize the row: of a repaired row, that of the row in the manifest."""
+        digest = row.origin.input_digest if row.origin else None
+        return self.input_digest(row) if digest is None else digest
 
     def input_digest(self, row: ManifestRow) -> int:
         """Return a signed 64-bit digest of the values that the row's request is built from.

@@ -251,7 +251,7 @@ def _reject_foreign(row: PreparedRow, task: Task) -> RejectedRow:
 def _submission(row: PreparedRow, task: Task) -> Submission:
     return Submission(
         row_id=row.row_id,
-        row=row.row.number,
+        row=row.row.original_number,
         task_id=task.task_id,
         unique_id=task.unique_id,
         fingerprint=row.fingerprint,

@@ -261,3 +261,21 @@ def test_parquet_file_with_an_unknown_time_zone_is_refused(tmp_path: Path, neste
 def test_message_names_the_dialect(tmp_path: Path, content: str, problem: str) -> None:
     [row] = open_manifest(write(tmp_path / "m.csv", content.encode())).rows
     assert re.search(problem, str(row.problem))
+
+
+def test_nan_in_json_lines_is_null(tmp_path: Path) -> None:
+    lines = [
+        b'{"id": "a", "score": NaN, "text": "is NaN, -Infinity"}',
+        b'{"id": "b", "score": -Infinity, "n": 80241446968629130001}',
+    ]
+    content = b"\n".join(lines)
+    first, second = open_manifest(write(tmp_path / "m.jsonl", content)).rows
+    assert first.values == {"id": "a", "score": None, "text": "is NaN, -Infinity"}
+    assert second.values == {"id": "b", "score": None, "n": 80241446968629130001}
+
+
+def test_int96_time_of_the_year_9999(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a"], "at": pa.array([253402214400], pa.timestamp("s"))})
+    pq.write_table(table, tmp_path / "m.parquet", use_deprecated_int96_timestamps=True)
+    [row] = open_manifest(str(tmp_path / "m.parquet")).rows
+    assert row.values["at"] == datetime(9999, 12, 31)

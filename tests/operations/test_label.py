@@ -125,7 +125,7 @@ def test_rejects_file_is_a_valid_manifest(tmp_path: Path, api: str, key: str) ->
     corrected["text"] = "no longer empty"
     corrected.to_parquet(tmp_path / "corrected.parquet")
     summary = label(create_job(tmp_path, api, manifest={"uri": str(tmp_path / "corrected.parquet"), "row_id": "id"}))
-    assert (summary.rows, summary.created, summary.labeled) == (1, 1, 1)
+    assert (summary.rows, summary.created, summary.labeled) == (10, 1, 10)
     assert len(pd.read_parquet(tmp_path / "out" / "labels")) == 10
 
 

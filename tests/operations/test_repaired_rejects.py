@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from labelflow.accounting.summary import Summary
 from labelflow.errors import InvalidInput, RunAborted, TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.planning import plan
@@ -93,3 +94,38 @@ def test_foreign_parquet_file_in_the_output_gives_one_message(folder: str, tmp_p
     with pytest.raises(RunAborted, match=r"mine\.parquet is not a file of this job"):
         label(job)
     assert foreign.exists()
+
+
+def outcomes(summary: Summary) -> tuple[int, int, int, int, int]:
+    return summary.rows, summary.labeled, summary.rejected, summary.removed, summary.changed
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_repair_keeps_the_counts_of_the_job_and_the_repaired_row_is_the_row(
+    tmp_path: Path, url: str, suffix: str
+) -> None:
+    job = make_rejects(tmp_path, url)
+    frame = pd.read_parquet(tmp_path / "out" / "rejects").assign(text="repaired").iloc[2:5]
+    path = tmp_path / f"repaired.{suffix}"
+    frame.to_parquet(path) if suffix == "parquet" else frame.to_csv(path, index=False)
+    assert outcomes(label(with_manifest(job, path))) == (ROWS, ROWS - BAD + 3, BAD - 3, 0, 0)
+    assert len(pd.read_parquet(tmp_path / "out" / "rejects")) == BAD - 3, "the others are still rejected"
+    ledger = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions").set_index("row_id")
+    assert list(ledger.loc[["r2", "r3", "r4"], "row"]) == [3, 4, 5]
+    assert outcomes(label(with_manifest(job, path))) == (ROWS, ROWS - BAD + 3, BAD - 3, 0, 0)
+    assert outcomes(label(job)) == (ROWS, ROWS - BAD + 3, BAD - 3, 0, 0)
+    (tmp_path / "manifest.jsonl").write_text(
+        (tmp_path / "manifest.jsonl").read_text().replace('"r3", "text": " "', '"r3", "text": "new"')
+    )
+    assert label(job).changed == 1, "a row that changes after its repair is reported"
+
+
+def test_repair_of_the_rejects_file_itself_keeps_the_counts(tmp_path: Path, url: str) -> None:
+    job = make_rejects(tmp_path, url)
+    path = tmp_path / "out" / "rejects" / "rejects.parquet"
+    frame = pd.read_parquet(path)
+    frame.loc[:1, "text"] = "repaired"
+    frame.to_parquet(path)
+    assert outcomes(label(with_manifest(job, path))) == (ROWS, ROWS - BAD + 2, BAD - 2, 0, 0)
+    assert list(pd.read_parquet(path)["reject_row"]) == list(range(3, BAD + 1))
+    assert outcomes(label(job)) == (ROWS, ROWS - BAD + 2, BAD - 2, 0, 0)

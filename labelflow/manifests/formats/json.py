@@ -5,14 +5,16 @@ The first character decides which of the two a file is. Augmented manifests of S
 
 from __future__ import annotations
 
+import json
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from io import BufferedReader
 from itertools import chain
+from typing import Any
 
 import orjson
 
-from labelflow.lenient_json import parse_exact_json
+from labelflow.lenient_json import dump_json, parse_exact_json
 from labelflow.manifests.format import (
     MAX_ROW_BYTES,
     MAX_TEXT,
@@ -98,7 +100,7 @@ def _start_of(line: bytes) -> str:
 
 def _row(number: int, field: str, content: bytes) -> ManifestRow:
     try:
-        values = parse_exact_json(content)
+        values = _parse(content)
     except orjson.JSONDecodeError as error:
         reason = _reason(content, error)
         problem = Problem(field, reason, _ENCODING_FIX if "UTF-8" in reason else _FIX)
@@ -107,6 +109,21 @@ def _row(number: int, field: str, content: bytes) -> ManifestRow:
         problem = Problem(field, "is JSON, but not an object", _FIX)
         return ManifestRow(number, {}, problem, content.decode("utf-8", "replace").strip())
     return ManifestRow(number, values, size=len(content))
+
+
+def _parse(content: bytes) -> Any:
+    """Parse a row. `NaN` and `Infinity`, as pandas writes them, are null. Raises orjson.JSONDecodeError."""
+    try:
+        return parse_exact_json(content)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in content and b"Infinity" not in content:
+            raise
+    try:
+        values = json.loads(content, parse_constant=lambda _: None)
+        dump_json(values)
+    except (ValueError, TypeError, RecursionError):
+        return parse_exact_json(content)  # raises the first error
+    return values
 
 
 def _reason(line: bytes, error: orjson.JSONDecodeError) -> str:

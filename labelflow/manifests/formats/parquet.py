@@ -42,11 +42,15 @@ _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBL
 def _read(file: BufferedReader, first: int) -> ParsedManifest:
     file = as_seekable(file)
     try:
-        parquet = pq.ParquetFile(file)
+        parquet = pq.ParquetFile(file, coerce_int96_timestamp_unit="us")  # nanoseconds end in 2262
         schema = parquet.schema_arrow
         names = schema.names
         compact = pq.ParquetFile(
-            file, metadata=parquet.metadata, read_dictionary=_dictionaries(parquet), buffer_size=READ_BYTES
+            file,
+            metadata=parquet.metadata,
+            read_dictionary=_dictionaries(parquet),
+            buffer_size=READ_BYTES,
+            coerce_int96_timestamp_unit="us",
         )
     except (ValueError, OSError) as error:
         reason = f"is not a readable Parquet file ({one_line(str(error)).rstrip('.')})"

@@ -38,7 +38,7 @@ API_VERSIONS = ("current", "2017")
 TASK_REQUEST = re.compile(rb"^(GET /v1/tasks\S*) HTTP/1\.1\r$", re.MULTILINE)
 RUN_SPECIFIC_COLUMNS = ("task_id", "unique_id", "created_at", "completed_at", "updated_at")  # differ between runs
 SIGNATURE = (
-    "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIATEST&X-Amz-Date=20261126T000000Z&X-Amz-Expires=60"
+    "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIATEST&X-Amz-Date=20990101T000000Z&X-Amz-Expires=60"
     "&X-Amz-SignedHeaders=host&X-Amz-Signature=5ec2e7"
 )
 MISSING_EVERY = 20  # every 20th row has a missing attachment
