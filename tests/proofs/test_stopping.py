@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 import requests
 
+from labelflow.jobs.config import with_environment
 from labelflow.sandbox.testing import running
 from tests.support.commands import (
     COMMAND,
@@ -168,8 +170,8 @@ def test_sigterm_during_collection_or_cancellation(
     monkeypatch.setenv("SCALE_API_KEY", key)
     write_manifest(tmp_path, 250)
     with running(db=database, turnaround=3600) as url:
-        job = make_job(tmp_path, scale={"url": url, "mode": "live"}, submit={"concurrency": 4})
-        label(job, wait=False)
+        monkeypatch.setenv("SCALE_API_URL", url)  # a sandbox has another port after each start
+        label(with_environment(make_job(tmp_path, scale={"mode": "live"}, submit={"concurrency": 4})), wait=False)
     options = ["--yes"] if flow == "cancel_dataset" else []
     command = [sys.executable, "-m", f"flows.{flow}", str(tmp_path / "out"), *options]
     with running(db=database, turnaround=3600, faults="slow=100%:2s") as url:
@@ -181,7 +183,7 @@ def test_sigterm_during_collection_or_cancellation(
             _, errors = process.communicate(timeout=STOP_TIMEOUT)
     assert process.returncode == 143, errors
     assert errors.startswith("Stopped.")
-    assert errors.endswith(f"to continue, run: python -m flows.{flow} {tmp_path / 'out'}\n")
+    assert errors.endswith(f"to continue, run: python -m flows.{flow} {shlex.join(command[3:])}\n")
     assert len(errors.splitlines()) == 1
     assert not prefect_server_pids(prefect_home)
     with running(db=database, turnaround=3600) as url:
