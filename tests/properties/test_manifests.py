@@ -236,7 +236,7 @@ def check_rejects(plan: Plan) -> Plan | None:
     uri = f"{plan.context.folder.uri}/{REJECTS_FILE}"
     ordered = sorted(plan.unsubmitted.rejected, key=lambda reject: reject.row.number)
     rows = [row.values for row in open_manifest(uri).rows]
-    assert [row["reject_row"] for row in rows] == [reject.row.number for reject in ordered]
+    assert [row["reject_row"] for row in rows] == [reject.row.original_number for reject in ordered]
     for reject, row in zip(ordered, rows, strict=True):
         check_reject(reject, row)
     job = plan.context.job.model_copy(
