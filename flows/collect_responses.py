@@ -20,6 +20,7 @@ from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.cli.prepared_run import from_parameter, stop_token_for_signals
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import LabelflowError, OtherMode, StopRequested
+from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.collect import CollectionFailed, CollectionResult
@@ -59,6 +60,8 @@ def collect_responses(outputs: Outputs = [], jobs: list[Job] = []) -> list[Colle
         *(job for output in outputs for job in find_jobs(output)),
     ]
     get_run_logger().info("%d jobs to collect", len(discovered))
+    for connection in dict.fromkeys(describe_connection(found.job) for found in discovered if found.job):
+        get_run_logger().info("%s", connection)
     return collect_all(discovered, stop_token_for_signals())
 
 

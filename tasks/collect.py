@@ -9,8 +9,8 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from labelflow.concurrency.stop_token import StopToken
+from labelflow.jobs.credentials.prefect_blocks import register_block_resolvers
 from labelflow.jobs.job import Job
-from labelflow.jobs.prefect_blocks import register_block_resolvers
 from labelflow.ledger.context import open_existing_job
 from labelflow.operations import closed_jobs
 from labelflow.operations import collect as operation

@@ -12,7 +12,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from labelflow.accounting.summary import Summary
-from labelflow.jobs.prefect_blocks import register_block_resolvers
+from labelflow.jobs.credentials.prefect_blocks import register_block_resolvers
 from labelflow.operations import closed_jobs
 from labelflow.operations.label import LabelRun
 from labelflow.planning.chunk import Chunk

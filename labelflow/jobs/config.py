@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from labelflow.errors import InvalidInput
+from labelflow.jobs.credentials.dotenv import API_URL_VARIABLE
 from labelflow.jobs.job import Job, ScaleSection
-from labelflow.jobs.keys import API_URL_VARIABLE
 from labelflow.jobs.scalars_as_text import field_types, resolve_scalars
 from labelflow.jobs.templates import compile_template
 from labelflow.jobs.yaml_file import read_yaml

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from labelflow.errors import InvalidInput, RunAborted
+from labelflow.jobs.credentials.secrets import describe_reference
 from labelflow.jobs.job import Job
 from labelflow.network.addresses import is_private_host
 from labelflow.redaction import strip_signatures
@@ -47,9 +48,7 @@ def describe_connection(job: Job) -> str:
     >>> describe_connection(job)
     'https://api.scale.com/v1, mode live, key from SCALE_API_KEY'
     """
-    kind, _, name = job.scale.key.partition(":")
-    source = name if kind == "env" else f"the Prefect block {name}"
-    return f"{job.scale.url}, mode {job.scale.mode.value}, key from {source}"
+    return f"{job.scale.url}, mode {job.scale.mode.value}, key from {describe_reference(job.scale.key)}"
 
 
 def allows_private_attachments(job: Job) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from labelflow.attachments import CheckLevel
+from labelflow.jobs.credentials.secrets import check_block, check_reference
 from labelflow.jobs.field_types import (
     MAX_DURATION,
     PRESIGN_RANGE,
@@ -21,7 +22,6 @@ from labelflow.jobs.field_types import (
     check_not_reserved,
     within,
 )
-from labelflow.jobs.secrets import check_block, check_reference
 from labelflow.problems import validation_error
 from labelflow.scale.models import LIVE_URL, Mode
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import InvalidInput, StorageError
 from labelflow.jobs.connection import open_client
+from labelflow.jobs.credentials.keys import read_key
+from labelflow.jobs.credentials.secrets import use_s3_credentials
 from labelflow.jobs.job import Job
-from labelflow.jobs.keys import read_key
-from labelflow.jobs.secrets import use_s3_credentials
 from labelflow.ledger.job_record import read_source_schema
 from labelflow.ledger.ledger import Ledger
 from labelflow.scale.client import ScaleClient

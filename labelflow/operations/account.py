@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from labelflow.concurrency.lease import RUNS
 from labelflow.concurrency.lease_record import LeaseRecord
 from labelflow.errors import InvalidInput, RunAborted
+from labelflow.jobs.credentials.keys import read_key
 from labelflow.jobs.job import Job
-from labelflow.jobs.keys import read_key
 from labelflow.ledger.context import ConnectedJob
 from labelflow.network.addresses import is_loopback
 from labelflow.submission.reconciliation import UnrecordedTasks, find_unrecorded_tasks

@@ -11,8 +11,8 @@ from labelflow.accounting.tally import count_pending, summarize
 from labelflow.collection.collector import Collector
 from labelflow.collection.outage_tolerance import OutageTolerance
 from labelflow.collection.polling import PollSchedule
+from labelflow.jobs.credentials.keys import read_callback_key
 from labelflow.jobs.job import Job
-from labelflow.jobs.keys import read_callback_key
 from labelflow.operations.session import RunSession
 from labelflow.operations.superseded_tasks import cancel_superseded
 from labelflow.outputs import rejects

@@ -7,7 +7,7 @@ from contextlib import suppress
 from labelflow.concurrency.lease import RUNS, Lease
 from labelflow.errors import StorageError
 from labelflow.jobs.connection import check_connection, open_client
-from labelflow.jobs.keys import read_key
+from labelflow.jobs.credentials.keys import read_key
 from labelflow.ledger import job_record
 from labelflow.ledger.context import ConnectedJob, check_account, usable_output
 from labelflow.operations.account import account_digest, check_active_runs, list_unrecorded

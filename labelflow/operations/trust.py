@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from labelflow.errors import InvalidInput
+from labelflow.jobs.credentials.dotenv import API_URL_VARIABLE
 from labelflow.jobs.job import Job
-from labelflow.jobs.keys import API_URL_VARIABLE
 from labelflow.problems import abbreviate
 
 VARIABLE = "LABELFLOW_TRUSTED"

@@ -18,9 +18,9 @@ from labelflow.concurrency.lease_watch import RunLeaseCheck
 from labelflow.concurrency.stop_token import StopToken
 from labelflow.errors import InvalidInput, LabelflowError
 from labelflow.jobs.connection import open_client
+from labelflow.jobs.credentials.keys import read_key
+from labelflow.jobs.credentials.secrets import use_s3_credentials
 from labelflow.jobs.job import Job
-from labelflow.jobs.keys import read_key
-from labelflow.jobs.secrets import use_s3_credentials
 from labelflow.ledger.context import ConnectedJob
 from labelflow.ledger.ledger import Ledger
 from labelflow.planning.chunk import Chunk

@@ -244,6 +244,8 @@ def test_live_key_requires_confirmation_on_a_terminal(
     )
     os.close(terminal)
     os.close(user)
-    assert ("up to 3 paid tasks, cost up to 0.30" in process.stdout) is asked
+    first_line, _, rest = process.stdout.partition("\n")
+    assert first_line == "http://127.0.0.1:9, mode live, key from SCALE_API_KEY"
+    assert ("up to 3 paid tasks, cost up to 0.30" in rest) is asked
     assert process.returncode == 2
     assert process.stderr.startswith("scale.url: no connection" if answer in ("y", None) else "Nothing was sent.")

@@ -12,8 +12,8 @@ from labelflow.cli.prepared_run import from_parameter
 from labelflow.errors import InvalidInput
 from labelflow.jobs.config import load_job, with_environment
 from labelflow.jobs.connection import describe_connection
+from labelflow.jobs.credentials.keys import read_key
 from labelflow.jobs.job import Job
-from labelflow.jobs.keys import read_key
 from labelflow.ledger.job_record import load_config, save_config
 from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job, write_config

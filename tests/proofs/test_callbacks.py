@@ -140,4 +140,5 @@ def test_receiver_stops_gracefully(tmp_path: Path) -> None:
     with running_receiver(write_config(tmp_path)) as service:
         assert requests.get(f"{service.url}/health", timeout=10).json() == {"status": "ok"}
         assert service.stop() == 0
-    assert service.output == f"Receiving callbacks on {service.url}/callback for job\n"
+    line = f"Receiving callbacks on {service.url}/callback for job, auth key from SCALE_CALLBACK_AUTH_KEY\n"
+    assert service.output == line

@@ -107,7 +107,7 @@ def collect_until_complete(root: Path) -> list[CollectionResult]:
         assert time.monotonic() < deadline
 
 
-def test_failed_jobs_do_not_block_the_others(tmp_path: Path) -> None:
+def test_failed_jobs_do_not_block_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = tmp_path / "out"
     with running_in_process(turnaround=0) as url:
         for name in ("a", "damaged", "ledger", "mode", "z"):
@@ -119,6 +119,7 @@ def test_failed_jobs_do_not_block_the_others(tmp_path: Path) -> None:
         (root / "mode" / "_ledger" / "config.json").write_text(json.dumps(config))
         with pytest.raises(CollectionFailed) as raised:
             collect_responses(outputs=[str(root)])
+    assert caplog.messages.count(f"{url}, mode live, key from SCALE_API_KEY") == 1
     error = raised.value
     assert [result.job for result in error.collected] == ["a", "z"]
     assert len(pd.read_parquet(root / "z" / "labels")) == ROWS - 1

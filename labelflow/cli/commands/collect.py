@@ -83,7 +83,7 @@ def prepare_collect_responses(arguments: list[str] | None = None, program: str =
 def _find_error(discovered: DiscoveredJob) -> LabelflowError | None:
     """Return why a job cannot be collected, as far as that shows without the API."""
     from labelflow.errors import LabelflowError
-    from labelflow.jobs.keys import read_key
+    from labelflow.jobs.credentials.keys import read_key
 
     try:
         read_key(discovered.require_job())

@@ -36,10 +36,9 @@ class LabelCommand:
     def finish(self, flow: Callable[..., Summary]) -> NoReturn:
         """Run the flow while showing its progress, print the summary, and exit with the exit status."""
         from labelflow.cli import temporary_prefect_server
-        from labelflow.cli.display import print_connections, print_interrupted, print_summary, show_progress
+        from labelflow.cli.display import print_interrupted, print_summary, show_progress
         from labelflow.cli.prepared_run import prepared_run
 
-        print_connections([self.job])
         prepared_run.set(self.run)
         with exit_status():
             try:
@@ -62,6 +61,7 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
 
     signals.listen()
     with exit_status():
+        from labelflow.cli.display import print_connections
         from labelflow.cli.gc_settings import tune_garbage_collector
         from labelflow.jobs.config import load_job
         from labelflow.operations.label import LabelRun
@@ -79,6 +79,7 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
         plan = Plan(job, limit=options.limit, relabel=relabel, rows=options.rows)
         if options.dry_run:
             _dry_run(plan)
+        print_connections([job])
         if not options.yes:
             _confirm_cost(plan, options.limit)
         return LabelCommand(

@@ -29,13 +29,15 @@ def _serve(options: argparse.Namespace) -> None:
     from labelflow.callbacks.callback_router import CallbackRouter
     from labelflow.callbacks.server import CallbackServer
     from labelflow.jobs.config import load_job
-    from labelflow.jobs.keys import read_callback_key
+    from labelflow.jobs.credentials.keys import read_callback_key
+    from labelflow.jobs.credentials.secrets import describe_reference
 
     jobs = [load_job(config) for config in options.configs]
     server = CallbackServer(CallbackRouter(jobs), read_callback_key(*jobs), options.host, options.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
-    print(f"Receiving callbacks on {server.url}/callback for {', '.join(job.name for job in jobs)}", flush=True)
+    names, source = ", ".join(job.name for job in jobs), describe_reference(jobs[0].collect.auth_key)
+    print(f"Receiving callbacks on {server.url}/callback for {names}, auth key from {source}", flush=True)
     server.run()
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from labelflow.errors import InvalidInput, OtherMode
+from labelflow.jobs.credentials.dotenv import check_url_and_key
+from labelflow.jobs.credentials.secrets import read_secret
 from labelflow.jobs.job import Job
-from labelflow.jobs.secrets import read_secret
 from labelflow.network.addresses import is_loopback
 from labelflow.scale.models import Mode
 
-API_URL_VARIABLE, API_KEY_VARIABLE = "SCALE_API_URL", "SCALE_API_KEY"
 CALLBACK_KEY_VARIABLE = "SCALE_CALLBACK_AUTH_KEY"
 
 
 def read_key(job: Job) -> str:
     """Return the API key that the job refers to; without a reference, SCALE_API_KEY.
 
-    Raises InvalidInput if the key is missing, malformed, or not for the job's mode (test or live), or if it is a live
-    key that would be sent in plain text over a network.
+    Raises InvalidInput if the key is missing, malformed, or not for the job's mode (test or live), if only one of the
+    key and the job's URL is from `.env`, or if it is a live key that would be sent in plain text over a network.
     """
     name = job.scale.key.removeprefix("env:")
     key = read_secret(job.scale.key)
@@ -27,6 +27,7 @@ def read_key(job: Job) -> str:
     if not key.isascii() or any(character.isspace() for character in key):
         reason = f"{name} is not a valid API key: it contains white space or non-ASCII characters"
         raise InvalidInput("scale.key", reason, "copy the key again")
+    check_url_and_key(job.scale, key)
     # A key without a known prefix counts as live, so that it never creates paid tasks in a test job.
     mode = Mode.from_key(key) or Mode.LIVE
     if mode is not job.scale.mode:

@@ -1,6 +1,6 @@
 """References to secrets: `env:NAME`, or `block:NAME` for a Prefect block. Jobs contain the reference, never the secret.
 
-This module resolves environment variables only; `labelflow/jobs/prefect_blocks.py` adds Prefect blocks.
+This module resolves environment variables only; `labelflow/jobs/credentials/prefect_blocks.py` adds Prefect blocks.
 """
 
 from __future__ import annotations
@@ -38,6 +38,16 @@ def check_block(value: str) -> str:
             "is not a reference to a block", "write block:NAME, with the name of a Prefect AwsCredentials block"
         )
     return value
+
+
+def describe_reference(reference: str) -> str:
+    """Return where a secret comes from, for a message.
+
+    >>> describe_reference("env:SCALE_API_KEY"), describe_reference("block:team-a")
+    ('SCALE_API_KEY', 'the Prefect block team-a')
+    """
+    kind, _, name = reference.partition(":")
+    return name if kind == "env" else f"the Prefect block {name}"
 
 
 def read_secret(reference: str) -> str | None:

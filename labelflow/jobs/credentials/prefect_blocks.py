@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from labelflow.errors import InvalidInput
-from labelflow.jobs import secrets
+from labelflow.jobs.credentials import secrets
 
 
 def register_block_resolvers() -> None:
-    """Register the resolvers of `block:` references in `labelflow.jobs.secrets`."""
+    """Register the resolvers of `block:` references in `labelflow.jobs.credentials.secrets`."""
     secrets.resolvers["block"] = _secret
     secrets.aws_resolvers["block"] = _aws_credentials
 

@@ -1,0 +1,1 @@
+"""Where keys come from: references to secrets, the environment, `.env`, Prefect blocks."""
