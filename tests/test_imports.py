@@ -40,7 +40,7 @@ MAY_IMPORT = {  # a folder may import only the rows below it that it names
     "records": "attachments problems",
     "jobs": "attachments tables network scale redaction lenient_json problems errors",
     "attachments": "network storage scale media problems errors",
-    "tables": "storage scale errors",
+    "tables": "storage scale lenient_json errors",
     "sandbox": "concurrency scale media problems",
     "concurrency": "storage scale errors",
     "storage": "errors",

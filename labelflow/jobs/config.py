@@ -21,7 +21,7 @@ from labelflow.jobs.templates import compile_template
 from labelflow.jobs.yaml_file import read_yaml
 from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.scale.models import LIVE_URL
-from labelflow.scale.task_types import CommonParams, known_types, signed_stand_in, similar_key, task_type
+from labelflow.scale.task_types import CommonParams, known_types, signed_stand_in, similar_key, task_type, unknown_keys
 
 _SET_BY_LABELFLOW = {
     "metadata": "list columns under the job's own `metadata`",
@@ -129,8 +129,9 @@ def check_task(task: dict[str, Any]) -> list[Problem]:
     kind = task_type(name)
     task_problems += [
         Problem(f"task.{key}", "is not a known key", f"did you mean `{similar}`?")
-        for key in unknown_params(task)
-        if (similar := similar_key(key, [*kind.params.model_fields, *CommonParams.model_fields]))
+        for key in own
+        if key not in kind.params.model_fields
+        and (similar := similar_key(key, [*kind.params.model_fields, *CommonParams.model_fields]))
     ]
     validate = partial(kind.validate, in_project="project" in common)
     own_problems = [_with_allowed_values(problem, kind.params) for problem in _model_problems(validate, own)]
@@ -140,7 +141,8 @@ def check_task(task: dict[str, Any]) -> list[Problem]:
 def _with_allowed_values(problem: Problem, params: type[BaseModel]) -> Problem:
     """Name the allowed values of a required parameter that is missing, if there are only some."""
     field = params.model_fields.get(problem.field.removeprefix("task."))
-    values = get_args(field.annotation) if field and get_origin(field.annotation) is Literal else ()
+    kinds = [field.annotation, *get_args(field.annotation)] if field else []
+    values = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
     if not values or not problem.reason.startswith("is required"):
         return problem
     return replace(problem, fix=f"use one of {', '.join(map(str, values))}")
@@ -150,8 +152,13 @@ def unknown_params(task: dict[str, Any]) -> list[str]:
     """Return the parameters of a task that its type does not describe. They are sent as they are, unchecked."""
     if task["type"] not in known_types:
         return []
-    known = {"type", *_SET_BY_LABELFLOW, *task_type(task["type"]).params.model_fields, *CommonParams.model_fields}
-    return [key for key in task if key not in known]
+    set_elsewhere = {"type", *_SET_BY_LABELFLOW, *CommonParams.model_fields}
+    own = {key: _stand_in(value) for key, value in task.items() if key not in set_elsewhere}
+    model = task_type(task["type"]).params
+    try:
+        return list(unknown_keys(model.model_validate(own)))
+    except ValidationError:  # reported elsewhere, or a value that depends on the row
+        return [key for key in own if key not in model.model_fields]
 
 
 def unique_id_problems(task: dict[str, Any]) -> list[Problem]:

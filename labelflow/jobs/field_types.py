@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from labelflow.problems import abbreviate, validation_error
-from labelflow.scale.task_types.shared.base import check_url
+from labelflow.scale.task_types.shared.checks import check_url
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 RESERVED_METADATA = ("job", "row_id", "manifest", "fingerprint", "generation")

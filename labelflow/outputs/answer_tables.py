@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 from labelflow.jobs.job import Job
 from labelflow.outputs.answer import Answer
 from labelflow.outputs.folders import ERRORS, LABELS
-from labelflow.scale.task_types import task_type
+from labelflow.redaction import strip_signatures
+from labelflow.scale.task_types import decode_response, replace_values, task_type
+from labelflow.tables.conforming import Column, to_column
 from labelflow.tables.schemas import error_schema, label_schema
-
-Column: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 
 
 class AnswerTables:
@@ -28,6 +28,7 @@ class AnswerTables:
 
     def __init__(self, job: Job, source_type: pa.DataType) -> None:
         label_type = task_type(job.task_type)
+        self._type, self._context = label_type, label_type.context(job.task)
         self._label_fields = label_type.columns(job.task)
         self._has_main_attachment = "attachment" in job.task  # which the ledger has before any others
         self._responses: TypeAdapter[Any] = TypeAdapter(list[label_type.response])  # type: ignore[name-defined]
@@ -50,23 +51,32 @@ class AnswerTables:
 
     def _label_columns(self, answers: Sequence[Answer]) -> dict[str, Column]:
         """The label columns of the task type; null for a response that does not match the documented schema."""
-        responses = [answer.response for answer in answers]
+        responses = [self._localized(answer.response) for answer in answers]
         invalid: set[Any] = set()  # indexes
         try:
-            parsed = self._responses.validate_python(responses)
+            parsed = self._responses.validate_python(responses, context=self._context)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
             invalid = {detail["loc"][0] for detail in details}
             valid = [response for index, response in enumerate(responses) if index not in invalid]
-            parsed = self._responses.validate_python(valid)
+            parsed = self._responses.validate_python(valid, context=self._context)
         self.unparsed += len(invalid)
         names = {field.name for field in self._label_fields}
         labels: list[Any] = self._responses.dump_python(parsed, include={"__all__": names})
         for index in sorted(invalid):
             labels.insert(index, {})
         return {
-            field.name: _column(field.type, (label.get(field.name) for label in labels)) for field in self._label_fields
+            field.name: to_column((label.get(field.name) for label in labels), field.type)
+            for field in self._label_fields
         }
+
+    def _localized(self, response: Any) -> Any:
+        """Return a response whose columns may be stored: the URLs of its result files have no signatures."""
+        if not self._type.result_files:
+            return response
+        decoded = decode_response(response)
+        files = self._type.find_result_files(decoded)
+        return replace_values(decoded, {file.path: strip_signatures(file.url) for file in files}) if files else decoded
 
 
 def _identity_columns(answers: Sequence[Answer], submissions: pa.Table, has_main_attachment: bool) -> dict[str, Column]:
@@ -109,12 +119,3 @@ def _split_attachments(attachments: pa.Array[Any], has_main: bool) -> tuple[Colu
     )
     several = attachments.take(pa.array(np.arange(len(attachments)), pa.int64(), mask=is_single))
     return single, several
-
-
-def _column(column_type: pa.DataType, values: Iterable[Any]) -> Column:
-    """Convert values to an Arrow array; Arrow takes a map as a list of pairs."""
-    if pa.types.is_map(column_type):
-        values = (None if value is None else list(value.items()) for value in values)
-    elif pa.types.is_list(column_type) and pa.types.is_map(column_type.value_type):
-        values = (None if value is None else [list(item.items()) for item in value] for value in values)
-    return pa.array(list(values), column_type)

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from labelflow.scale.models import parse_time
 from tests.conftest import StubServer
-from tests.support.examples import examples, own_params
+from tests.support.examples import examples, expected_columns, own_params
 from tests.support.jobs import make_job
 from tests.support.run_job import label
 
@@ -64,11 +65,10 @@ def test_examples_become_rows_with_the_documented_columns(
     row = pq.read_table(tmp_path / "out" / "labels").to_pylist()[0]
     assert row["row_id"] == "row-1"
     assert row["task_id"] == EXAMPLES[name]["task_completed"]["task_id"]
-    assert row["completed_at"].isoformat() == "2017-08-06T21:58:40.117000+00:00"
+    assert row["completed_at"] == parse_time(EXAMPLES[name]["task_completed"]["completed_at"])
     assert json.loads(row["response_json"]) == response
-    if name != "imageannotation":
-        for key, value in response.items():
-            assert row[key] == ([value] if key == "category" and isinstance(value, str) else value)
+    for key, value in expected_columns(EXAMPLES[name]).items():
+        assert row[key] == value
 
 
 MALFORMED_RESPONSES: list[Any] = [

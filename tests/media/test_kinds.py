@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from labelflow.media import identify, probe_file
-from labelflow.scale.task_types.shared.drawing import image_size
+from labelflow.scale.task_types.shared.drawing.random_shapes import image_size
 from tests.media.files import jpeg, mp4, opus, webm
 
 

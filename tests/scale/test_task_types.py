@@ -5,21 +5,20 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
 from labelflow.media import Duration, Media
 from labelflow.problems import problems
-from labelflow.scale.task_types import known_types, task_type
-from tests.support.examples import examples, own_params
+from labelflow.scale.task_types import known_types, task_type, unknown_keys
+from labelflow.tables.conforming import to_column
+from tests.support.examples import examples, expected_columns, own_params
 
 EXAMPLES = examples()
-DOCUMENTED_TYPES = [name for name in EXAMPLES if name != "imageannotation"]
 
 
 def test_every_documented_type_has_a_module() -> None:
-    assert sorted(DOCUMENTED_TYPES) == sorted(known_types)
+    assert sorted(EXAMPLES) == sorted(known_types)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -30,16 +29,18 @@ def test_example_request_is_accepted_with_its_params(name: str) -> None:
     assert params == EXAMPLES[name]["task_pending"]["params"]
 
 
-@pytest.mark.parametrize("name", DOCUMENTED_TYPES)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_response_fills_exactly_the_columns(name: str) -> None:
     tested, example = task_type(name), EXAMPLES[name]
     columns = tested.columns(example["request"])
-    response = tested.response.model_validate(example["task_completed"]["response"]).model_dump(
-        include={column.name for column in columns}
+    model = tested.response.model_validate(
+        example["task_completed"]["response"], context=tested.context(example["request"])
     )
-    table = pa.Table.from_pylist([response], schema=pa.schema(columns))
-    for key, value in example["task_completed"]["response"].items():
-        assert table[key].to_pylist() == [value]
+    response = model.model_dump(include={column.name for column in columns})
+    expected = expected_columns(example)
+    assert {column.name for column in columns} >= set(expected)
+    for column in columns:
+        assert to_column([response[column.name]], column.type).to_pylist() == [expected.get(column.name)], column.name
 
 
 INVALID_REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
@@ -47,7 +48,7 @@ INVALID_REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("annotation", {"objects_to_annotate": []}, "objects_to_annotate", "is empty"),
     ("annotation", {"attachment": "ftp://media.example.com/a.jpg"}, "attachment", "ftp://"),
     ("annotation", {"attachment": "http://media.example.com/a b.jpg"}, "attachment", "white space"),
-    ("annotation", {"attachment": None}, "attachment", "got None"),
+    ("annotation", {"attachment": None}, "attachment", "is required"),
     ("annotation", {"min_width": -1}, "min_width", "got -1"),
     ("annotation", {"attachment_type": "video"}, "attachment_type", "got 'video'"),
     ("lineannotation", {"objects_to_annotate": list("abcd")}, "objects_to_annotate", "has 4 objects"),
@@ -63,6 +64,46 @@ INVALID_REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("datacollection", {"fields": {}}, "fields", "is empty"),
     ("datacollection", {"attachment_type": "pdf"}, "attachment_type", "got 'pdf'"),
     ("audiotranscription", {"verbatim": "perhaps"}, "verbatim", "got 'perhaps'"),
+    ("imageannotation", {"attachment": None}, "attachment", "is required"),
+    ("imageannotation", {"geometries": {}}, "geometries", "is empty"),
+    ("imageannotation", {"geometries": {"box": {}}}, "geometries.box.objects_to_annotate", "is required"),
+    ("imageannotation", {"geometries": {"boxs": {"objects_to_annotate": ["a"]}}}, "geometries", "`boxs`"),
+    (
+        "imageannotation",
+        {"geometries": {"box": {"objects_to_annotate": ["car", {"subchoices": ["bus"]}]}}},
+        "geometries.box.objects_to_annotate[1]",
+        "`choice` is required",
+    ),
+    (
+        "imageannotation",
+        {"geometries": {"box": {"objects_to_annotate": ["a"], "can_rotate": True, "integer_pixels": True}}},
+        "geometries.box",
+        "`integer_pixels`",
+    ),
+    (
+        "imageannotation",
+        {"geometries": {"line": {"objects_to_annotate": ["a"], "min_vertices": 5, "max_vertices": 2}}},
+        "geometries.line",
+        "max_vertices 2",
+    ),
+    (
+        "imageannotation",
+        {"geometries": {"point": {"objects_to_annotate": ["a"], "connections": [{"pair": ["a"]}]}}},
+        "geometries.point.connections[0].pair",
+        "got",
+    ),
+    (
+        "imageannotation",
+        {"annotation_attributes": {"hidden": {"type": "categroy", "choices": ["a"]}}},
+        "annotation_attributes.hidden",
+        "'categroy'",
+    ),
+    (
+        "imageannotation",
+        {"annotation_attributes": {"hidden": {"type": "category"}}},
+        "annotation_attributes.hidden",
+        "without `choices`",
+    ),
 ]
 
 
@@ -71,8 +112,8 @@ def test_exceeded_limit_names_the_field_and_the_error(
     name: str, change: dict[str, Any], field: str, reason: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:
-        task_type(name).params.model_validate({**own_params(EXAMPLES[name]["request"]), **change})
-    problem = problems(caught.value)[0]
+        task_type(name).validate({**own_params(EXAMPLES[name]["request"]), **change})
+    [problem] = problems(caught.value)
     assert problem.field == field
     assert reason in problem.reason
     assert problem.fix
@@ -83,7 +124,7 @@ def test_limit_is_inclusive() -> None:
     task_type("annotation").params.model_validate({**request, "objects_to_annotate": list("abcdef")})
 
 
-@pytest.mark.parametrize("name", DOCUMENTED_TYPES)
+@pytest.mark.parametrize("name", EXAMPLES)
 @pytest.mark.parametrize("seed", range(20))
 def test_fake_response_is_valid_and_deterministic(name: str, seed: int) -> None:
     tested = task_type(name)
@@ -128,3 +169,46 @@ def test_unknown_type_is_passed_through() -> None:
     params = generic.validate({"frames": [1, {"a": 2}]})
     assert params.model_dump(exclude_none=True) == {"frames": [1, {"a": 2}]}
     assert generic.columns({}) == []
+
+
+def test_missing_parameters_are_named_unless_the_project_has_them() -> None:
+    comparison = task_type("comparison")
+    assert comparison.missing({"instruction": "Same?", "attachments": None}) == [
+        ("attachment_type",),
+        ("attachments",),
+        ("choices", "fields"),
+    ]
+    in_project = {"attachment_type": "image", "fields": {"a": "A?"}, "instruction": "Other?"}
+    assert comparison.missing({"instruction": "Same?", "attachments": []}, in_project) == []
+    assert task_type("sensorfusion").missing({}) == []
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_project_may_stand_in_for_any_parameter(name: str) -> None:
+    request = own_params(EXAMPLES[name]["request"])
+    for left_out in request:
+        task_type(name).validate({key: value for key, value in request.items() if key != left_out}, in_project=True)
+    assert task_type(name).missing({}, request) == []
+    with pytest.raises(ValidationError):
+        task_type(name).validate({})
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_sandbox_answers_a_task_whose_parameters_are_in_the_project(name: str) -> None:
+    params = task_type(name).validate({}, in_project=True).model_dump(exclude_none=True)
+    task_type(name).fake_response(params, [], random.Random(1))
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    with pytest.raises(ValidationError) as caught:
+        task_type("imageannotation").validate({"attachment_type": "video", "priority": "high"})
+    assert [problem.field for problem in problems(caught.value)] == [
+        "attachment", "geometries", "priority", "attachment_type",
+    ]  # fmt: skip
+
+
+def test_unknown_parameters_are_found_wherever_they_are() -> None:
+    request = {"geometries": {"box": {"objects_to_annotate": ["a"], "color": "red"}}, "mode": "x"}
+    request["annotation_attributes"] = {"hidden": {"choices": ["a"], "shown": {"if": 1}}}
+    model = task_type("imageannotation").validate(request, in_project=True)
+    assert list(unknown_keys(model)) == ["geometries.box.color", "annotation_attributes.hidden.shown", "mode"]

@@ -55,7 +55,7 @@ def parse_new_task(name: str, request_params: Mapping[str, Any], options: Option
     if callback_url is None:
         raise ApiError(400, "callback_url: is required; use a URL that starts with http:// or https://")
     model = _validated(partial(task_type(name).validate, in_project=bool(validated.project)), type_params)
-    params = {key: value for key, value in model.model_dump().items() if value is not None}
+    params = model.model_dump(exclude_none=True)
     return NewTask(
         type=name,
         instruction=params.pop("instruction", None),

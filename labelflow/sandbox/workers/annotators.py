@@ -18,7 +18,7 @@ from labelflow.sandbox.settings.api_version import ApiVersion
 from labelflow.sandbox.workers.attachment_fetcher import AttachmentFetcher, FetchResult, without_query
 from labelflow.sandbox.workers.background_tasks import BackgroundTasks
 from labelflow.scale.models import MAX_AUDIO_SECONDS, TaskStatus
-from labelflow.scale.task_types import replace_values, task_type
+from labelflow.scale.task_types import FakeFile, place_files, replace_values, task_type
 
 BATCH_SIZE = 100  # tasks in one transaction
 MAX_FETCHING_TASKS = 1_000  # tasks whose attachments are being fetched
@@ -107,10 +107,15 @@ def make_response(
         return {"error": TOO_LONG}
     rng = random.Random(content_hash(name, params) + variant)
     try:
-        return task_type(name).fake_response(params, media, rng)
+        response: dict[str, Any] = place_files(task_type(name).fake_response(params, media, rng), _placeholder)
+        return response
     except Exception:  # must not stop the work on the other tasks
         log.exception("the fake response to a task of type %s failed", name)
         return {"error": "The sandbox could not create a response."}
+
+
+def _placeholder(file: FakeFile) -> str:
+    return f"https://placeholder.invalid/{file.name}"
 
 
 def _urls(name: str, params: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The task types, one module each. A module that defines `TYPE` adds a type; nothing else registers it.
+"""The task types, one module each. A module of a folder other than `shared` defines `TYPE`; nothing else registers it.
 
 >>> task_type("annotation").name
 'annotation'
@@ -8,31 +8,49 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 
 from labelflow.scale.task_types.shared.attachment_fields import replace_values, signed_stand_in
-from labelflow.scale.task_types.shared.base import CommonParams, TaskParams, TaskResponse, TaskType, similar_key
 from labelflow.scale.task_types.shared.generic import generic_type
+from labelflow.scale.task_types.shared.params import (
+    Alternatives,
+    CommonParams,
+    TaskParams,
+    similar_key,
+    unknown_keys,
+)
+from labelflow.scale.task_types.shared.responses import TaskResponse, decode_response
+from labelflow.scale.task_types.shared.result_files import FakeFile, ResultFile, place_files
+from labelflow.scale.task_types.shared.task_type import TaskType
 
 __all__ = [
+    "Alternatives",
     "CommonParams",
+    "FakeFile",
+    "ResultFile",
     "TaskParams",
     "TaskResponse",
     "TaskType",
+    "decode_response",
     "known_types",
+    "place_files",
     "replace_values",
     "signed_stand_in",
     "similar_key",
     "task_type",
+    "unknown_keys",
 ]
 
 
-def _load_types() -> dict[str, TaskType]:
-    modules = [module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg]
-    types: list[TaskType] = [importlib.import_module(f"{__name__}.{module}").TYPE for module in modules]
-    return {loaded.name: loaded for loaded in types}
+def _load_types() -> Iterator[TaskType]:
+    for folder in pkgutil.iter_modules(__path__, f"{__name__}."):
+        if not folder.name.endswith(".shared"):
+            package = importlib.import_module(folder.name)
+            for module in pkgutil.iter_modules(package.__path__, f"{folder.name}."):
+                yield importlib.import_module(module.name).TYPE
 
 
-known_types: dict[str, TaskType] = _load_types()
+known_types: dict[str, TaskType] = {loaded.name: loaded for loaded in _load_types()}
 
 
 def task_type(name: str) -> TaskType:

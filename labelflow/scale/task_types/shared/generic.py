@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 from labelflow.media import Media
-from labelflow.scale.task_types.shared.base import Params, ResponseData, TaskParams, TaskResponse, TaskType
+from labelflow.scale.task_types.shared.params import TaskParams
+from labelflow.scale.task_types.shared.responses import TaskResponse
+from labelflow.scale.task_types.shared.task_type import Params, ResponseData, TaskType
 
 
 def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:

@@ -9,15 +9,10 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from labelflow.media import Media
-from labelflow.scale.task_types.shared.base import (
-    AttachmentParams,
-    Columns,
-    Params,
-    ResponseData,
-    TaskResponse,
-    TaskType,
-)
 from labelflow.scale.task_types.shared.fake_text import fake_words
+from labelflow.scale.task_types.shared.params import AttachmentParams
+from labelflow.scale.task_types.shared.responses import TaskResponse
+from labelflow.scale.task_types.shared.task_type import Columns, Params, ResponseData, TaskType
 
 HIGH_CONFIDENCE, LOW_CONFIDENCE = 0.9, 0.3  # the only two values in the API
 WORDS_PER_SECOND = 2.5
@@ -27,6 +22,7 @@ FALLBACK_SECONDS = 4.0  # length of a recording that the sandbox could not measu
 class AudioTranscriptionParams(AttachmentParams):
     """English, up to 30 minutes; `phrases` are words that are likely to occur."""
 
+    required = (("attachment",),)
     instruction: str = "Please transcribe the attached audio file."
     attachment_type: Literal["audio"] = "audio"
     verbatim: bool = False

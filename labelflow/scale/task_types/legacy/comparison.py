@@ -10,45 +10,39 @@ from pydantic import ValidationInfo, field_validator, model_validator
 from labelflow.media import Media
 from labelflow.problems import validation_error
 from labelflow.scale.task_types.shared.attachment_fields import ATTACHMENTS, CONTEXT
-from labelflow.scale.task_types.shared.base import (
+from labelflow.scale.task_types.shared.checks import (
     AnyAttachmentType,
-    Columns,
     FieldDescriptions,
     Labels,
-    Params,
-    ResponseData,
-    TaskParams,
-    TaskResponse,
-    TaskType,
     Text,
     check_attachment,
     require_one_of,
-    struct_type,
 )
 from labelflow.scale.task_types.shared.fake_text import fake_fields
+from labelflow.scale.task_types.shared.params import TaskParams
+from labelflow.scale.task_types.shared.responses import TaskResponse, struct_type
+from labelflow.scale.task_types.shared.task_type import Columns, Params, ResponseData, TaskType
 
 
 class ComparisonParams(TaskParams):
     """Two or more attachments; `choices` to pick from, `fields` to fill in, or both."""
 
     attachment_fields = (ATTACHMENTS, CONTEXT)
-    instruction: Text
-    attachment_type: AnyAttachmentType
-    attachments: list[Text]
+    required = (("instruction",), ("attachment_type",), ("attachments",), ("choices", "fields"))
+    instruction: Text | None = None
+    attachment_type: AnyAttachmentType | None = None
+    attachments: list[Text] | None = None
     choices: Labels | None = None
     fields: FieldDescriptions | None = None
 
     @field_validator("attachments")
     @classmethod
-    def _check_attachments(cls, values: list[str], info: ValidationInfo) -> list[str]:
+    def _check_attachments(cls, values: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if values is None:
+            return None
         if len(values) < 2:
             raise validation_error(f"has {len(values)} attachment(s)", "give two or more to compare")
         return [check_attachment(value, info) for value in values]
-
-    @model_validator(mode="after")
-    def _check_requested(self) -> ComparisonParams:
-        require_one_of(self, "choices", "fields")
-        return self
 
 
 class ComparisonResponse(TaskResponse):

@@ -9,25 +9,20 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from labelflow.media import Media
-from labelflow.scale.task_types.shared import drawing
-from labelflow.scale.task_types.shared.base import (
-    AttachmentParams,
-    Columns,
-    Labels,
-    Params,
-    ResponseData,
-    TaskResponse,
-    TaskType,
-    max_items,
-)
+from labelflow.scale.task_types.shared.checks import Labels, max_items
+from labelflow.scale.task_types.shared.drawing import random_shapes
+from labelflow.scale.task_types.shared.params import AttachmentParams
+from labelflow.scale.task_types.shared.responses import TaskResponse
+from labelflow.scale.task_types.shared.task_type import Columns, Params, ResponseData, TaskType
 
 
 class AnnotationParams(AttachmentParams):
     """At most 6 kinds of objects; minimum sizes in pixels."""
 
+    required = (("attachment",), ("objects_to_annotate",))
     instruction: str | None = None
     attachment_type: Literal["image"] = "image"
-    objects_to_annotate: Annotated[Labels, max_items(6, "objects")]
+    objects_to_annotate: Annotated[Labels, max_items(6, "objects")] | None = None
     with_labels: bool = False
     min_width: Annotated[int, Field(ge=0)] = 0
     min_height: Annotated[int, Field(ge=0)] = 0
@@ -55,12 +50,12 @@ def _columns(params: Params) -> Columns:
 
 
 def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
-    width, height = drawing.image_size(media)
+    width, height = random_shapes.image_size(media)
     boxes: list[ResponseData] = []
     for _ in range(rng.randint(1, 5)):
-        box: ResponseData = {**drawing.random_box(width, height, params["min_width"], params["min_height"], rng)}
+        box: ResponseData = {**random_shapes.random_box(width, height, params["min_width"], params["min_height"], rng)}
         if params["with_labels"]:
-            box["label"] = rng.choice(params["objects_to_annotate"])
+            box["label"] = rng.choice(params.get("objects_to_annotate") or ["object"])
         boxes.append(box)
     return {"annotations": boxes}
 

@@ -9,33 +9,21 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from labelflow.media import Media
-from labelflow.scale.task_types.shared.base import (
-    AttachmentParams,
-    Columns,
-    FieldDescriptions,
-    Params,
-    ResponseData,
-    TaskResponse,
-    TaskType,
-    Text,
-    require_one_of,
-    struct_type,
-)
+from labelflow.scale.task_types.shared.checks import FieldDescriptions, Text, require_one_of
 from labelflow.scale.task_types.shared.fake_text import fake_fields
+from labelflow.scale.task_types.shared.params import AttachmentParams
+from labelflow.scale.task_types.shared.responses import TaskResponse, struct_type
+from labelflow.scale.task_types.shared.task_type import Columns, Params, ResponseData, TaskType
 
 
 class TranscriptionParams(AttachmentParams):
     """`fields` occur once in the document, `repeatable_fields` once per line; at least one of them is given."""
 
-    instruction: Text
-    attachment_type: Literal["image", "pdf", "website"]
+    required = (("instruction",), ("attachment_type",), ("attachment",), ("fields", "repeatable_fields"))
+    instruction: Text | None = None
+    attachment_type: Literal["image", "pdf", "website"] | None = None
     fields: FieldDescriptions | None = None
     repeatable_fields: FieldDescriptions | None = None
-
-    @model_validator(mode="after")
-    def _check_requested(self) -> TranscriptionParams:
-        require_one_of(self, "fields", "repeatable_fields")
-        return self
 
 
 class TranscriptionResponse(TaskResponse):

@@ -10,32 +10,26 @@ from pydantic import BeforeValidator, model_validator
 
 from labelflow.media import Media
 from labelflow.problems import validation_error
-from labelflow.scale.task_types.shared.base import (
-    AnyAttachmentType,
-    AttachmentParams,
-    Columns,
-    Labels,
-    Params,
-    ResponseData,
-    TaskResponse,
-    TaskType,
-    Text,
-)
+from labelflow.scale.task_types.shared.checks import AnyAttachmentType, Labels, Text
+from labelflow.scale.task_types.shared.params import AttachmentParams
+from labelflow.scale.task_types.shared.responses import TaskResponse
+from labelflow.scale.task_types.shared.task_type import Columns, Params, ResponseData, TaskType
 
 
 class CategorizationParams(AttachmentParams):
     """`category_ids` maps the caller's ids to categories."""
 
-    instruction: Text
-    attachment_type: AnyAttachmentType
-    categories: Labels
+    required = (("instruction",), ("attachment_type",), ("attachment",), ("categories",))
+    instruction: Text | None = None
+    attachment_type: AnyAttachmentType | None = None
+    categories: Labels | None = None
     category_ids: dict[str, str] | None = None
     allow_multiple: bool = False
 
     @model_validator(mode="after")
     def _check_category_ids(self) -> CategorizationParams:
         for key, category in (self.category_ids or {}).items():
-            if category not in self.categories:
+            if self.categories is not None and category not in self.categories:
                 raise validation_error(
                     f"`category_ids` maps {key!r} to {category!r}, which is not among `categories`",
                     "use one of the categories, or add it to `categories`",
@@ -62,7 +56,7 @@ def _columns(params: Params) -> Columns:
 
 
 def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
-    categories: list[str] = params["categories"]
+    categories: list[str] = params.get("categories") or ["category"]
     count = rng.randint(1, min(2, len(categories))) if params["allow_multiple"] else 1
     chosen = rng.sample(categories, count)
     ids = {category: key for key, category in (params.get("category_ids") or {}).items()}

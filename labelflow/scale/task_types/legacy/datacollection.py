@@ -8,26 +8,20 @@ from typing import Literal
 import pyarrow as pa
 
 from labelflow.media import Media
-from labelflow.scale.task_types.shared.base import (
-    AttachmentParams,
-    Columns,
-    FieldDescriptions,
-    Params,
-    ResponseData,
-    TaskResponse,
-    TaskType,
-    Text,
-    struct_type,
-)
+from labelflow.scale.task_types.shared.checks import FieldDescriptions, Text
 from labelflow.scale.task_types.shared.fake_text import fake_fields
+from labelflow.scale.task_types.shared.params import AttachmentParams
+from labelflow.scale.task_types.shared.responses import TaskResponse, struct_type
+from labelflow.scale.task_types.shared.task_type import Columns, Params, ResponseData, TaskType
 
 
 class DataCollectionParams(AttachmentParams):
     """`fields` maps each requested fact to its description."""
 
-    instruction: Text
-    attachment_type: Literal["text", "image", "website"]
-    fields: FieldDescriptions
+    required = (("instruction",), ("attachment_type",), ("attachment",), ("fields",))
+    instruction: Text | None = None
+    attachment_type: Literal["text", "image", "website"] | None = None
+    fields: FieldDescriptions | None = None
 
 
 class DataCollectionResponse(TaskResponse):
@@ -41,7 +35,7 @@ def _columns(params: Params) -> Columns:
 
 
 def _fake_response(params: Params, media: list[Media], rng: random.Random) -> ResponseData:
-    return {"fields": fake_fields(params["fields"], rng)}
+    return {"fields": fake_fields(params.get("fields") or {}, rng)}
 
 
 TYPE = TaskType("datacollection", DataCollectionParams, DataCollectionResponse, _columns, _fake_response)

@@ -1,0 +1,1 @@
+"""Current types for images and video: shapes, masks, objects through frames."""
