@@ -74,7 +74,7 @@ def _bars(counts: RunProgress, rates: RateEstimator) -> list[tuple[int, int, str
     submitted += f", {counts.rejected:,} rejected{rates.remaining('processed', processed, counts.total)}"
     known = max(counts.submitted, counts.finished)
     labeled = f"{counts.labeled:,} of {known:,} tasks{rates.remaining('finished', counts.finished, tasks)}"
-    labeled += f", {_untrusted(counts.outage)}" if counts.outage else ""
+    labeled += f", {displayable(counts.outage)}" if counts.outage else ""
     return [
         (counts.checked, counts.total, checked),
         (processed, counts.total, submitted),
@@ -123,7 +123,7 @@ class RateEstimator:
 def print_connections(jobs: Iterable[Job]) -> None:
     """Print the server, the mode and the source of the key of some jobs, each combination once."""
     for text in dict.fromkeys(map(describe_connection, jobs)):
-        _print(text)
+        print_line(text)
 
 
 def print_summary(summary: Summary, plan: Plan) -> None:
@@ -133,11 +133,11 @@ def print_summary(summary: Summary, plan: Plan) -> None:
         table.add_column(outcome, justify="right")
     table.add_row(*(f"{getattr(summary, column.header):,}" for column in table.columns))  # type: ignore[arg-type]
     console.print(table)
-    _print(_describe_run(summary))
+    print_line(_describe_run(summary))
     _print_remarks(plan)
     if plan.progress.first_invalid_response:
         text = f"invalid response to a task creation: {plan.progress.first_invalid_response}"
-        _print(text)
+        print_line(text)
     if summary.rejected:
         print_rows("rejected", plan.unsubmitted.rejected, len(plan.unsubmitted.rejected))
     if summary.changed:
@@ -148,13 +148,13 @@ def print_summary(summary: Summary, plan: Plan) -> None:
         (ERRORS, summary.error + summary.canceled),
     ):
         if number:
-            _print(f"{name:<9} {plan.context.folder.uri}/{name}")
+            print_line(f"{name:<9} {plan.context.folder.uri}/{name}")
 
 
 def print_interrupted(counts: RunProgress) -> None:
     """Print what a run had done when it was stopped."""
     done = f"{counts.created:,} tasks created, {counts.rejected:,} rows rejected, {counts.labeled:,} rows labeled"
-    _print(f"{done}; {counts.read:,} rows read so far")
+    print_line(f"{done}; {counts.read:,} rows read so far")
 
 
 def _describe_run(summary: Summary) -> str:
@@ -206,7 +206,7 @@ def print_preview(preview: Preview, plan: Plan) -> None:
 
 def _print_remarks(plan: Plan) -> None:
     for remark in plan.remarks:
-        _print(remark)
+        print_line(remark)
 
 
 def _in_order(rows: Iterable[RejectedRow]) -> list[RejectedRow]:
@@ -218,7 +218,7 @@ def print_rows(kind: str, rows: Iterable[RejectedRow], number: int) -> None:
     for reject in islice(rows, SHOWN_ROWS):
         name = f" ({reject.row_id})" if reject.row_id else ""
         text = f"{kind}: row {reject.row.number}{name}: {reject.problem}"
-        _print(text)
+        print_line(text)
     if number > SHOWN_ROWS:
         console.print(f"… and {number - SHOWN_ROWS:,} more", highlight=False)
 
@@ -234,11 +234,11 @@ def print_collection_results(results: Sequence[CollectionResult]) -> None:
         pending = "complete" if result.was_skipped else "unknown"
         pending = f"{result.summary.pending:,}" if result.summary else pending
         numbers = [f"{number:,}" for number in (result.labeled, result.errors, result.waiting)]
-        table.add_row(_untrusted(result.job), *numbers, pending, Text(_untrusted(result.output)))
+        table.add_row(displayable(result.job), *numbers, pending, Text(displayable(result.output)))
     console.print(table)
     for result in results:
         for warning in result.warnings:
-            _print(warning)
+            print_line(warning)
 
 
 def print_cancellation(result: Cancellation) -> None:
@@ -253,14 +253,14 @@ def print_cancellation(result: Cancellation) -> None:
     ):
         if rows:
             more = f" … and {len(rows) - SHOWN_ROWS:,} more" if len(rows) > SHOWN_ROWS else ""
-            _print(f"{reason}: {', '.join(rows[:SHOWN_ROWS])}{more}")
+            print_line(f"{reason}: {', '.join(rows[:SHOWN_ROWS])}{more}")
 
 
-def _print(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line that may contain row ids and messages of servers."""
-    console.print(_untrusted(text), highlight=False, markup=False, soft_wrap=True)
+    console.print(displayable(text), highlight=False, markup=False, soft_wrap=True)
 
 
-def _untrusted(text: str) -> str:
+def displayable(text: str) -> str:
     """Return a text without URL signatures and terminal control characters, on one line."""
     return printable(strip_signatures(text).replace("\n", "\\n"))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from labelflow.concurrency import lease_record
@@ -29,12 +30,19 @@ RUNS, COLLECTORS = "_ledger/runs/", "_ledger/collectors/"
 
 def read_abandoned(folder: Folder, prefix: str) -> list[LeaseRecord]:
     """The records of holders that have ended without settling their work. prefix: RUNS or COLLECTORS."""
-    records = [(file.name, read_lease_record(folder, file.name)) for file in folder.list(prefix)]
-    return [
-        record
-        for name, record in records
-        if record and (record.is_dead() or (folder.age(name) or 0.0) > record.timeout)
-    ]
+    return [record for record, has_ended in _read_records(folder, prefix) if has_ended]
+
+
+def read_active(folder: Folder, prefix: str) -> list[LeaseRecord]:
+    """The records of holders that may still be running. prefix: RUNS or COLLECTORS."""
+    return [record for record, has_ended in _read_records(folder, prefix) if not has_ended]
+
+
+def _read_records(folder: Folder, prefix: str) -> Iterator[tuple[LeaseRecord, bool]]:
+    """Each record, and whether its holder has ended."""
+    for file in folder.list(prefix):
+        if record := read_lease_record(folder, file.name):
+            yield record, record.is_dead() or (folder.age(file.name) or 0.0) > record.timeout
 
 
 class Lease:

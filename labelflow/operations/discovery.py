@@ -36,9 +36,11 @@ class DiscoveredJob:
         return self.job
 
 
-def find_jobs(uri: str) -> Iterator[DiscoveredJob]:
+def find_jobs(uri: str, *, offline: bool = False) -> Iterator[DiscoveredJob]:
     """Yield the jobs whose output is this folder or one below it. A job that cannot be read, or whose settings are not
     trusted, does not stop the search.
+
+    offline: nothing will be sent to the API, so that the settings need not be trusted.
 
     Folders are searched level by level, down to MAX_DEPTH levels, with two requests per folder in S3. The folders
     inside a job's output are not searched. After MAX_FOLDERS folders without a job, the last result has an error.
@@ -49,7 +51,7 @@ def find_jobs(uri: str) -> Iterator[DiscoveredJob]:
     for _ in range(MAX_DEPTH + 1):
         below: list[str] = []
         for folder in level:
-            result = _inspect(folder)
+            result = _inspect(folder, offline)
             if isinstance(result, DiscoveredJob):
                 yield result
                 continue
@@ -71,7 +73,7 @@ def find_single_job(uri: str) -> Job:
     return jobs[0].require_job()
 
 
-def _inspect(uri: str) -> DiscoveredJob | list[str]:
+def _inspect(uri: str, offline: bool) -> DiscoveredJob | list[str]:
     """Return the job of a folder, or the URIs of its direct subfolders."""
     try:
         folder = open_output(uri)
@@ -80,7 +82,8 @@ def _inspect(uri: str) -> DiscoveredJob | list[str]:
             return [f"{folder.uri.rstrip('/')}/{name}" for name in folder.subfolders()]
         # The folder may have been moved since the job's configuration was saved.
         job = with_environment(job.model_copy(update={"output": folder.uri}))
-        check_trusted(job, f"{folder.uri}/{job_record.CONFIG}")
+        if not offline:
+            check_trusted(job, f"{folder.uri}/{job_record.CONFIG}")
     except LabelflowError as error:
         return DiscoveredJob(uri, error=error)
     return DiscoveredJob(folder.uri, job)

@@ -16,15 +16,27 @@ from labelflow.sandbox.settings.fault_spec import FaultSpec, help_text, parse
 from labelflow.sandbox.settings.options import DAY_SECONDS, Options, Turnaround
 
 HELP_WIDTH = 100
-DESCRIPTION = (
+DESCRIPTION = textwrap.fill(
     "A local server with the Scale API. It accepts any key that starts with test_ or live_: "
-    "a test key's tasks complete at once, a live key's after the turnaround."
+    "a test key's tasks complete at once, a live key's after the turnaround.",
+    HELP_WIDTH,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the sandbox. Returns the exit status: 0, or 2 if it cannot start."""
-    args = _parser().parse_args(arguments)
+    """Parse the command line and run the sandbox. Returns the exit status: 0, or 2 if it cannot start."""
+    parser = argparse.ArgumentParser(
+        prog="python -m labelflow.sandbox",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=DESCRIPTION,
+        epilog=help_text(),
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(arguments))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the sandbox with parsed arguments. Returns the exit status: 0, or 2 if it cannot start."""
     try:
         listener = socket.create_server((args.host, args.port))
     except OSError as error:
@@ -52,13 +64,8 @@ def _options(args: argparse.Namespace, port: int) -> Options:
     return replace(options, default_callback=callback)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m labelflow.sandbox",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=textwrap.fill(DESCRIPTION, HELP_WIDTH),
-        epilog=help_text(),
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the sandbox to a parser."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--db", type=Path, metavar="PATH", help="SQLite file to keep tasks in (default: in memory)")
@@ -91,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--faults", type=_fault_spec, metavar="SPEC", help="the faults to inject: see below (default: none)"
     )
-    return parser
 
 
 def _fault_spec(text: str) -> FaultSpec:

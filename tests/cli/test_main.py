@@ -44,14 +44,13 @@ def test_help_names_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         console_script.main(["--help"])
     assert end.value.code == 0
-    shown = capsys.readouterr().out
-    assert list(console_script.COMMANDS) == ["label", "collect", "cancel", "receive", "sandbox"]
-    for name, command in console_script.COMMANDS.items():
-        assert f"  {name} " in shown
-        assert command.summary in shown
+    shown = " ".join(capsys.readouterr().out.split())
+    assert list(console_script.RUN) == [command.name for command in console_script.COMMANDS]
+    for command in console_script.COMMANDS:
+        assert f"{command.name} {command.summary}" in shown
 
 
-@pytest.mark.parametrize("command", ["label", "collect", "cancel", "receive"])
+@pytest.mark.parametrize("command", [command.name for command in console_script.COMMANDS])
 def test_each_command_names_itself_in_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         console_script.main([command, "--help"])
@@ -79,7 +78,7 @@ def test_command_runs_its_flow(tmp_path: Path) -> None:
 def test_arrow_uses_the_memory_pool_of_the_system() -> None:
     code = (
         "from labelflow.__main__ import main\n"
-        "try: main(['receive', '--help'])\nexcept SystemExit: pass\n"
+        "try: main(['status', '/nowhere'])\nexcept SystemExit: pass\n"
         "import pyarrow; print(pyarrow.default_memory_pool().backend_name)"
     )
     assert run_python(code).stdout.splitlines()[-1] == "system"

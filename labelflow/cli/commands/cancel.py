@@ -8,14 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from labelflow.cli.command import Command
 from labelflow.cli.environment import load_environment
 from labelflow.cli.exit_status import exit_status, exit_with
 
 if TYPE_CHECKING:
     from labelflow.jobs.job import Job
     from labelflow.operations.cancel import Cancellation
-
-PROGRAM = "python -m flows.cancel_dataset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,9 @@ class CancelCommand:
             sys.exit(0)
 
 
-def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PROGRAM) -> CancelCommand:
+def prepare_cancel_dataset(options: argparse.Namespace | None = None) -> CancelCommand:
     """Parse and validate whatever needs no Prefect. On a terminal, ask for confirmation."""
-    options = _parser(program).parse_args(arguments)
+    options = options or COMMAND.parse()
     from labelflow.cli.signals import signals
 
     signals.listen()
@@ -74,16 +73,20 @@ def prepare_cancel_dataset(arguments: list[str] | None = None, program: str = PR
         return CancelCommand(job.output, options.rows, job if is_config(options.config) else None)
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Cancel the pending tasks of a job: all of them, or those of some rows.",
-        epilog="Safe to repeat. Finished tasks keep their answers.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "config", metavar="CONFIG|OUTPUT", help="the job's YAML file, or its output folder (path or s3://)"
     )
     text = "cancel only these rows: a manifest, or a .txt file with one row id per line"
     parser.add_argument("--rows", metavar="FILE", help=text)
     parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    return parser
+
+
+COMMAND = Command(
+    name="cancel",
+    program="python -m flows.cancel_dataset",
+    summary="cancel the pending tasks of a job",
+    description="Cancel the pending tasks of a job: all of them, or those of some rows.",
+    epilog="Safe to repeat. Finished tasks keep their answers.",
+    add_arguments=_add_arguments,
+)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from labelflow.cli.command import Command
 from labelflow.cli.environment import load_environment
 from labelflow.cli.exit_status import exit_status, exit_with
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from labelflow.jobs.job import Job
     from labelflow.operations.collect import CollectionResult
     from labelflow.operations.discovery import DiscoveredJob
-
-PROGRAM = "python -m flows.collect_responses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,9 @@ class CollectCommand:
             sys.exit(0)
 
 
-def prepare_collect_responses(arguments: list[str] | None = None, program: str = PROGRAM) -> CollectCommand:
+def prepare_collect_responses(options: argparse.Namespace | None = None) -> CollectCommand:
     """Parse and validate whatever needs no Prefect. Exits if none of the jobs can be collected."""
-    options = _parser(program).parse_args(arguments)
+    options = options or COMMAND.parse()
     from labelflow.cli.signals import signals
 
     signals.listen()
@@ -92,12 +91,16 @@ def _find_error(discovered: DiscoveredJob) -> LabelflowError | None:
     return None
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Collect finished answers once for each open job.",
-        epilog="Safe to run at any time, also while other runs of the same jobs are active.",
-    )
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "a job's YAML file, its output folder, or a folder that contains output folders (path or s3://)"
     parser.add_argument("configs", metavar="CONFIG|OUTPUT", nargs="+", help=text)
-    return parser
+
+
+COMMAND = Command(
+    name="collect",
+    program="python -m flows.collect_responses",
+    summary="collect finished answers once, for one or more jobs",
+    description="Collect finished answers once for each open job.",
+    epilog="Safe to run at any time, also while other runs of the same jobs are active.",
+    add_arguments=_add_arguments,
+)

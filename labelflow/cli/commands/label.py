@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from labelflow.cli.command import Command
 from labelflow.cli.environment import load_environment
 from labelflow.cli.exit_status import exit_status, exit_with
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from labelflow.operations.label import LabelRun
     from labelflow.planning.plan import Plan
     from labelflow.planning.relabeling import RelabelMode
-
-PROGRAM = "python -m flows.label_dataset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,9 @@ class LabelCommand:
             sys.exit(0)
 
 
-def prepare_label_dataset(arguments: list[str] | None = None, program: str = PROGRAM) -> LabelCommand:
+def prepare_label_dataset(options: argparse.Namespace | None = None) -> LabelCommand:
     """Parse and validate whatever needs no Prefect. A dry run prints its result and exits here."""
-    options = _parser(program).parse_args(arguments)
+    options = options or COMMAND.parse()
     from labelflow.cli.signals import signals
 
     signals.listen()
@@ -85,31 +84,6 @@ def prepare_label_dataset(arguments: list[str] | None = None, program: str = PRO
         return LabelCommand(
             job, LabelRun(plan), options.limit, wait=not options.no_wait, relabel=relabel, rows=options.rows
         )
-
-
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Create one Scale task per row of a manifest and write the answers as typed Parquet.",
-        epilog="Safe to run again: rows that already have a task are not submitted a second time.",
-    )
-    parser.add_argument("config", metavar="CONFIG", help="the job's YAML file, see configs/")
-    parser.add_argument("--manifest", metavar="URI", help="manifest to use instead of the one in CONFIG")
-    parser.add_argument("--output", metavar="URI", help="output folder or s3:// prefix to use instead of CONFIG's")
-    parser.add_argument("--limit", metavar="N", type=_positive, help="submit only rows among the first N")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="check every row and show what a run would do and cost; send nothing"
-    )
-    parser.add_argument(
-        "--relabel",
-        choices=["changed", "errors", "canceled", "rows"],
-        help="create a new task for rows that changed since their task was created (changed), whose task ended without "
-        "a label (errors), whose task was canceled (canceled), or that FILE lists (rows)",
-    )
-    parser.add_argument("--rows", metavar="FILE", help="with --relabel rows: a manifest, or a .txt file of row ids")
-    parser.add_argument("--yes", action="store_true", help="with a live key, do not ask before creating paid tasks")
-    parser.add_argument("--no-wait", action="store_true", help="submit, collect once, and exit")
-    return parser
 
 
 def _positive(text: str) -> int:
@@ -143,3 +117,32 @@ def _dry_run(plan: Plan) -> NoReturn:
         preview = plan.preview()
     print_preview(preview, plan)
     sys.exit(0 if preview.reject <= plan.context.job.allowed_unlabeled(preview.rows) else 1)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="the job's YAML file, see configs/")
+    parser.add_argument("--manifest", metavar="URI", help="manifest to use instead of the one in CONFIG")
+    parser.add_argument("--output", metavar="URI", help="output folder or s3:// prefix to use instead of CONFIG's")
+    parser.add_argument("--limit", metavar="N", type=_positive, help="submit only rows among the first N")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check every row and show what a run would do and cost; send nothing"
+    )
+    parser.add_argument(
+        "--relabel",
+        choices=["changed", "errors", "canceled", "rows"],
+        help="create a new task for rows that changed since their task was created (changed), whose task ended without "
+        "a label (errors), whose task was canceled (canceled), or that FILE lists (rows)",
+    )
+    parser.add_argument("--rows", metavar="FILE", help="with --relabel rows: a manifest, or a .txt file of row ids")
+    parser.add_argument("--yes", action="store_true", help="with a live key, do not ask before creating paid tasks")
+    parser.add_argument("--no-wait", action="store_true", help="submit, collect once, and exit")
+
+
+COMMAND = Command(
+    name="label",
+    program="python -m flows.label_dataset",
+    summary="submit the rows of a manifest and write the answers as typed Parquet",
+    description="Create one Scale task per row of a manifest and write the answers as typed Parquet.",
+    epilog="Safe to run again: rows that already have a task are not submitted a second time.",
+    add_arguments=_add_arguments,
+)

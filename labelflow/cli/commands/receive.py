@@ -7,15 +7,14 @@ import signal
 import sys
 from types import FrameType
 
+from labelflow.cli.command import Command
 from labelflow.cli.environment import load_environment
 from labelflow.cli.exit_status import exit_with
 
-PROGRAM = "python -m flows.receive_callbacks"
 
-
-def main(arguments: list[str] | None = None, program: str = PROGRAM) -> None:
+def main(options: argparse.Namespace | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C. Exits with status 2 if the service cannot start."""
-    options = _parser(program).parse_args(arguments)
+    options = options or COMMAND.parse()
     from labelflow.errors import LabelflowError
 
     try:
@@ -41,21 +40,6 @@ def _serve(options: argparse.Namespace) -> None:
     server.run()
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description="Receive the callbacks of jobs and store them in the jobs' output folders. The next run of "
-        "label_dataset or collect_responses turns them into labels.",
-        epilog="The environment or a .env file must set SCALE_CALLBACK_AUTH_KEY to the account's callback auth key.",
-    )
-    parser.add_argument("configs", metavar="CONFIG", nargs="+", help="YAML files of the jobs, see configs/")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=_port, default=8900, help="port to listen on, 0 for any free one (default: %(default)s)"
-    )
-    return parser
-
-
 def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a valid port; use 0 to 65535 (0: any free port)")
@@ -65,3 +49,22 @@ def _port(text: str) -> int:
 def _exit(_: int, __: FrameType | None) -> None:
     """Exit with status 0: uvicorn raises the signal again after its shutdown."""
     sys.exit(0)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("configs", metavar="CONFIG", nargs="+", help="YAML files of the jobs, see configs/")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8900, help="port to listen on, 0 for any free one (default: %(default)s)"
+    )
+
+
+COMMAND = Command(
+    name="receive",
+    program="python -m flows.receive_callbacks",
+    summary="run the web service that receives callbacks",
+    description="Receive the callbacks of jobs and store them in the jobs' output folders. The next run of "
+    "label_dataset or collect_responses turns them into labels.",
+    epilog="The environment or a .env file must set SCALE_CALLBACK_AUTH_KEY to the account's callback auth key.",
+    add_arguments=_add_arguments,
+)
