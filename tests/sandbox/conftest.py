@@ -30,6 +30,7 @@ def media() -> Iterator[MediaServer]:
         "animals/0001",
         "shop/a",
         "shop/b",
+        "receipts/881-1",
     ):
         server.serve(f"/{path}.jpg", file_response(jpeg, "image/jpeg"))
     server.serve("/calls/0042.wav", file_response(wav(12.5), "audio/wav"))

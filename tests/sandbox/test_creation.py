@@ -197,9 +197,9 @@ def test_number_too_large(min_width: object, live: ApiClient) -> None:
 
 
 def test_unknown_task_type_is_accepted_unchecked(live: ApiClient) -> None:
-    task = live.create("namedentityrecognition", {"text": "Ada in Ulm", "labels": [{"name": "person"}]})
-    assert task["type"] == "namedentityrecognition"
-    assert task["params"] == {"text": "Ada in Ulm", "labels": [{"name": "person"}]}
+    task = live.create("sensorfusion", {"text": "Ada in Ulm", "labels": [{"name": "person"}, 7]})
+    assert task["type"] == "sensorfusion"
+    assert task["params"] == {"text": "Ada in Ulm", "labels": [{"name": "person"}, 7]}
 
 
 @pytest.mark.parametrize(

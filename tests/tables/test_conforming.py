@@ -37,3 +37,9 @@ def test_value_that_does_not_fit_is_converted_or_null(arrow_type: pa.DataType, v
 def test_values_that_fit_are_not_changed() -> None:
     values: list[Any] = [{"a": 1.5, "b": ["x", "y"]}, None, {"a": None, "b": []}]
     assert to_column(values, STRUCT).to_pylist() == values
+
+
+def test_text_is_not_a_list_of_its_characters() -> None:
+    assert to_column(["calm", ["angry"]], TEXTS).to_pylist() == [["calm"], ["angry"]]
+    in_struct = pa.struct([("colors", TEXTS)])
+    assert to_column([{"colors": "red"}], in_struct).to_pylist() == [{"colors": ["red"]}]

@@ -1,0 +1,1 @@
+"""Current types for texts, documents and forms: what is said, and where it stands."""
