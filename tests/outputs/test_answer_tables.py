@@ -86,3 +86,14 @@ def test_created_at_falls_back_to_the_ledger(tables: AnswerTables, fields: dict[
 
 def test_no_answers_give_an_empty_table(tables: AnswerTables) -> None:
     assert len(tables.table(LABELS, [], make_submissions([]))) == 0
+
+
+def test_urls_of_result_files_have_no_signature(tmp_path: Path) -> None:
+    job = make_job(tmp_path, task={"type": "videoannotation", "attachments": ["https://b.example/a.jpg"]})
+    url = "https://b.example/frames.json"
+    signed = f"{url}?X-Amz-Credential=A&X-Amz-Signature=5ec2e7"
+    answers = make_answers([{"annotations": {"url": signed}, "events": signed}, f'{{"annotations": "{signed}"}}'])
+    table = AnswerTables(job, SOURCE).table(LABELS, answers, make_submissions([["x"]] * 2))
+    assert table["annotations_file"].to_pylist() == [url, url]
+    assert table["events_file"].to_pylist() == [url, None]
+    assert "5ec2e7" not in str(table.to_pydict())

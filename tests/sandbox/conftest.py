@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from labelflow.sandbox.testing import running
+from tests.media.files import mp4
 from tests.support.examples import examples
 from tests.support.media_server import MediaServer, file_response, picture, redirect, status_response, truncated, wav
 from tests.support.sandbox_client import ApiClient, CallbackRecorder
@@ -31,8 +32,14 @@ def media() -> Iterator[MediaServer]:
         "shop/a",
         "shop/b",
         "receipts/881-1",
+        "drive/7/000",
+        "drive/7/001",
     ):
         server.serve(f"/{path}.jpg", file_response(jpeg, "image/jpeg"))
+    server.serve("/street/000021.png", file_response(picture(64, 48), "image/png"))
+    server.serve("/clips/7.mp4", file_response(mp4(2, b"vide"), "video/mp4"))
+    for frame in (0, 1):
+        server.serve(f"/lidar/7/{frame}.json", file_response(b'{"points": []}', "application/json"))
     server.serve("/calls/0042.wav", file_response(wav(12.5), "audio/wav"))
     server.serve("/calls/31-minutes.wav", file_response(wav(31 * 60), "audio/wav"))
     server.serve("/invoices/881.pdf", file_response(PDF, "application/pdf"))

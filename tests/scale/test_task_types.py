@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from labelflow.media import Duration, Media
 from labelflow.problems import problems
-from labelflow.scale.task_types import known_types, task_type, unknown_keys
+from labelflow.scale.task_types import known_types, place_files, task_type, unknown_keys
 from labelflow.tables.conforming import to_column
 from tests.support.examples import examples, expected_columns, own_params
 
@@ -68,6 +68,26 @@ INVALID_REQUESTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("imageannotation", {"geometries": {}}, "geometries", "is empty"),
     ("imageannotation", {"geometries": {"box": {}}}, "geometries.box.objects_to_annotate", "is required"),
     ("imageannotation", {"geometries": {"boxs": {"objects_to_annotate": ["a"]}}}, "geometries", "`boxs`"),
+    ("segmentannotation", {"labels": [f"l{i}" for i in range(51)]}, "labels", "has 51 labels"),
+    ("segmentannotation", {"labels": []}, "labels", "is empty"),
+    ("segmentannotation", {"labels": [{"choice": "a", "instance": True, "subchoice": []}]}, "labels[0]", "`subchoice`"),
+    ("videoannotation", {"attachment": "https://media.example.com/a.mp4"}, "", "are both given"),
+    ("videoannotation", {"attachments": None}, "", "none of `attachment` or `attachments`"),
+    ("videoannotation", {"attachment_type": "video"}, "", "`attachment_type` is video"),
+    ("videoannotation", {"frame_rate": 0}, "frame_rate", "got 0"),
+    ("videoannotation", {"events_to_annotate": [""]}, "events_to_annotate[0]", "is empty"),
+    ("videoplaybackannotation", {"attachment": None}, "", "none of `attachment` or `attachments`"),
+    ("lidarannotation", {"labels": None}, "labels", "is required"),
+    ("lidarannotation", {"attachments": ["frame.json"]}, "attachments[0]", "not a valid URL"),
+    ("lidarannotation", {"max_distance_meters": -1}, "max_distance_meters", "got -1"),
+    ("lidarsegmentation", {"attachments": None}, "", "none of `attachments` or `lidar_task`"),
+    ("lidarlinking", {"lidar_task": ""}, "lidar_task", "is empty"),
+    (
+        "lidartopdown",
+        {"geometries": {"point": {"objects_to_annotate": []}}},
+        "geometries.point.objects_to_annotate",
+        "em",
+    ),
     ("textcollection", {"attachments": []}, "attachments", "is empty"),
     (
         "textcollection",
@@ -150,7 +170,7 @@ def test_fake_response_is_valid_and_deterministic(name: str, seed: int) -> None:
     params = tested.params.model_validate(own_params(EXAMPLES[name]["request"])).model_dump(exclude_none=True)
     media = [Media("image", width=123, height=77, duration=Duration(7.5))]
     response = tested.fake_response(params, media, random.Random(seed))
-    tested.response.model_validate(response)
+    tested.response.model_validate(place_files(response, lambda file: file.name))
     assert response == tested.fake_response(params, media, random.Random(seed))
 
 

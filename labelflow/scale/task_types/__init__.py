@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Iterator
 
 from labelflow.scale.task_types.shared.attachment_fields import replace_values, signed_stand_in
+from labelflow.scale.task_types.shared.files.result_files import FakeFile, ResultFile, place_files
 from labelflow.scale.task_types.shared.generic import generic_type
 from labelflow.scale.task_types.shared.params import (
     Alternatives,
@@ -20,7 +21,6 @@ from labelflow.scale.task_types.shared.params import (
     unknown_keys,
 )
 from labelflow.scale.task_types.shared.responses import TaskResponse, decode_response
-from labelflow.scale.task_types.shared.result_files import FakeFile, ResultFile, place_files
 from labelflow.scale.task_types.shared.task_type import TaskType
 
 __all__ = [

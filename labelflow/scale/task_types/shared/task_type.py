@@ -13,9 +13,9 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from labelflow.media import Media
 from labelflow.scale.task_types.shared.attachment_fields import FoundAttachment, find_attachments
+from labelflow.scale.task_types.shared.files.result_files import ResultFile, find_result_files
 from labelflow.scale.task_types.shared.params import Alternatives, TaskParams, missing_error
 from labelflow.scale.task_types.shared.responses import TaskResponse
-from labelflow.scale.task_types.shared.result_files import ResultFile, find_result_files
 
 Params = Mapping[str, Any]
 ResponseData = dict[str, Any]

@@ -1,0 +1,1 @@
+"""Current types for lidar: frames of points go in, a file of answers comes out."""

@@ -1,0 +1,1 @@
+"""What the types share whose answers are files: where their URLs are, their columns, and files for the sandbox."""
