@@ -23,6 +23,7 @@ CAPTIONS = {  # of the boxes; a new folder needs one
     "flows": "order of the steps",
     "tasks": "steps as Prefect tasks",
     "cli": "arguments, display, signals",
+    "api": "functions for notebooks",
     "operations": "one file per command",
     "submission": "create tasks exactly once",
     "planning": "which rows need a task",

@@ -18,12 +18,11 @@ from pydantic import Field
 
 from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.cli.prepared_run import from_parameter, stop_token_for_signals
-from labelflow.concurrency.stop_token import StopToken
-from labelflow.errors import LabelflowError, OtherMode, StopRequested
+from labelflow.errors import LabelflowError, OtherMode
 from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
-from labelflow.operations.collect import CollectionFailed, CollectionResult
+from labelflow.operations.collect import CollectionResult, collect_each
 from labelflow.operations.discovery import DiscoveredJob, find_jobs
 from labelflow.problems import printable
 from labelflow.scale.errors import ScaleError
@@ -62,33 +61,19 @@ def collect_responses(outputs: Outputs = [], jobs: list[Job] = []) -> list[Colle
     get_run_logger().info("%d jobs to collect", len(discovered))
     for connection in dict.fromkeys(describe_connection(found.job) for found in discovered if found.job):
         get_run_logger().info("%s", connection)
-    return collect_all(discovered, stop_token_for_signals())
+    stop = stop_token_for_signals()
+    return collect_each(discovered, lambda job: collect_job(job, stop), log_failure)
 
 
-def collect_all(discovered: list[DiscoveredJob], stop: StopToken) -> list[CollectionResult]:
-    """Collect the jobs one after another. Raises CollectionFailed at the end if one failed."""
-    results: list[CollectionResult] = []
-    failed: dict[str, str] = {}
-    other_mode: dict[str, str] = {}
-    for job in discovered:
-        try:
-            results.append(collect_job(job.require_job(), stop))
-        except StopRequested:
-            raise
-        except OtherMode as error:  # a folder may hold test and live jobs
-            get_run_logger().warning("%s: skipped, %s", job.name, error)
-            other_mode[job.name] = str(error)
-        except (LabelflowError, ScaleError) as error:
-            failed[job.name] = str(error)
-            get_run_logger().error("%s: %s", job.name, printable(str(error)))
-        except Exception as error:
-            failed[job.name] = f"internal error: {error!r}"
-            get_run_logger().exception("%s: internal error", job.name)
-    if not results:
-        failed |= other_mode
-    if failed:
-        raise CollectionFailed(results, failed)
-    return results
+def log_failure(name: str, error: Exception) -> None:
+    """Log why a job was not collected."""
+    logger = get_run_logger()
+    if isinstance(error, OtherMode):
+        logger.warning("%s: skipped, %s", name, error)
+    elif isinstance(error, LabelflowError | ScaleError):
+        logger.error("%s: %s", name, printable(str(error)))
+    else:
+        logger.error("%s: internal error", name, exc_info=error)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from labelflow.cli.commands import cancel, collect, completion, label, receive, sandbox, status
+from labelflow.cli.commands import cancel, collect, completion, label, receive, sandbox, schema, status
 
 
 def main(arguments: list[str] | None = None) -> int | None:
@@ -56,6 +56,7 @@ COMMANDS = (
     cancel.COMMAND,
     receive.COMMAND,
     status.COMMAND,
+    schema.COMMAND,
     sandbox.COMMAND,
     completion.COMMAND,
 )
@@ -65,6 +66,7 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "cancel": _cancel,
     "receive": receive.main,
     "status": status.run,
+    "schema": schema.run,
     "sandbox": sandbox.run,
     "completion": completion.run,
 }

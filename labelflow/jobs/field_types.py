@@ -90,6 +90,13 @@ Duration = Annotated[
     PlainSerializer(lambda d: f"{d.total_seconds():g}s", when_used="json"),
     _written_as(r"\d+(\.\d+)?\s*[smhd]", "30s", "7d"),
 ]
+
+
+def as_written(text: str) -> Any:
+    """Return a default as it is written in a config. It is validated like a value; the schema shows it like this."""
+    return text
+
+
 MAX_DURATION = timedelta(days=365)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -17,6 +16,7 @@ from labelflow.jobs.field_types import (
     Location,
     Rate,
     RowsOrShare,
+    as_written,
     check_address,
     check_job_name,
     check_not_reserved,
@@ -61,7 +61,7 @@ class AttachmentsSection(Section):
         default="accept", description="What happens to a row with audio whose length could not be measured."
     )
     presign: Annotated[Duration, PRESIGN_RANGE] = Field(
-        default=timedelta(days=7), description="How long the presigned URL of an s3:// attachment is valid."
+        default=as_written("7d"), description="How long the presigned URL of an s3:// attachment is valid."
     )
     allow_private: bool = Field(
         default=False,
@@ -126,14 +126,14 @@ class CollectSection(Section):
     host: str = Field(default="127.0.0.1", min_length=1, description="Address that the callback receiver listens on.")
     port: int = Field(default=8900, ge=1, le=65535, description="Port that the callback receiver listens on.")
     poll_interval: Annotated[Duration, within(MAX_DURATION, "use a duration like 30s, at most 365d")] = Field(
-        default=timedelta(seconds=30), description="Maximum interval between two polls."
+        default=as_written("30s"), description="Maximum interval between two polls."
     )
     outage_tolerance: Annotated[Duration, within(MAX_DURATION, "use a duration like 15m, at most 365d")] = Field(
-        default=timedelta(minutes=15),
+        default=as_written("15m"),
         description="How long an API outage is tolerated while label_dataset waits for answers.",
     )
     timeout: Annotated[Duration, within(MAX_DURATION, "use a duration like 8d, at most 365d")] = Field(
-        default=timedelta(days=8), description="How long label_dataset waits for answers."
+        default=as_written("8d"), description="How long label_dataset waits for answers."
     )
 
     @model_validator(mode="after")
@@ -157,9 +157,7 @@ class ScaleSection(Section):
         examples=["env:SCALE_API_KEY", "block:scale-api-key"],
     )
     mode: Mode = Field(default=Mode.TEST, description="test or live; must match the key.")
-    timeout: Annotated[Duration, TIMEOUT_RANGE] = Field(
-        default=timedelta(seconds=20), description="Timeout of a request."
-    )
+    timeout: Annotated[Duration, TIMEOUT_RANGE] = Field(default=as_written("20s"), description="Timeout of a request.")
 
 
 class S3Section(Section):
@@ -170,10 +168,13 @@ class S3Section(Section):
     )
 
 
+RunnerType = Literal["threads", "dask"]
+
+
 class RunnerSection(Section):
     """What creates the tasks: threads of one process, or the workers of a Dask cluster."""
 
-    type: Literal["threads", "dask"] = Field(
+    type: RunnerType = Field(
         default="threads",
         description="threads: threads of this process; dask: worker processes; all must reach one Prefect server.",
     )
@@ -214,8 +215,8 @@ class Job(Section):
     attachments: AttachmentsSection = AttachmentsSection()
     submit: SubmitSection = SubmitSection()
     collect: CollectSection = CollectSection()
-    runner: Annotated[RunnerSection, BeforeValidator(_runner)] = Field(
-        default=RunnerSection(), description="threads, or dask for worker processes."
+    runner: Annotated[RunnerSection, BeforeValidator(_runner, json_schema_input_type=RunnerType | RunnerSection)] = (
+        Field(default=RunnerSection(), description="threads, or dask for worker processes.")
     )
     output: Location = Field(
         description="Folder or s3:// prefix for all files of the job.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from labelflow.accounting.manifest_totals import read_totals
@@ -10,10 +10,12 @@ from labelflow.accounting.summary import Summary
 from labelflow.accounting.tally import count_pending, summarize
 from labelflow.collection.collector import Collector
 from labelflow.concurrency.lease import RUNS, read_abandoned
-from labelflow.errors import RunAborted
+from labelflow.errors import LabelflowError, OtherMode, RunAborted, StopRequested
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import ConnectedJob, check_account
 from labelflow.operations import closed_jobs
+from labelflow.operations.discovery import DiscoveredJob
+from labelflow.scale.errors import ScaleError
 from labelflow.storage.folder import Folder
 
 
@@ -112,6 +114,38 @@ def collect_job(context: ConnectedJob) -> CollectionResult:
         interrupted=str(interrupted[0]) if interrupted else None,
         state_digest=closed_jobs.digest_state(recorded, collector.unmatched_callback_files),
     )
+
+
+def collect_each(
+    discovered: Iterable[DiscoveredJob],
+    collect: Callable[[Job], CollectionResult],
+    report: Callable[[str, Exception], None],
+) -> list[CollectionResult]:
+    """Collect jobs one after another. A job that fails does not block the others; jobs of the other mode are skipped.
+
+    report: called with the name of a job and the reason why it was not collected.
+    Raises CollectionFailed at the end if a job failed, or if all are of the other mode; StopRequested at once.
+    """
+    results: list[CollectionResult] = []
+    failed: dict[str, str] = {}
+    other_mode: dict[str, str] = {}
+    for job in discovered:
+        try:
+            results.append(collect(job.require_job()))
+        except StopRequested:
+            raise
+        except Exception as error:
+            report(job.name, error)
+            if isinstance(error, OtherMode):  # a folder may hold test and live jobs
+                other_mode[job.name] = str(error)
+            else:
+                is_expected = isinstance(error, LabelflowError | ScaleError)
+                failed[job.name] = str(error) if is_expected else f"internal error: {error!r}"
+    if not results:
+        failed |= other_mode
+    if failed:
+        raise CollectionFailed(results, failed)
+    return results
 
 
 def skipped(job: Job, folder: Folder) -> CollectionResult:

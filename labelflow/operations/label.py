@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,26 @@ class LabelRun:
             self._callback_server.stop()
         self.plan.close()
         self._session.close()
+
+
+def label(plan: Plan, *, wait: bool = True) -> Summary:
+    """Submit what a plan needs, collect the answers, and write the summary, in this thread.
+
+    wait: until every task has finished, or the job's timeout; otherwise collect once. Raises as `LabelRun` does, and
+    TooManyUnlabeled if so many rows are invalid that the submission stops.
+    """
+    with closing(LabelRun(plan)) as run:
+        for chunk in run.plan.chunks():
+            run.dispatcher.submit(chunk)
+        run.finish_submission()
+        if not wait:
+            run.collect()
+            return run.finish()
+        run.wait_and_collect()
+        intervals = run.intervals()
+        while run.pending and next(intervals, None) is not None:
+            run.wait_and_collect()
+        return run.finish()
 
 
 def start_callback_server(job: Job) -> CallbackServer | None:

@@ -30,7 +30,7 @@ LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
 REPOSITORY_PATH = re.compile(r"`((?:labelflow|flows|tasks|tests|docs|examples|configs)/[\w/.-]+)`")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:python -m|make|prefect) [^`\n]+)`")
-COMMAND = re.compile(r"(?:[A-Z_]+=\S+ +)*(python|make|prefect|curl|export)\b")
+COMMAND = re.compile(r"(?:[A-Z_]+=\S+ +)*(python|labelflow|make|prefect|curl|export)\b")
 DOCS_PORT = "4020"  # of the sandbox, as the pages have it
 SKIPPED_COMMANDS = {  # by how a command begins: why it is not run here
     "make ": "its targets are what CI and people run; here they are held against the Makefile",
@@ -43,6 +43,7 @@ SKIPPED_COMMANDS = {  # by how a command begins: why it is not run here
     "prefect work-pool create label-k8s": "needs prefect-kubernetes, and a cluster",
     "prefect work-pool create label-ecs": "needs prefect-aws, and an account",
     "prefect server database upgrade": "needs a PostgreSQL",
+    "labelflow completion fish": "needs fish; test_completion.py prints the code",
     "python -m benchmarks": "takes many minutes; `make bench` runs it",
 }
 
@@ -141,7 +142,9 @@ def execute(command: str, docs_environment: DocsEnvironment, exported: dict[str,
     elif words[:3] == ["python", "-m", "labelflow.sandbox"]:
         start_sandbox(command, docs_environment)
     else:
-        assert words[0] in ("python", "curl", "prefect"), f"{command}: not run here, and no reason is given"
+        assert words[0] in ("python", "labelflow", "curl", "prefect"), (
+            f"{command}: not run here, and no reason is given"
+        )
         docs_environment.run(["bash", "-c", command.replace(DOCS_PORT, docs_environment.sandbox_port)], exported)
 
 
