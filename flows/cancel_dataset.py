@@ -15,6 +15,7 @@ from typing import Annotated
 from prefect import flow, get_run_logger
 from pydantic import Field
 
+from flows.stopping import canceled_when_stopped
 from labelflow.cli.prepared_run import from_parameter, stop_token_for_signals
 from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.field_types import Location
@@ -30,6 +31,7 @@ Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/withdrawn.txt"
 
 
 @flow(name="cancel-dataset", flow_run_name="cancel-{output}", persist_result=False)
+@canceled_when_stopped
 def cancel_dataset(output: Output, rows: Rows = None, job: Job | None = None) -> Cancellation:
     """Cancel the pending tasks of a job and record the result. Safe to repeat; reports tasks that finished before.
 

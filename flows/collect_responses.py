@@ -16,6 +16,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.stopping import canceled_when_stopped
 from labelflow.cli.gc_settings import tune_garbage_collector
 from labelflow.cli.prepared_run import from_parameter, stop_token_for_signals
 from labelflow.errors import LabelflowError, OtherMode
@@ -42,6 +43,7 @@ def run_name() -> str:
 
 
 @flow(name="collect-responses", flow_run_name=run_name, persist_result=False)
+@canceled_when_stopped
 def collect_responses(outputs: Outputs = [], jobs: list[Job] = []) -> list[CollectionResult]:  # noqa: B006
     """Collect the finished answers of each job. A job that fails does not block the others. Jobs of the
     other mode, test or live, are skipped, unless no job can be collected.

@@ -13,17 +13,21 @@ if __name__ == "__main__":  # before Prefect is imported, which takes seconds: -
 
 from collections import deque
 from contextlib import closing
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
 from flows.runners import MAX_CHUNKS_IN_FLIGHT, ChunkInFlight, ChunkRunner, open_runner
+from flows.stopping import canceled_when_stopped
 from labelflow.accounting.summary import Summary
 from labelflow.cli.gc_settings import tune_garbage_collector
-from labelflow.cli.prepared_run import open_run
-from labelflow.errors import TooManyUnlabeled
+from labelflow.cli.prepared_run import from_parameter, open_run
+from labelflow.errors import InvalidInput, TooManyUnlabeled
+from labelflow.jobs.config import load_job
 from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
@@ -32,23 +36,38 @@ from labelflow.planning.relabeling import RelabelMode
 from tasks.artifacts import ProgressArtifact
 from tasks.label import collect_answers, wait_and_collect, write_rejects, write_summary
 
+Config = Annotated[Location | None, Field(examples=["s3://my-bucket/jobs/street-boxes.yaml"])]
 Rows = Annotated[Location | None, Field(examples=["s3://my-bucket/again.txt"])]
 Limit = Annotated[int | None, Field(ge=1, examples=[10])]
 
 
+def run_name() -> str:
+    """Return the name of a run: that of its job, or of its config file."""
+    job, config = (flow_run.parameters.get(name) for name in ("job", "config"))
+    name = PurePosixPath(config or "").stem if job is None else job.name if isinstance(job, Job) else str(job["name"])
+    return f"label-{name}"
+
+
 @flow(
     name="label-dataset",
-    flow_run_name="label-{job.name}",
+    flow_run_name=run_name,
     task_runner=ThreadPoolTaskRunner(max_workers=MAX_CHUNKS_IN_FLIGHT),  # type: ignore[arg-type]
     persist_result=False,
 )
+@canceled_when_stopped
 def label_dataset(
-    job: Job, limit: Limit = None, wait: bool = True, relabel: RelabelMode | None = None, rows: Rows = None
+    job: Job | None = None,
+    config: Config = None,
+    limit: Limit = None,
+    wait: bool = True,
+    relabel: RelabelMode | None = None,
+    rows: Rows = None,
 ) -> Summary:
     """Create one Scale task per row of the job's manifest, and write the answers as typed Parquet.
 
     Args:
         job: What to label, how, and where to write the labels; see docs/jobs.md.
+        config: Instead of `job`: its config file, a path on the worker or s3://bucket/job.yaml.
         limit: Submit only rows among the first `limit` of the manifest.
         wait: Wait until every task has finished. Otherwise collect once and finish.
         relabel: Create a new task for rows that changed since their task was created (changed), or whose task ended
@@ -56,11 +75,13 @@ def label_dataset(
         rows: For relabel rows, the file that lists them: a manifest, or a .txt file with one row id per line.
 
     Raises:
+        InvalidInput: Both or neither of `job` and `config` are given, or the job is not valid.
         TooManyUnlabeled: More rows remain without a label than the job's max_unlabeled.
     """
     tune_garbage_collector()
-    with closing(open_run(job, limit, relabel, rows)) as run:
-        get_run_logger().info("%s", describe_connection(run.plan.context.job))
+    with closing(open_run(job_of(job, config), limit, relabel, rows)) as run:
+        job = run.plan.context.job
+        get_run_logger().info("%s", describe_connection(job))
         progress = ProgressArtifact(job.name)
         try:
             with open_runner(run) as runner, run.progress.timing("submit"):
@@ -77,6 +98,14 @@ def label_dataset(
         summary = write_summary(run)
         summary.refuse_too_many_unlabeled(job, wait)
         return summary
+
+
+def job_of(job: Job | None, config: str | None) -> Job:
+    """Return the job of a run. Raises InvalidInput unless it is given in exactly one way."""
+    if (job is None) == (config is None):
+        given = "neither" if job is None else "both"
+        raise InvalidInput("parameters", f"{given} of `job` and `config` were given", "give one of them")
+    return from_parameter(job) if job else load_job(str(config))
 
 
 def submit_all(run: LabelRun, runner: ChunkRunner, artifact: ProgressArtifact) -> None:

@@ -18,7 +18,7 @@ from labelflow.operations.collect import CollectionResult, skipped
 from labelflow.redaction import redact_errors
 from labelflow.storage.opening import open_output
 from tasks.artifacts import show_summary
-from tasks.events import best_effort, emit_job_completed, emit_labels_written
+from tasks.events import best_effort, emit_job_completed, emit_job_stalled, emit_labels_written
 
 register_block_resolvers()
 
@@ -43,6 +43,8 @@ def collect_job(job: Job, stop: StopToken | None = None) -> CollectionResult:
         emit_labels_written(job, folder, result.labeled, result.errors, result.waiting)
         if result.summary:
             show_summary(folder, result.summary)
+    if result.stalled_for:
+        emit_job_stalled(job, folder, result.stalled_for, result.waiting)
     with best_effort():
         closed_jobs.record_pass(
             folder, result.summary, result.state_digest, emit_job_completed, was_closed=closed is not None

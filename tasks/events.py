@@ -3,6 +3,8 @@
 labelflow.labels.written  new rows are in labels/ or errors/; payload: labeled, errors, waiting, output
 labelflow.job.completed   every row has ended; emitted once each time a job is closed; payload: the numbers of
                           summary.json, output
+labelflow.job.stalled     no answer has arrived for `collect.stalled_after`; emitted by each pass until one arrives;
+                          payload: seconds, waiting, output
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from prefect import get_run_logger
@@ -23,6 +26,7 @@ from labelflow.storage.folder import Folder
 
 SEND_TIMEOUT = 10.0  # seconds
 LABELS_WRITTEN, JOB_COMPLETED = "labelflow.labels.written", "labelflow.job.completed"
+JOB_STALLED = "labelflow.job.stalled"
 
 
 @contextmanager
@@ -46,6 +50,13 @@ def emit_labels_written(job: Job, folder: Folder, labeled: int, errors: int, wai
     """Emit that new rows are in labels/ or errors/. waiting: number of pending tasks."""
     numbers = {"labeled": labeled, "errors": errors, "waiting": waiting}
     _emit(LABELS_WRITTEN, job.name, {**numbers, "output": folder.uri})
+
+
+@best_effort()
+def emit_job_stalled(job: Job, folder: Folder, stalled_for: timedelta, waiting: int) -> None:
+    """Emit that no answer has arrived for a long time. waiting: number of pending tasks."""
+    numbers = {"seconds": round(stalled_for.total_seconds()), "waiting": waiting}
+    _emit(JOB_STALLED, job.name, {**numbers, "output": folder.uri})
 
 
 def _wait_until_sent() -> None:

@@ -39,7 +39,7 @@ MAY_IMPORT = {  # a folder may import only the rows below it that it names
     "ledger": "records jobs tables concurrency storage scale redaction errors",
     "manifests": "records storage batches lenient_json problems errors",
     "records": "attachments problems",
-    "jobs": "attachments tables network scale redaction lenient_json problems errors",
+    "jobs": "attachments tables network storage scale redaction lenient_json problems errors",
     "attachments": "network storage scale media problems errors",
     "tables": "storage scale lenient_json errors",
     "sandbox": "concurrency scale media problems",

@@ -19,7 +19,7 @@ def open_run(job: Job, limit: int | None, relabel: RelabelMode | None, rows: str
     """Return the run that the command opened, or open one that is connected to the API."""
     run = prepared_run.get()
     if run is None:
-        return LabelRun(Plan(from_parameter(job), limit=limit, relabel=relabel, rows=rows))
+        return LabelRun(Plan(job, limit=limit, relabel=relabel, rows=rows))
     signals.stop_gracefully(run.plan.context.stop)
     return run
 

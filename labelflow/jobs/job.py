@@ -132,6 +132,9 @@ class CollectSection(Section):
         default=as_written("15m"),
         description="How long an API outage is tolerated while label_dataset waits for answers.",
     )
+    stalled_after: Annotated[Duration, within(MAX_DURATION, "use a duration like 2d, at most 365d")] = Field(
+        default=as_written("2d"), description="How long no answer arrives until the job counts as stalled."
+    )
     timeout: Annotated[Duration, within(MAX_DURATION, "use a duration like 8d, at most 365d")] = Field(
         default=as_written("8d"), description="How long label_dataset waits for answers."
     )

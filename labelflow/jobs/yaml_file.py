@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.nodes import ScalarNode
 
-from labelflow.errors import InvalidInput
+from labelflow.errors import InvalidInput, StorageError
 from labelflow.problems import one_line
 
 MAX_NODES = 400_000  # values in a config with its aliases expanded; a long text counts as several
@@ -27,18 +27,11 @@ class ScalarAsWritten:
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """Return the mapping in a YAML file. Raises InvalidInput with the file and, if known, the line.
+    """Return the mapping in a YAML file, on disk or in S3. Raises InvalidInput with the file and, if known, the line.
 
     Its numbers and booleans are `ScalarAsWritten`s; see `labelflow.jobs.scalars_as_text`.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InvalidInput(path, "there is no such file", "give the path of a job's YAML file") from None
-    except UnicodeDecodeError:
-        raise InvalidInput(path, "is not UTF-8 text", "save the config as UTF-8") from None
-    except OSError as error:
-        raise InvalidInput(path, f"cannot be read ({error.strerror})", "give the path of a job's YAML file") from None
+    text = _read_text(path)
     try:
         document = _parser().load(text)
         _check_size(document)
@@ -52,6 +45,31 @@ def read_yaml(path: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidInput(path, "is not a job", "write a mapping with the keys name, manifest, task and output")
     return document
+
+
+def _read_text(path: str) -> str:
+    fix = "give the path or s3:// URI of a job's YAML file"
+    try:
+        content = _read_s3(path) if path.startswith("s3://") else Path(path).read_bytes()
+        return content.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InvalidInput(path, "there is no such file", fix) from None
+    except UnicodeDecodeError:
+        raise InvalidInput(path, "is not UTF-8 text", "save the config as UTF-8") from None
+    except OSError as error:
+        raise InvalidInput(path, f"cannot be read ({error.strerror})", fix) from None
+    except (StorageError, ValueError) as error:
+        raise InvalidInput(path, f"cannot be read ({error})", fix) from None
+
+
+def _read_s3(uri: str) -> bytes:
+    from labelflow.storage.s3_folder import S3Folder  # boto3 is slow to import
+
+    folder, _, name = uri.rpartition("/")
+    content = S3Folder(folder).read(name)
+    if content is None:
+        raise FileNotFoundError(uri)
+    return content
 
 
 class _Constructor(SafeConstructor):

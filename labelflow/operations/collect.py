@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from labelflow.accounting.manifest_totals import read_totals
 from labelflow.accounting.summary import Summary
@@ -13,7 +14,7 @@ from labelflow.concurrency.lease import RUNS, read_abandoned
 from labelflow.errors import LabelflowError, OtherMode, RunAborted, StopRequested
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import ConnectedJob, check_account
-from labelflow.operations import closed_jobs
+from labelflow.operations import closed_jobs, stall
 from labelflow.operations.discovery import DiscoveredJob
 from labelflow.scale.errors import ScaleError
 from labelflow.storage.folder import Folder
@@ -35,6 +36,7 @@ class CollectionResult:
     labeled: int  # new ones
     errors: int  # new ones, canceled tasks among them
     waiting: int
+    stalled_for: timedelta | None  # since the last answer, if that is longer than collect.stalled_after
     summary: Summary | None
     blocked_by: str | None = None
     interrupted: str | None = None
@@ -51,6 +53,9 @@ class CollectionResult:
         texts = []
         if self.blocked_by:
             texts.append(f"{self.job}: not collected, another process is collecting: {self.blocked_by}")
+        if self.stalled_for:
+            days = self.stalled_for / timedelta(days=1)
+            texts.append(f"{self.job}: no answer for {days:.1f} days, {self.waiting:,} tasks pending: ask Scale")
         if self.interrupted:
             fix = "run label_dataset again, which finds them, or cancel_dataset"
             texts.append(
@@ -109,6 +114,7 @@ def collect_job(context: ConnectedJob) -> CollectionResult:
         labeled=labeled,
         errors=finished - labeled,
         waiting=pending,
+        stalled_for=stall.check_stalled(context, pending, len(outcomes)),
         summary=summary,
         blocked_by=collector.blocked_by,
         interrupted=str(interrupted[0]) if interrupted else None,
@@ -150,4 +156,4 @@ def collect_each(
 
 def skipped(job: Job, folder: Folder) -> CollectionResult:
     """The result for a closed job: nothing is read."""
-    return CollectionResult(job.name, folder.uri, 0, 0, 0, None)
+    return CollectionResult(job.name, folder.uri, 0, 0, 0, None, None)

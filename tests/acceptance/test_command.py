@@ -6,10 +6,12 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -70,6 +72,9 @@ def test_ctrl_c_records_created_tasks_and_prints_how_to_resume(
     assert process.returncode == 130
     assert errors.splitlines()[-1].startswith("Stopped. Created tasks are recorded; to continue, run: python -m flows")
     assert "Traceback" not in errors
+    with closing(sqlite3.connect(prefect_home / "prefect.db")) as database:
+        states = database.execute("SELECT state_type FROM flow_run WHERE name = 'label-stopped'").fetchall()
+    assert states == [("CANCELLED",)]
     recorded = pd.read_parquet(tmp_path / "out" / "_ledger" / "submissions")
     with ScaleClient("test_command", api) as client:
         created = [task for task in client.list_tasks() if task.metadata["job"] == "stopped"]

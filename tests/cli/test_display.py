@@ -97,6 +97,6 @@ def test_escape_sequences_of_row_ids_and_api_errors_do_not_reach_the_terminal(
 
 
 def test_output_folder_with_brackets_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    result = CollectionResult("job", "/[red]x[/]", 0, 0, 0, None)
+    result = CollectionResult("job", "/[red]x[/]", 0, 0, 0, None, None)
     display.print_collection_results([result])
     assert "/[red]x[/]" in "".join(capsys.readouterr().out.split())

@@ -144,7 +144,9 @@ def test_worker_submits_a_job_and_the_scheduled_collector_completes_it(
 ) -> None:
     output = prefect.checkout / "out"
     with running(turnaround=4) as url, prefect.running_worker(LABELFLOW_TRUSTED=url):
-        prefect.run_deployment("label-dataset/label", job=job_parameters(tmp_path, "scheduled", url, output, 120))
+        config = tmp_path / "scheduled.yaml"
+        config.write_text(yaml.safe_dump(job_parameters(tmp_path, "scheduled", url, output, 120)))
+        prefect.run_deployment("label-dataset/label", config=str(config))
         prefect.prefect("deployment", "schedule", "create", "collect-responses/collect", "--interval", "8", "--active")
         wait_until(lambda: read_summary(output, "scheduled")["pending"] == 0, 150)
         wait_until(lambda: prefect.flow_run_states("label-dataset")["COMPLETED"] == 1, 30)

@@ -20,16 +20,19 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.collect_responses import collect_responses
 from flows.label_dataset import label_dataset
 from labelflow.accounting.progress import RunProgress
+from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.ledger import context
 from labelflow.ledger.ledger import Ledger
-from labelflow.operations import closed_jobs
+from labelflow.operations import closed_jobs, stall
 from labelflow.operations.collect import CollectionFailed, CollectionResult
 from labelflow.scale.client import ScaleClient
+from labelflow.storage import s3
 from tasks import events
 from tasks.artifacts import ProgressArtifact, artifact_key, link
-from tests.support.jobs import make_job
+from tests.support.jobs import make_job, write_config
 from tests.support.run_job import label
+from tests.support.s3_servers import Bucket
 from tests.support.sandbox import running_in_process, running_staged
 
 ROWS = 8
@@ -212,6 +215,51 @@ def test_completion_that_was_not_emitted_is_not_recorded(tmp_path: Path, monkeyp
         monkeypatch.setattr(events, "emit_event", lambda *_, **__: None)
         collect_until_complete(tmp_path / "out")
     assert not (tmp_path / "out" / "untold" / closed_jobs.FILE).exists()
+
+
+def test_stalled_job_is_reported_until_an_answer_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emitted: list[dict[str, Any]] = []
+
+    def recording(event: str, payload: dict[str, Any], **more: Any) -> Any:
+        if event == events.JOB_STALLED:
+            emitted.append(payload)
+        return emit_event(event, payload=payload, **more)
+
+    monkeypatch.setattr(events, "emit_event", recording)
+    with running_staged() as sandbox:
+        label(create_job(tmp_path, sandbox.url, "quiet"), wait=False)
+        root = str(tmp_path / "out")
+        collect_responses(outputs=[root])
+        mark = tmp_path / "out" / "quiet" / stall.FILE
+        three_days_ago = time.time() - 3 * 86_400
+        os.utime(mark, (three_days_ago, three_days_ago))
+        [result] = collect_responses(outputs=[root])
+        assert "quiet: no answer for 3.0 days, 7 tasks pending" in result.warnings[0]
+        sandbox.complete(1)
+        [after] = collect_responses(outputs=[root])
+    assert (after.labeled, after.stalled_for, after.warnings) == (1, None, [])
+    assert [(payload["waiting"], payload["output"]) for payload in emitted] == [(7, f"{root}/quiet")]
+    assert 3 * 86_400 <= emitted[0]["seconds"] < 3 * 86_400 + 60
+    assert has_event("quiet", events.JOB_STALLED)
+
+
+def test_label_flow_takes_a_config_file_from_disk_or_s3(
+    tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCALE_API_KEY", "test_config")
+    with running_in_process() as url:
+        monkeypatch.setenv("SCALE_API_URL", url)
+        create_job(tmp_path, url, "unused")
+        config = write_config(tmp_path, scale={}, name="nightly", max_unlabeled="50%")
+        s3.put_bytes(bucket.uri("nightly.yaml"), config.read_bytes())
+        assert label_dataset(config=str(config)).labeled == ROWS - 1
+        assert label_dataset(config=bucket.uri("nightly.yaml")).created == 0
+    runs = post_to_prefect("/flow_runs/filter", sort="START_TIME_DESC", limit=2)
+    assert {run["name"] for run in runs} == {"label-job", "label-nightly"}, "named like the files"
+    with pytest.raises(InvalidInput, match="neither of `job` and `config` were given; give one of them"):
+        label_dataset()
+    with pytest.raises(InvalidInput, match="both of `job` and `config` were given; give one of them"):
+        label_dataset(create_job(tmp_path, url, "both"), config=str(config))
 
 
 def test_progress_of_a_detached_run_is_continued_to_the_end(tmp_path: Path) -> None:
