@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from labelflow.attachments import Attachment
 from labelflow.errors import InvalidInput
-from labelflow.jobs.config import unique_id_problems
 from labelflow.jobs.job import Job
+from labelflow.jobs.task_checks import unique_id_problems
 from labelflow.jobs.templates import TemplateError, compile_template
 from labelflow.planning.source_columns import SourceColumns
 from labelflow.planning.task_metadata import task_metadata

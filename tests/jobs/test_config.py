@@ -10,12 +10,11 @@ import pytest
 
 from labelflow.cli.prepared_run import from_parameter
 from labelflow.errors import InvalidInput
-from labelflow.jobs.config import check_task, load_job, with_environment
+from labelflow.jobs.config import load_job, with_environment
 from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.credentials.keys import read_key
 from labelflow.jobs.job import Job
 from labelflow.ledger.job_record import load_config, save_config
-from labelflow.scale.task_types import known_types
 from labelflow.storage.opening import open_folder
 from tests.support.jobs import make_job, write_config
 
@@ -293,9 +292,3 @@ def test_live_key_is_sent_over_tls_and_to_this_machine(
 ) -> None:
     monkeypatch.setenv("SCALE_API_KEY", "live_5e3c")
     assert read_key(make_job(tmp_path, scale={"url": f"{host}/v1", "mode": "live"})) == "live_5e3c"
-
-
-@pytest.mark.parametrize("name", known_types)
-def test_job_in_a_project_may_leave_out_parameters(name: str) -> None:
-    assert check_task({"type": name, "project": "street"}) == []
-    assert check_task({"type": name})
