@@ -32,21 +32,28 @@ class UrlLifetimes:
         self.ending_early = 0
 
     def check(self, rows: Sequence[PreparedRow]) -> None:
-        """Count the rows whose URLs end too soon, and log a warning for the first one of each kind."""
+        """Count the rows whose URLs end too soon. Logs one warning of each kind: of these rows, for the URL that ends
+        first.
+        """
         now = datetime.now(UTC)
+        early = []
         for row in rows:
             turnaround = _turnaround(row)
             if any(is_s3_uri(attachment.uri) for attachment in row.attachments):
                 self._check_own_signatures(now, turnaround)
             ends = [end for attachment in row.attachments if (end := signed_until(attachment.uri))]
             if ends and min(ends) < now + turnaround:
-                with self._lock:
-                    self.ending_early += 1
-                self._warn(
-                    "manifest",
-                    f"row {row.row.number} ({row.row_id}): its signed URL ends in {_duration(min(ends) - now)}, and "
-                    f"annotators may open the task for {_duration(turnaround)}; sign the URLs for longer",
-                )
+                early.append((min(ends), turnaround, row))
+        if not early:
+            return
+        with self._lock:
+            self.ending_early += len(early)
+        end, turnaround, row = min(early, key=lambda each: each[0])
+        self._warn(
+            "manifest",
+            f"row {row.row.number} ({row.row_id}): its signed URL ends in {_duration(end - now)}, and "
+            f"annotators may open the task for {_duration(turnaround)}; sign the URLs for longer",
+        )
 
     def _check_own_signatures(self, now: datetime, turnaround: timedelta) -> None:
         presign = self._job.attachments.presign
@@ -58,13 +65,21 @@ class UrlLifetimes:
             )
         if "credentials" in self._warned:
             return
-        end = s3_client.credentials_end()
-        if end is not None and end < now + min(presign, turnaround):
+        credentials = s3_client.temporary_credentials()
+        if credentials is None:
+            return
+        needed, fix = min(presign, turnaround), "use the access key of a user, or set a shorter urgency"
+        if credentials.end is None:
             self._warn(
                 "credentials",
-                f"the AWS credentials are temporary: the URLs that they sign live {_duration(end - now)}, and "
-                f"annotators may open a task for {_duration(turnaround)}; use the access key of a user, or set a "
-                "shorter urgency",
+                "the AWS credentials are temporary, and it is not known when they end: the URLs that they sign end "
+                f"with them, and annotators may open a task for {_duration(turnaround)}; {fix}",
+            )
+        elif credentials.end < now + needed:
+            self._warn(
+                "credentials",
+                f"the AWS credentials are temporary: the URLs that they sign live {_duration(credentials.end - now)}, "
+                f"and annotators may open a task for {_duration(turnaround)}; {fix}",
             )
 
     def _warn(self, kind: str, message: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from labelflow.errors import InvalidInput
@@ -71,17 +72,21 @@ def _client(pid: int, settings: tuple[str | None, ...], region: str | None) -> A
 def bucket_region(bucket: str) -> str | None:
     """Return the region that the URLs of a bucket must be signed for; None if the store does not tell it.
 
-    Costs one request per bucket and process. Raises botocore's error after a status 5xx.
+    Costs one request per bucket and process. Raises botocore's error after a status 5xx, or if S3 does not respond;
+    the next call asks again.
     """
     return _bucket_region(os.getpid(), _settings(), bucket)
 
 
 @lru_cache(maxsize=1024)
 def _bucket_region(pid: int, settings: tuple[str | None, ...], bucket: str) -> str | None:
+    from botocore.exceptions import ClientError
+
+    response: Mapping[str, Any]
     try:
         response = client().head_bucket(Bucket=bucket)
-    except errors() as error:
-        response = getattr(error, "response", {})
+    except ClientError as error:
+        response = error.response
         if response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
             raise  # any other response names the region, also one that denies access
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -89,13 +94,18 @@ def _bucket_region(pid: int, settings: tuple[str | None, ...], bucket: str) -> s
     return str(region) if region else None
 
 
-def credentials_end() -> datetime | None:
-    """Return when the credentials of the client end; None for permanent ones, or if that is not known."""
+class TemporaryCredentials(NamedTuple):
+    """Credentials with a session token. end: when they, and all URLs that they sign, end (UTC); None if not known."""
+
+    end: datetime | None
+
+
+def temporary_credentials() -> TemporaryCredentials | None:
+    """Return the client's credentials if they are temporary, else None. Renews them if they end soon."""
     credentials = client()._request_signer._credentials
-    if credentials is None:
+    if credentials is None or not credentials.get_frozen_credentials().token:
         return None
-    credentials.get_frozen_credentials()  # renews them if they end soon
-    return getattr(credentials, "_expiry_time", None)
+    return TemporaryCredentials(getattr(credentials, "_expiry_time", None))  # botocore has no public name for it
 
 
 def _invalid_endpoint(reason: str) -> InvalidInput:

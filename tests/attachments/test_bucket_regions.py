@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,8 +12,11 @@ import requests
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.storage import s3, s3_client
 from tests.conftest import StubServer
+from tests.support.jobs import make_job
 from tests.support.media_server import picture
+from tests.support.run_job import label
 from tests.support.s3_servers import Bucket, StrictS3, use_s3
+from tests.support.sandbox import running_in_process
 
 REGION = "eu-central-1"
 XML = "<?xml version='1.0'?><Error><Code>{}</Code><Message>x</Message>{}</Error>"
@@ -49,6 +54,37 @@ def test_url_is_signed_for_the_region_of_the_bucket(other_region: str, stub_serv
     count = len(stub_server.requests)
     s3.presign(f"s3://{other_region}/b.jpg", 60)
     assert len(stub_server.requests) == count, "the region is known"
+
+
+@pytest.mark.parametrize("fault", ["refused", "closed", "busy"])
+def test_region_that_could_not_be_asked_for_is_asked_for_again(
+    stub_server: StubServer, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    use_s3(monkeypatch, "http://127.0.0.1:9" if fault == "refused" else stub_server.url)
+    stub_server.respond = lambda *_: (503, b"", {}) if fault == "busy" else None
+    with pytest.raises(s3_client.errors()):
+        s3.presign(f"s3://later-{fault}/a.jpg", 60)
+    use_s3(monkeypatch, stub_server.url)
+    stub_server.respond = lambda *_: (200, b"", {"x-amz-bucket-region": REGION})
+    url = s3.presign(f"s3://later-{fault}/a.jpg", 60)
+    assert parse_qs(urlsplit(url).query)["X-Amz-Credential"][0].split("/")[2] == REGION
+
+
+@pytest.mark.parametrize("scheme", ["s3", "S3"])
+def test_created_task_has_a_url_for_the_region_of_the_bucket(
+    tmp_path: Path, stub_server: StubServer, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    use_s3(monkeypatch, stub_server.url)
+    monkeypatch.setenv("SCALE_API_KEY", "test_region")
+    stub_server.respond = lambda *_: (200, b"", {"x-amz-bucket-region": REGION})
+    uri = f"{scheme}://photos-of-{scheme.lower()}/a.jpg"
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"id": "a", "uri": uri}) + "\n")
+    task = {"type": "annotation", "instruction": "?", "attachment": "{uri}", "objects_to_annotate": ["car"]}
+    with running_in_process() as url:
+        job = make_job(tmp_path, task=task, attachments={"check": "off"}, scale={"url": url}, max_unlabeled="100%")
+        label(job)
+        [sent] = requests.get(f"{url}/tasks", auth=("test_region", ""), timeout=10).json()["docs"]
+    assert parse_qs(urlsplit(sent["params"]["attachment"]).query)["X-Amz-Credential"][0].split("/")[2] == REGION
 
 
 def test_attachment_in_another_region_is_checked(other_region: str) -> None:

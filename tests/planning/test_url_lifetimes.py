@@ -47,7 +47,8 @@ def signed(seconds: int) -> str:
 def test_urls_of_the_manifest_that_end_early_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     job = image_job(tmp_path, ["https://b/a.jpg", signed(3600), signed(60), signed(8 * 86400)], urgency="week")
     [warning], [remark] = warnings_and_remarks(job, caplog)
-    assert warning.startswith("row 2 (r1): its signed URL ends in ")
+    assert warning.startswith("row 3 (r2): its signed URL ends in "), "the first one to end"
+    assert "seconds" in warning
     assert warning.endswith("and annotators may open the task for 7 days; sign the URLs for longer")
     assert remark == "rows with a signed URL that ends before their task may be opened: 2"
     assert "5e2c" not in warning
@@ -62,6 +63,17 @@ def test_temporary_credentials_are_reported(
     [warning], remarks = warnings_and_remarks(image_job(tmp_path, [bucket.uri("a.jpg")] * 3), caplog)
     assert warning.startswith("the AWS credentials are temporary: the URLs that they sign live 20 minutes, and")
     assert remarks == []
+
+
+def test_session_token_of_unknown_end_is_reported(
+    tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", tmp_path.name)
+    [warning], _ = warnings_and_remarks(image_job(tmp_path, [bucket.uri("a.jpg")] * 3), caplog)
+    assert warning.startswith(
+        "the AWS credentials are temporary, and it is not known when they end: the URLs that they"
+    )
+    assert tmp_path.name not in warning
 
 
 @pytest.mark.parametrize(("presign", "is_short"), [("2h", True), ("7d", False)])

@@ -24,6 +24,7 @@ from labelflow.scale.client import ScaleClient
 from labelflow.submission import chunk_worker
 from labelflow.submission.chunk_worker import WorkItem, execute
 from tests.support.jobs import make_job
+from tests.support.s3_servers import Bucket
 from tests.support.sandbox import running_in_process
 
 KEY = "test_elsewhere"
@@ -99,6 +100,21 @@ def test_first_rows_of_a_chunk_are_within_the_cap(tmp_path: Path, api: str) -> N
         assert execute_isolated(work_item).created == 0
         assert sorted(created_rows(job)) == [f"{tmp_path.name}-{number}" for number in range(4)]
         assert len(report.over_cap) == ROWS - 5
+
+
+def test_worker_reports_short_lived_urls_before_the_first_task(
+    tmp_path: Path, api: str, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-a-role")
+    task = {"type": "annotation", "instruction": "?", "attachment": bucket.uri("a.jpg"), "objects_to_annotate": ["car"]}
+    with closing(LabelRun(Plan(create_job(tmp_path, api, task=task, attachments={"check": "off"})))) as run:
+        (chunk,) = run.plan.chunks()
+        caplog.clear()
+        execute_isolated(run.dispatcher.make_work_item(chunk, workers=1))
+    own = [record for record in caplog.records if record.name.startswith("labelflow")]
+    assert [record.getMessage().split(":")[0] for record in own] == [
+        "the AWS credentials are temporary, and it is not known when they end"
+    ]
 
 
 def test_workers_share_the_rate(tmp_path: Path, api: str) -> None:
