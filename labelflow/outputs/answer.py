@@ -64,12 +64,10 @@ class Answer(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why there is no label, with the HTTP status of each attachment that Scale could not download."""
+        """Why there is no label, with the HTTP status of each attachment that Scale could not download or read."""
         response = self.response if isinstance(self.response, dict) else {}
         reason = str(response.get("error") or self.outcome.value)
-        attachments = response.get("attachments")
-        entries = [entry for entry in attachments if isinstance(entry, dict)] if isinstance(attachments, list) else []
-        statuses = [_download_status(entry) for entry in entries if "statusCode" in entry and "url" in entry]
+        statuses = [*_unavailable(response.get("attachments")), *_unreadable(response.get("frames"))]
         return strip_signatures(reason) + (f" ({', '.join(statuses)})" if statuses else "")
 
 
@@ -86,6 +84,22 @@ def _outcome_of(task: Task) -> Outcome:
 def _version(task: Task) -> int:
     times = [time for time in (task.completed_at, task.updated_at) if time]
     return (max(times) - _EPOCH) // _MILLISECOND if times else 0
+
+
+def _unavailable(attachments: Any) -> list[str]:
+    entries = [entry for entry in attachments if isinstance(entry, dict)] if isinstance(attachments, list) else []
+    return [_download_status(entry) for entry in entries if "statusCode" in entry and "url" in entry]
+
+
+def _unreadable(frames: Any) -> list[str]:
+    """Return the frames of a video or of lidar that Scale could not use. Source: current API, "Errors"."""
+    entries = [entry for entry in frames if isinstance(entry, dict)] if isinstance(frames, list) else []
+    return [_unreadable_frame(entry) for entry in entries if "message" in entry]
+
+
+def _unreadable_frame(entry: dict[str, Any]) -> str:
+    message = strip_signatures(str(entry["message"]))
+    return ": ".join([f"frame {entry.get('frame')}", message, *_unavailable([entry.get("attachment")])])
 
 
 def _download_status(attachment: dict[str, Any]) -> str:

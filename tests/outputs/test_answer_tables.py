@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from labelflow.outputs.answer_tables import AnswerTables
 from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.scale.models import Task
 from labelflow.tables.schemas import submission_schema
+from tests.support.examples import FOLDER
 from tests.support.jobs import make_job
 
 SOURCE = pa.struct([("id", pa.string())])
@@ -97,3 +99,27 @@ def test_urls_of_result_files_have_no_signature(tmp_path: Path) -> None:
     assert table["annotations_file"].to_pylist() == [url, url]
     assert table["events_file"].to_pylist() == [url, None]
     assert "5ec2e7" not in str(table.to_pydict())
+
+
+@pytest.mark.parametrize(
+    ("example", "reason"),
+    [
+        ("bad_attachment_response", "(HTTP 403: https://media.example.com/gone.png)"),
+        (
+            "bad_frame_response",
+            "(frame 10: Invalid JSON Format: …: HTTP 200: https://media.example.com/lidar/7/10.json)",
+        ),
+    ],
+)
+def test_reason_of_an_error_names_what_could_not_be_used(example: str, reason: str) -> None:
+    response = json.loads((FOLDER / "today" / "errors.json").read_text())[example]
+    for status in ("error", "completed"):
+        [answer] = make_answers([response], status)
+        assert answer.folder == ERRORS
+        assert answer.reason == f"One or more attachments could not be downloaded. {reason}"
+
+
+@pytest.mark.parametrize("frames", [None, "x", [None, 7, {"frame": 1}, {"message": None}]])
+def test_malformed_frames_of_an_error_are_no_obstacle(frames: object) -> None:
+    [answer] = make_answers([{"error": "Failed.", "frames": frames}], "error")
+    assert answer.reason.startswith("Failed.")

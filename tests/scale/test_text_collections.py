@@ -81,6 +81,7 @@ def test_answers_of_several_annotators_are_a_list(required: Any) -> None:
     assert row["tone"] == [["calm"], ["angry", "sad"], ["calm"]]
     assert row["summary"] == ["a", "b", "[]"]
     assert row["speakers"] is None
+    assert read(documented({"tone": [["angry", "sad"]]}), required)["tone"] == [["angry", "sad"]]
     assert read({"tone": ["calm", "angry", "calm"]}, required)["tone"] == [["calm"], ["angry"], ["calm"]]
 
 

@@ -29,8 +29,8 @@ class FakeFile:
 def find_result_files(response: Any, patterns: tuple[str, ...]) -> list[ResultFile]:
     """Return the result files in a decoded response, in the order of the patterns.
 
-    patterns: keys from the outside in, such as `annotations.labeled.*`. `*` is any key of an object and any item of a
-        list; a pattern that ends in a list stands for its items, too. A value that is not a URL is not a file.
+    patterns: keys from the outside in, such as `annotations.labeled.*`. `*` is any key. Lists have no key: a pattern
+        goes on in each of their items. A value that is not a URL is not a file.
 
     >>> find_result_files({"annotations": {"url": "https://host/a.json"}}, ("annotations.url",))
     [ResultFile(path=('annotations', 'url'), url='https://host/a.json')]
@@ -50,7 +50,7 @@ def place_files(response: Any, save: Callable[[FakeFile], str]) -> Any:
 def _walk(value: Any, keys: list[str], path: Path) -> Iterator[ResultFile]:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _walk(item, keys[1:] if keys[:1] == ["*"] else keys, (*path, index))
+            yield from _walk(item, keys, (*path, index))
     elif not keys:
         if isinstance(value, str) and _is_url(value):
             yield ResultFile(path, value)
