@@ -13,6 +13,7 @@ from labelflow.collection.listing import Filters, IngestResult
 from labelflow.collection.updated_since import ListByUpdate
 from labelflow.concurrency.lease import COLLECTORS, Lease
 from labelflow.errors import RunAborted
+from labelflow.ledger import job_record
 from labelflow.ledger.context import ConnectedJob
 from labelflow.outputs.answer import Answer
 from labelflow.outputs.answer_files import AnswerFiles
@@ -136,10 +137,23 @@ class Collector:
                 compaction.finish_compaction(self._context.folder)
             self.outcomes.refresh(exact=may_write)
             if may_write:
+                self._add_carried_columns()
                 self._files.remove(self._context.ledger.superseded())
             yield may_write
         finally:
             self._lease.release()
+
+    def _add_carried_columns(self) -> None:
+        """Give the files the columns that a run has added. Raises RunAborted if it did so after this job was opened."""
+        folder = self._context.folder
+        names = job_record.added_columns(folder)
+        if not names:
+            return
+        if not set(names) <= {field.name for field in list(self._context.ledger.source_type)}:
+            raise RunAborted(f"{folder.uri}: another run has added columns to the job; run this command again")
+        self._files.add_carried_columns()
+        self._lease.check()
+        folder.delete(job_record.ADDED_COLUMNS)
 
     def _ingest_callbacks(self) -> None:
         for batch in self._inbox.batches():

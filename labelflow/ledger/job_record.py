@@ -2,6 +2,7 @@
 
 _ledger/job.json     the job's name, task type and mode, and the types of the carried columns; written once
 _ledger/config.json  the job as its last run had it
+_ledger/added_columns.json  the carried columns, from when one is added until all files have them
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from labelflow.scale.task_types import task_type
 from labelflow.storage.folder import Folder
 
 JOB, CONFIG = "_ledger/job.json", "_ledger/config.json"
+ADDED_COLUMNS = "_ledger/added_columns.json"
 FORMAT = 2  # of everything below _ledger/ and of the columns of labels/ and errors/
 
 
 def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:
     """The recorded types of the carried columns, the row id first; None for a new folder.
 
-    Raises InvalidInput if the folder belongs to another job or mode, to this job before an incompatible change, or to
-    another version of labelflow.
+    Columns that the job has in addition are not recorded yet; see `extend`. Raises InvalidInput if the folder belongs
+    to another job or mode, to this job before an incompatible change, or to another version of labelflow.
     """
     content = folder.read(JOB)
     if content is None:
@@ -55,12 +57,12 @@ def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:
             "restore the task's fields and choices, or use another output",
         )
     schema: pa.Schema = record["source"]
-    carried = list(dict.fromkeys([job.manifest.row_id, *job.metadata]))
-    if schema.names != carried:
+    carried = [job.manifest.row_id, *job.metadata]
+    if schema.names[0] != carried[0] or not set(schema.names) <= set(carried):
         raise InvalidInput(
             location,
             f"has the columns {', '.join(schema.names)} in `source`, and the job now asks for {', '.join(carried)}",
-            "restore manifest.row_id and metadata, or use another output",
+            "restore manifest.row_id and metadata, to which columns may be added, or use another output",
         )
     return pa.struct(list(schema))
 
@@ -70,18 +72,42 @@ def claim(folder: Folder, job: Job, source_type: pa.StructType) -> None:
 
     Raises InvalidInput if it belongs to another job, or holds other types of the carried columns.
     """
+    folder.create(JOB, _to_json(job, source_type, datetime.now(UTC)))
+    verify(folder, job, source_type)
+
+
+def extend(folder: Folder, job: Job, source_type: pa.StructType) -> None:
+    """Record columns that were added to `metadata`. Only while no other run creates tasks.
+
+    Rows that have a task already get null. The files of labels/ and errors/ get the columns in the next pass, see
+    `added_columns`.
+    """
+    recorded = read_source_schema(folder, job)
+    if recorded is None or recorded == source_type:
+        return
+    folder.write(ADDED_COLUMNS, orjson.dumps([field.name for field in source_type]))
+    content = orjson.loads(folder.read(JOB) or b"{}")
+    folder.write(JOB, _to_json(job, source_type, datetime.fromisoformat(content["created_at"])))
+
+
+def added_columns(folder: Folder) -> list[str]:
+    """The carried columns that the files of labels/ and errors/ must have; empty if they have all."""
+    content = folder.read(ADDED_COLUMNS)
+    return list(map(str, orjson.loads(content))) if content else []
+
+
+def _to_json(job: Job, source_type: pa.StructType, created_at: datetime) -> bytes:
     record = {
         "format": FORMAT,
         "job": job.name,
         "task_type": job.task_type,
         "mode": job.scale.mode.value,
-        "created_at": format_time(datetime.now(UTC)),
+        "created_at": format_time(created_at),
         "label_columns": _label_columns(job),
         "columns": {field.name: str(field.type) for field in source_type},
         "source": base64.b64encode(pa.schema(list(source_type)).serialize().to_pybytes()).decode(),
     }
-    folder.create(JOB, orjson.dumps(record, option=orjson.OPT_INDENT_2))
-    verify(folder, job, source_type)
+    return orjson.dumps(record, option=orjson.OPT_INDENT_2)
 
 
 def verify(folder: Folder, job: Job, source_type: pa.StructType) -> None:

@@ -40,7 +40,7 @@ class Ledger:
         self.source_type = source_type
         self._folder = folder
         self._index = SubmissionIndex()
-        self._cache = PartCache(folder)
+        self._cache = PartCache(folder, submission_schema(source_type))
 
     @classmethod
     def load(cls, folder: Folder, source_type: pa.StructType) -> Ledger:

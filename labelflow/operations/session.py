@@ -33,11 +33,16 @@ class RunSession:
         self._stop = context.stop
         client = open_client(job, key, self.sleep, RateLimiter(job.submit.rate, self.sleep), api.server_time)
         # A server that refuses a second task with the same unique_id lets runs work side by side. What only the
-        # ledger knows (the cap, which rows are relabeled) does not.
+        # ledger knows (the cap, which rows are relabeled, which columns it has) does not.
         self.lease = Lease(
             context.folder,
             RUNS,
-            exclusive=not api.supports_unique_id or job.submit.cap() is not None or plan.relabel is not None,
+            exclusive=(
+                not api.supports_unique_id
+                or job.submit.cap() is not None
+                or plan.relabel is not None
+                or plan.adds_columns
+            ),
             request_timeout=job.scale.timeout.total_seconds(),
             since=client.earliest_now(),
             account=account_digest(job),
@@ -60,6 +65,8 @@ class RunSession:
         """Check again, now that no other run can claim the folder."""
         context = self.context
         context.folder.remove_leftovers()
+        if plan.adds_columns:
+            job_record.extend(context.folder, context.job, plan.builder.source_type)
         job_record.verify(context.folder, context.job, plan.builder.source_type)
         context.ledger.refresh()
         if plan.is_new:

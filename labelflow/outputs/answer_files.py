@@ -7,6 +7,7 @@ removed from the first before it is written to the second. Only such a row can b
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,6 +22,7 @@ from labelflow.outputs.answer_tables import AnswerTables
 from labelflow.outputs.folders import ERRORS, LABELS
 from labelflow.outputs.outcomes import OutcomeIndex, versions_of
 from labelflow.storage.folder import Folder
+from labelflow.tables.carried_columns import SOURCE, with_carried_columns
 from labelflow.tables.part_files import (
     changed_part,
     count_part_rows,
@@ -28,6 +30,7 @@ from labelflow.tables.part_files import (
     list_parts,
     part_name,
     read_groups,
+    read_schema,
     strings,
     to_parquet,
 )
@@ -103,6 +106,14 @@ class AnswerFiles:
         table = self._tables.empty(LABELS)
         self._check()
         self._folder.write(part_name(LABELS, digest_of(table)), to_parquet(table))
+
+    def add_carried_columns(self) -> None:
+        """Give each file the carried columns that were added after it was written; null in all its rows."""
+        for prefix in (LABELS, ERRORS):
+            schema = self._tables.empty(prefix).schema
+            for name in list_parts(self._folder, prefix):
+                if read_schema(self._folder, name).field(SOURCE).type != schema.field(SOURCE).type:
+                    self._rewrite(name, partial(with_carried_columns, schema=schema))
 
     def count_rows(self) -> dict[str, int]:
         """Return the numbers of rows in labels/ and errors/, from the footers of their files."""

@@ -58,6 +58,7 @@ class Plan:
     relabel: which rows that have a task get a new one; the others keep theirs.
     rows: for RelabelMode.ROWS, the file that lists their ids.
     is_scanned: whether the manifest was read to its end.
+    adds_columns: whether `metadata` has columns that the output folder does not have yet.
     Raises InvalidInput if the job cannot be run as it is.
 
     >>> with closing(Plan(load_job("street-boxes.yaml"), limit=10)) as plan:
@@ -82,6 +83,7 @@ class Plan:
         check_replaceable(folder, job.manifest.uri)
         self.is_repair = is_repair(self.manifest)
         self.builder = TaskRequestBuilder(job, self.manifest.schema, recorded_types)
+        self.adds_columns = not self.is_new and self.builder.source_type != recorded_types
         with usable_output(job):
             ledger = Ledger.load(folder, self.builder.source_type)
         self._totals_before = read_totals(folder, ledger) if self.is_repair else None

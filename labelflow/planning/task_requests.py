@@ -59,9 +59,7 @@ class TaskRequestBuilder:
         self._key = hashlib.blake2b(repr([job.task, carried]).encode("utf-8", "surrogatepass"), digest_size=32).digest()
         self._used = tuple(dict.fromkeys([*carried, *self._params.columns, *self._common.columns]))
         self._shared_params = self._fill_shared_params()
-        self.source_type = recorded_types or pa.struct(
-            [pa.field(name, to_storable_type(schema.field(name).type)) for name in carried]
-        )
+        self.source_type = _source_type(schema, carried, recorded_types)
         self._source = SourceColumns(self.source_type)
         if column := unwritable_column(pa.schema(list(self.source_type))):
             reason = f"the column {column!r} has the type {schema.field(column).type}, which Parquet cannot store"
@@ -203,6 +201,14 @@ def unique_id(job: str, row_id: str, generation: int = 0, copy: int = 0) -> str:
     if len(name) <= MAX_UNIQUE_ID_CHARS and not _HASHED_ROW_ID.fullmatch(row_id):
         return name
     return f"{prefix}/sha256-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _source_type(schema: pa.Schema, carried: list[str], recorded: pa.StructType | None) -> pa.StructType:
+    """The types of the carried columns: as recorded, then those of columns that were added since."""
+    known = list(recorded) if recorded else []
+    names = {field.name for field in known}
+    added = [pa.field(name, to_storable_type(schema.field(name).type)) for name in carried if name not in names]
+    return pa.struct([*known, *added])
 
 
 def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iterable[str]) -> None:

@@ -87,11 +87,16 @@ def count_part_rows(folder: Folder, name: str) -> int:
         return int(file.metadata.num_rows)
 
 
+def read_schema(folder: Folder, name: str) -> pa.Schema:
+    """Return the schema of a Parquet file. Raises RunAborted as `read_part` does."""
+    with _open_part(folder, name) as file:
+        return file.schema_arrow
+
+
 def read_metadata(folder: Folder, name: str) -> dict[str, str]:
     """Return the metadata of the schema of a Parquet file. Raises RunAborted as `read_part` does."""
-    with _open_part(folder, name) as file:
-        metadata = file.schema_arrow.metadata or {}
-        return {key.decode(): value.decode("utf-8", "replace") for key, value in metadata.items()}
+    metadata = read_schema(folder, name).metadata or {}
+    return {key.decode(): value.decode("utf-8", "replace") for key, value in metadata.items()}
 
 
 def read_batches(folder: Folder, name: str, columns: list[str]) -> Iterator[pa.Table]:
