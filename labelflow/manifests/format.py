@@ -13,6 +13,7 @@ from labelflow.problems import Problem, abbreviate
 from labelflow.records import ManifestRow
 
 MAX_ROW_BYTES = 4 << 20  # of a row in the manifest; a thousand rows are in memory at once, or fewer large ones
+REMARK = b"labelflow.remark"  # in the metadata of a schema: for messages about missing columns
 MAX_TEXT = 1000  # characters kept of a row that is too large
 
 
@@ -22,7 +23,8 @@ class ParsedManifest:
 
     rows: can be iterated once.
     columns: the column names, None if they are known only from the rows.
-    schema: the Arrow types of the columns, None if they must be inferred from the values.
+    schema: the Arrow types of the columns, None if they must be inferred from the values. Its metadata may have a
+        remark on how the columns were found, under REMARK.
     """
 
     rows: Iterator[ManifestRow]

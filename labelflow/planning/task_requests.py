@@ -19,6 +19,7 @@ from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.jobs.task_checks import unique_id_problems
 from labelflow.jobs.templates import TemplateError, compile_template
+from labelflow.manifests.format import REMARK
 from labelflow.planning.source_columns import SourceColumns
 from labelflow.planning.task_metadata import task_metadata
 from labelflow.problems import Problem, abbreviate, one_line, problems
@@ -221,9 +222,10 @@ def _require_columns(job: Job, schema: pa.Schema, carried: list[str], used: Iter
             reason = f"{where} names the column {column!r}, but the manifest has {padded!r}, with white space around it"
             raise InvalidInput(job.manifest.uri, reason, "remove the white space from the header")
         names = ", ".join(one_line(name, 60) for name in schema.names[:20]) + (", …" if len(schema.names) > 20 else "")
+        remark = (schema.metadata or {}).get(REMARK, b"").decode()
         raise InvalidInput(
             job.manifest.uri,
-            f"{where} names the column {column!r}, which is not in the manifest",
+            f"{where} names the column {column!r}, which is not in the manifest" + (f" ({remark})" if remark else ""),
             f"use one of {names}" + ("" if column in carried else "; write {{ and }} for literal braces"),
         )
 

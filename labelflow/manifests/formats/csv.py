@@ -18,6 +18,7 @@ import pyarrow as pa
 from labelflow.manifests.format import (
     MAX_ROW_BYTES,
     MAX_TEXT,
+    REMARK,
     FormatError,
     ManifestFormat,
     ParsedManifest,
@@ -114,7 +115,8 @@ def _read(file: io.BufferedReader, first: int) -> ParsedManifest:
     if header is None:
         return ParsedManifest(iter(()), None, None)
     _check_header(header)
-    schema = pa.schema([(name, pa.string()) for name in header])
+    remark = f"the separator is {_SEPARATOR_NAMES[separator]}".encode()
+    schema = pa.schema([(name, pa.string()) for name in header], metadata={REMARK: remark})
     return ParsedManifest(_rows(reader, recorder, header, first - 1, separator), header, schema)
 
 

@@ -122,19 +122,35 @@ def _is_turned(matrix: bytes) -> bool:
 
 
 def _end_of_fragments(file: BinaryIO, tracks: list[_Track]) -> float | None:
-    """The end of the last fragment in seconds; None if the end of the file has no complete one."""
-    _, tail = read_tail(file, _TAIL)
+    """The end of the last fragment in seconds; None if it is not found.
+
+    It is searched at the end of the file. If it is so large that it starts before that, there are few: all are visited.
+    """
     timescales = {track.number: track.timescale for track in tracks if track.timescale}
+    end = _end_in_tail(read_tail(file, _TAIL)[1], timescales)
+    if end is not None:
+        return end
+    fragments = [(start, stop) for name, start, stop in _boxes(file, file_size(file)) if name == b"moof"]
+    for start, stop in reversed(fragments):
+        if (end := _end_of_moof(read_at(file, start, min(stop - start, _MAX_MOOV)), timescales)) is not None:
+            return end
+    return None
+
+
+def _end_in_tail(tail: bytes, timescales: dict[int, int]) -> float | None:
+    """The end of the last fragment that starts in the end of a file."""
     offset = tail.rfind(b"moof")
     while offset >= 4:
         moof = tail[offset + 4 : offset - 4 + int.from_bytes(tail[offset - 4 : offset], "big")]
-        ends = [
-            end for name, traf in _children(moof) if name == b"traf" and (end := _end_of_fragment(traf, timescales))
-        ]
-        if ends:
-            return max(ends)
+        if (end := _end_of_moof(moof, timescales)) is not None:
+            return end
         offset = tail.rfind(b"moof", 0, offset)
     return None
+
+
+def _end_of_moof(moof: bytes, timescales: dict[int, int]) -> float | None:
+    ends = [_end_of_fragment(traf, timescales) for name, traf in _children(moof) if name == b"traf"]
+    return max((end for end in ends if end), default=None)
 
 
 def _end_of_fragment(traf: bytes, timescales: dict[int, int]) -> float | None:
