@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -50,6 +51,13 @@ class ManifestSection(Section):
     )
 
 
+class Delivery(StrEnum):
+    """How an attachment reaches Scale."""
+
+    PRESIGN = "presign"  # as a presigned URL of S3
+    S3 = "s3"  # as its s3:// URI: Scale reads it with a role in the owner's account
+
+
 class AttachmentsSection(Section):
     """How attachments are checked before tasks are created, and passed to Scale."""
 
@@ -59,6 +67,10 @@ class AttachmentsSection(Section):
     )
     unmeasured: Literal["accept", "reject"] = Field(
         default="accept", description="What happens to a row with audio whose length could not be measured."
+    )
+    deliver: Delivery = Field(
+        default=Delivery.PRESIGN,
+        description="How Scale gets an s3:// attachment: presign (a presigned URL), or s3 (the URI, for Scale's role).",
     )
     presign: Annotated[Duration, PRESIGN_RANGE] = Field(
         default=as_written("7d"), description="How long the presigned URL of an s3:// attachment is valid."

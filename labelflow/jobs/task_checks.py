@@ -17,7 +17,6 @@ from labelflow.scale.task_types import (
     CommonParams,
     TaskType,
     known_types,
-    signed_stand_in,
     similar_key,
     task_type,
     unknown_keys,
@@ -142,8 +141,6 @@ def _stand_in(value: Any) -> Any:
     """Return a valid value in place of one with columns to fill in, as far as it can be known."""
     if isinstance(value, str) and compile_template(value).columns:
         return _ANY_URL
-    if isinstance(value, str) and value.startswith("s3://"):
-        return signed_stand_in(value)
     if isinstance(value, dict):
         return {key: _stand_in(item) for key, item in value.items()}
     return [_stand_in(item) for item in value] if isinstance(value, list) else value

@@ -165,7 +165,8 @@ class Plan:
             f"{text}: {number:,}"
             for number, text in (
                 (self._checker.unmeasured, "recordings whose length could not be measured (attachments.unmeasured)"),
-                (self._url_texts.number, "rows whose text is only a URL, which annotators would see as text"),
+                (self._url_texts.only_urls, "rows whose text is only a URL, which annotators would see as text"),
+                (self._url_texts.unsigned, "rows with an s3:// URI within a text, which annotators cannot open"),
                 (self._lifetimes.ending_early, "rows with a signed URL that ends before their task may be opened"),
             )
             if number

@@ -25,7 +25,7 @@ from labelflow.planning.task_metadata import task_metadata
 from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.redaction import strip_signatures, to_redacted_json
-from labelflow.scale.task_types import CommonParams, replace_values, signed_stand_in, task_type
+from labelflow.scale.task_types import CommonParams, task_type
 from labelflow.tables.part_files import unwritable_column
 from labelflow.tables.storable_types import to_json_value, to_storable_type
 
@@ -102,11 +102,9 @@ class TaskRequestBuilder:
         )
 
     def _validate(self, given: dict[str, Any], *, in_project: bool) -> dict[str, Any]:
-        """Return the checked parameters, `s3://` attachments unsigned. Raises ValidationError."""
-        unsigned = {found.path: found.value for found in self._type.find_attachments(given) if found.needs_signature}
-        signed = replace_values(given, {path: signed_stand_in(uri) for path, uri in unsigned.items()})
-        model = self._type.validate(signed, in_project=in_project)
-        return replace_values(model.model_dump(exclude_unset=True, exclude_none=True), unsigned)
+        """Return the checked parameters, with the attachments as in the manifest. Raises ValidationError."""
+        model = self._type.validate(given, in_project=in_project)
+        return model.model_dump(exclude_unset=True, exclude_none=True)
 
     def _fill_shared_params(self) -> dict[str, Any] | None:
         """Return the common parameters if all rows share them; None if they depend on the row or are invalid."""

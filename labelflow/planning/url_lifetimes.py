@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from labelflow.attachments.url_expiry import signed_until
-from labelflow.jobs.job import Job
+from labelflow.jobs.job import Delivery, Job
 from labelflow.records import PreparedRow
 from labelflow.scale.models import Urgency
 from labelflow.scale.task_types.shared.attachment_fields import is_s3_uri
@@ -27,6 +27,7 @@ class UrlLifetimes:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._signs = job.attachments.deliver is Delivery.PRESIGN
         self._lock = threading.Lock()
         self._warned: set[str] = set()
         self.ending_early = 0
@@ -39,7 +40,7 @@ class UrlLifetimes:
         early = []
         for row in rows:
             turnaround = _turnaround(row)
-            if any(is_s3_uri(attachment.uri) for attachment in row.attachments):
+            if self._signs and any(is_s3_uri(attachment.uri) for attachment in row.attachments):
                 self._check_own_signatures(now, turnaround)
             ends = [end for attachment in row.attachments if (end := signed_until(attachment.uri))]
             if ends and min(ends) < now + turnaround:

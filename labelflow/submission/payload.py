@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from labelflow.errors import StorageError
-from labelflow.jobs.job import Job
+from labelflow.jobs.job import Delivery, Job
 from labelflow.planning.task_metadata import task_metadata
 from labelflow.problems import abbreviate
 from labelflow.records import PreparedRow
@@ -19,7 +19,7 @@ from labelflow.storage.s3_errors import s3_error
 
 
 def task_body(job: Job, row: PreparedRow) -> dict[str, Any]:
-    """The JSON that is sent for a row. `s3://` attachments are signed now, as late as possible.
+    """The JSON that is sent for a row. `s3://` attachments are signed now, as late as possible, unless Scale reads S3.
 
     Raises StorageError if an attachment cannot be signed: without credentials, for example.
 
@@ -27,7 +27,7 @@ def task_body(job: Job, row: PreparedRow) -> dict[str, Any]:
     {'camera': 'north', 'job': 'street-boxes', 'row_id': '000017', 'manifest': 's3://…', 'fingerprint': '…'}
     """
     metadata = task_metadata(job, row.row_id, row.fingerprint, row.source, row.generation)
-    params = _with_signed_attachments(job, row)
+    params = row.params if job.attachments.deliver is Delivery.S3 else _with_signed_attachments(job, row)
     return {**params, **row.common, "unique_id": row.unique_id, "metadata": metadata}
 
 
@@ -49,7 +49,7 @@ def check_created(task: Task, body: Mapping[str, Any]) -> None:
 def _with_signed_attachments(job: Job, row: PreparedRow) -> dict[str, Any]:
     seconds = int(job.attachments.presign.total_seconds())
     found = task_type(job.task_type).find_attachments(row.params)
-    signed = {item.path: _sign(item.value, seconds) for item in found if item.needs_signature}
+    signed = {item.path: _sign(item.value, seconds) for item in found if item.is_in_s3}
     return replace_values(row.params, signed)
 
 

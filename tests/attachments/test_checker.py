@@ -32,10 +32,13 @@ def test_every_scheme_is_registered() -> None:
     class Nobody:
         def submit(self) -> None: ...
 
-    assert sorted(open_schemes(Nobody(), 1, 1.0, allow_private=False)) == ["http", "https", "s3"]  # type: ignore[arg-type]
+    assert sorted(open_schemes(Nobody(), 1, 1.0, allow_private=False)) == ["gs", "http", "https", "s3", "scaledata"]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("uri", ["http://host/a", "HTTPS://host/a", "s3://bucket/key", "http://127.0.0.1:1/x"])
+@pytest.mark.parametrize(
+    "uri",
+    ["http://host/a", "HTTPS://host/a", "s3://bucket/key", "http://127.0.0.1:1/x", "gs://b/a b.png", "scaledata://1/2"],
+)
 def test_level_off_checks_only_the_syntax(offline: AttachmentChecker, uri: str) -> None:
     assert check_one(offline, uri) is None
 
@@ -52,6 +55,8 @@ def test_level_off_checks_only_the_syntax(offline: AttachmentChecker, uri: str) 
         ("http://[broken/a.jpg", "has no host"),
         ("s3://bucket", "names a bucket but no object"),
         ("s3:///key", "'s3:///key' is not a valid S3 URI"),
+        ("gs://bucket", "is not a complete gs:// URI"),
+        ("scaledata:///key", "is not a complete scaledata:// URI"),
     ],
 )
 def test_invalid_uri_syntax_is_rejected(offline: AttachmentChecker, uri: str, reason: str) -> None:

@@ -160,7 +160,7 @@ COMPARE = {
         ("transcription", LOOKUP, {"fields": None}, "repeatable_fields"),
         ("transcription", LOOKUP, {"attachment_type": "text"}, "attachment_type"),
         ("transcription", LOOKUP, {"fields": {"title": ["x"]}}, "fields.title"),
-        ("audiotranscription", IMAGE, {"attachment": "s3://bucket/a.wav"}, "attachment"),
+        ("audiotranscription", IMAGE, {"attachment": "file:///a.wav"}, "attachment"),
         ("audiotranscription", IMAGE, {"attachment_type": "video"}, "attachment_type"),
         ("audiotranscription", IMAGE, {"phrases": "Parquet"}, "phrases"),
         ("datacollection", LOOKUP, {"fields": None}, "fields"),

@@ -25,7 +25,9 @@ CASES: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
     ("untyped", {"attachment": URL, "attachment_type": "video", "context_attachments": [{"attachment": URL}]},
      [("attachment", "video"), ("context_attachments[0].attachment", "unknown")]),
     ("untyped", {"hypothesis": {"masks": [{"image": "s3://b/k.png"}]}}, [("hypothesis.masks[0].image", "unknown")]),
+    ("untyped", {"layers": ["s3://b/a k.png"]}, [("layers[0]", "unknown")]),
     ("untyped", {"instruction": "Compare with s3://b/k.png, please", "attachments": None}, []),
+    ("untyped", {"title": "s3://b/k.png shows a car", "note": "s3://b/k.png or s3://b/l.png", "x": "s3://b"}, []),
 ]  # fmt: skip
 
 

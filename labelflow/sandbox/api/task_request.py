@@ -14,6 +14,7 @@ from labelflow.problems import problems
 from labelflow.sandbox.errors import ApiError
 from labelflow.sandbox.settings.options import Options
 from labelflow.scale.task_types import CommonParams, task_type
+from labelflow.scale.task_types.shared.checks import check_url
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -56,6 +57,8 @@ def parse_new_task(name: str, request_params: Mapping[str, Any], options: Option
         raise ApiError(400, "callback_url: is required; use a URL that starts with http:// or https://")
     model = _validated(partial(task_type(name).validate, in_project=bool(validated.project)), type_params)
     params = model.model_dump(exclude_none=True)
+    if not api_version.has_additions:
+        _check_attachments(name, params)
     return NewTask(
         type=name,
         instruction=params.pop("instruction", None),
@@ -69,6 +72,16 @@ def parse_new_task(name: str, request_params: Mapping[str, Any], options: Option
         tags=to_json(validated.tags) if validated.tags is not None else None,
         frees_unique_id=validated.clear_unique_id_on_error,
     )
+
+
+def _check_attachments(name: str, params: dict[str, Any]) -> None:
+    """Raise ApiError (400) for an attachment that is not an http or https URL (2017 API)."""
+    for found in task_type(name).find_attachments(params):
+        try:
+            if found.kind != "text":
+                check_url(found.value)
+        except ValueError as error:
+            raise ApiError(400, f"{found.field}: {error}") from None
 
 
 def to_json(value: Any) -> str:

@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 
-from labelflow.scale.task_types.shared.attachment_fields import replace_values, signed_stand_in
+from labelflow.scale.task_types.shared.attachment_fields import replace_values
 from labelflow.scale.task_types.shared.files.result_files import FakeFile, ResultFile, place_files
 from labelflow.scale.task_types.shared.generic import generic_type
 from labelflow.scale.task_types.shared.params import (
@@ -35,7 +35,6 @@ __all__ = [
     "known_types",
     "place_files",
     "replace_values",
-    "signed_stand_in",
     "similar_key",
     "task_type",
     "unknown_keys",

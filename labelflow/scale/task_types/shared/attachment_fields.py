@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 Path = tuple[str | int, ...]  # keys and indexes, from the outside in
 
-_S3_URI = re.compile(r"s3://[^/\s]+/\S+", re.IGNORECASE)
+# A text may begin with a URI: with spaces only what ends like a file is one.
+_S3_URI = re.compile(r"s3://[^/\s]+/(?:\S+|(?:(?!://)[^\r\n])+\.\w{1,8})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class FoundAttachment(NamedTuple):
         return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path).removeprefix(".")
 
     @property
-    def needs_signature(self) -> bool:
-        """Whether Scale can read it only through a signed URL."""
+    def is_in_s3(self) -> bool:
+        """Whether it is an `s3://` URI, and not a text."""
         return self.kind != "text" and is_s3_uri(self.value)
 
 
@@ -57,7 +57,7 @@ def find_attachments(
 ) -> list[FoundAttachment]:
     """Return the attachments in the parameters of a task, those in declared fields first, in their order.
 
-    A complete `s3://` URI anywhere else is an attachment, too: Scale cannot read it unless it is signed.
+    A complete `s3://` URI anywhere else is an attachment, too.
 
     default_kind: of `attachment_type`, where the task does not have it.
 
@@ -93,11 +93,6 @@ def replace_values(params: Mapping[str, Any], values: Mapping[Path, Any]) -> dic
 def is_s3_uri(text: str) -> bool:
     """Return whether a text starts with `s3://`, in upper or lower case."""
     return text[:5].lower() == "s3://"
-
-
-def signed_stand_in(uri: str) -> str:
-    """Return a valid URL in place of the one that an `s3://` URI is signed into; different for different URIs."""
-    return f"https://placeholder.invalid/{quote(uri, safe='')}"
 
 
 def _walk(value: Any, keys: list[str], path: Path, parent: Any = None) -> Iterator[tuple[Path, str, Any]]:

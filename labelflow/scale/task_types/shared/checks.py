@@ -14,6 +14,7 @@ from labelflow.scale.models import MAX_METADATA_BYTES, MAX_TAGS
 
 _SIMPLE_URL = re.compile(r"https?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/[!-~]*")  # fast path for almost all URLs
 _SPACE = re.compile(r"\s")
+_STORES = re.compile(r"(?:s3|gs|scaledata)://", re.IGNORECASE)  # which Scale reads with credentials of its own
 _EMAIL = re.compile(r"[^@\s:/]+@[^@\s:/]+\.[^@\s:/]+")
 
 
@@ -32,6 +33,14 @@ def check_url(value: str) -> str:
     if _SPACE.search(value):
         raise validation_error("contains white space", "percent-encode it (a space is %20)")
     return value
+
+
+def check_attachment_url(value: str) -> str:
+    """Return the URL of an attachment unchanged: as `check_url`, or `s3://`, `gs://` or `scaledata://` (current API).
+
+    Raises PydanticCustomError.
+    """
+    return value if _STORES.match(value) else check_url(value)
 
 
 def check_callback_url(value: str) -> str:
@@ -100,7 +109,7 @@ def check_attachment(value: str, info: ValidationInfo) -> str:
 
     `attachment_type` must be declared before the attachment: pydantic validates fields in order.
     """
-    return value if info.data.get("attachment_type") in ("text", None) else check_url(value)
+    return value if info.data.get("attachment_type") in ("text", None) else check_attachment_url(value)
 
 
 def require_one_of(model: BaseModel, *fields: str) -> None:
@@ -111,7 +120,7 @@ def require_one_of(model: BaseModel, *fields: str) -> None:
 
 
 Text = Annotated[str, AfterValidator(check_text)]
-Url = Annotated[str, AfterValidator(check_url)]
+Url = Annotated[str, AfterValidator(check_attachment_url)]
 FieldDescriptions = Annotated[dict[str, str], not_empty("one key")]
 Labels = Annotated[list[Text], not_empty("one label")]
 AnyAttachmentType = Literal["text", "image", "video", "audio", "website", "pdf"]

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from labelflow.media import Media
 from labelflow.problems import abbreviate, validation_error
 from labelflow.scale.task_types.shared.attachment_fields import CONTENTS, CONTEXT
-from labelflow.scale.task_types.shared.checks import AnyAttachmentType, Text, check_url, not_empty
+from labelflow.scale.task_types.shared.checks import AnyAttachmentType, Text, check_attachment_url, not_empty
 from labelflow.scale.task_types.shared.fake_text import fake_words
 from labelflow.scale.task_types.shared.params import NestedParams, TaskParams, similar_key
 from labelflow.scale.task_types.shared.responses import CurrentResponse, struct_type
@@ -38,7 +38,7 @@ class Content(NestedParams):
     @field_validator("content")
     @classmethod
     def _check_content(cls, value: str, info: ValidationInfo) -> str:
-        return value if info.data.get("type", TEXT) == TEXT else check_url(value)
+        return value if info.data.get("type", TEXT) == TEXT else check_attachment_url(value)
 
 
 class Choice(NestedParams):
