@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from labelflow.attachments import Attachment
+from labelflow.attachments import Attachment, MediaInfo
 from labelflow.problems import Problem
 
 
@@ -74,6 +74,7 @@ class PreparedRow:
     different digests may still give the same request.
     source: the carried columns, the row id first; written to labels/ and errors/.
     generation: 0 for a row without a task; else the number of tasks that the row already has.
+    media: what the check of the attachments has measured, in the order of `attachments`; empty before the check.
     """
 
     row: ManifestRow
@@ -86,6 +87,7 @@ class PreparedRow:
     input_digest: int
     source: dict[str, Any]
     generation: int = 0
+    media: list[MediaInfo | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Submission:
     unique_id: None if the server does not return one (the 2017 API).
     fingerprint, input_digest, generation, source: see `PreparedRow`.
     created_at: the server's time; None if it is not known.
-    attachments: URIs of the attachments, without signatures.
+    attachments: URIs of the attachments, without signatures. media: see `PreparedRow`.
     """
 
     row_id: str
@@ -118,6 +120,7 @@ class Submission:
     created_at: datetime | None
     attachments: list[str]
     source: dict[str, Any]
+    media: list[MediaInfo | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

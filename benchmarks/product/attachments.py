@@ -36,7 +36,8 @@ def main() -> None:
         AttachmentChecker(CheckLevel.EXISTS, threads=THREADS, allow_private=True) as checker,
         ThreadPoolExecutor(MAX_CHUNKS_IN_FLIGHT) as pool,
     ):
-        if any(map(any, pool.map(checker.check, chunks))):
+        inspections = (inspection for chunk in pool.map(checker.inspect, chunks) for inspection in chunk)
+        if any(inspection.problem for inspection in inspections):
             sys.exit("an object was not found")
     report(len(attachments), time.monotonic() - started_at)
 

@@ -5,7 +5,7 @@ Each module in `schemes/` implements one URI scheme; `limits.py` has what Scale 
 
 from __future__ import annotations
 
-from labelflow.attachments.attachment import Attachment, CheckLevel, StoreUnavailable
+from labelflow.attachments.attachment import Attachment, CheckLevel, MediaInfo, StoreUnavailable
 from labelflow.attachments.checker import AttachmentChecker
 
-__all__ = ["Attachment", "AttachmentChecker", "CheckLevel", "StoreUnavailable"]
+__all__ = ["Attachment", "AttachmentChecker", "CheckLevel", "MediaInfo", "StoreUnavailable"]

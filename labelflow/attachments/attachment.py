@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from labelflow.errors import StorageError
-from labelflow.media import Media
+from labelflow.media import Media, identify
+from labelflow.problems import Problem
 
 HEAD_BYTES = 64 * 1024  # read first if pixels or duration are checked
 PEEK_BYTES = 4 * 1024  # read if only the kind is checked
@@ -62,6 +63,41 @@ class ProbeResult:
     content_type: str | None
     head: bytes = b""
     media: Media | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInfo:
+    """What a check has found out about a file; None for what it did not.
+
+    width, height: pixels as people see them, after the rotation that EXIF asks for. duration: seconds. content_type: by
+    the content, else as declared. bytes: size of the file.
+    """
+
+    width: int | None
+    height: int | None
+    duration: float | None
+    content_type: str | None
+    bytes: int | None
+
+    @classmethod
+    def of(cls, result: ProbeResult) -> MediaInfo:
+        """Return what a probe has found."""
+        media, known = result.media, identify(result.head) if result.head else None
+        return cls(
+            width=media.width if media else None,
+            height=media.height if media else None,
+            duration=media.seconds if media else None,
+            content_type=known.content_type if known else (result.content_type or "").split(";")[0].strip() or None,
+            bytes=result.size,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The result for one attachment. problem: None for a valid one. media: None without a probe, as for a text."""
+
+    problem: Problem | None
+    media: MediaInfo | None
 
 
 class AttachmentRejected(Exception):

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from labelflow.attachments.attachment import Attachment, AttachmentRejected, CheckLevel, ProbeRequest, ProbeResult
+from labelflow.attachments.attachment import (
+    Attachment,
+    AttachmentRejected,
+    CheckLevel,
+    Inspection,
+    MediaInfo,
+    ProbeRequest,
+    ProbeResult,
+)
 from labelflow.attachments.limits import is_unmeasured, validate
 from labelflow.attachments.schemes import Scheme, open_schemes
 from labelflow.attachments.url_expiry import signed_until
@@ -29,7 +37,7 @@ class AttachmentChecker:
 
     Example:
         with AttachmentChecker(CheckLevel.AUTO) as checker:
-            [problem] = checker.check([Attachment("attachment", "https://host/a.jpg", "image")])
+            [inspection] = checker.inspect([Attachment("attachment", "https://host/a.jpg", "image")])
     """
 
     def __init__(
@@ -60,12 +68,12 @@ class AttachmentChecker:
         for scheme in set(self._schemes.values()):
             scheme.close()
 
-    def check(self, attachments: Sequence[Attachment]) -> list[Problem | None]:
-        """Return the problem of each attachment, None for a valid one, in the same order.
+    def inspect(self, attachments: Sequence[Attachment]) -> list[Inspection]:
+        """Return the problem of each attachment, and what is known of its file, in the same order.
 
         Raises StoreUnavailable if a store cannot be used at all, so that no row is at fault.
         """
-        results: dict[_Key, AttachmentRejected | None] = {}
+        results: dict[_Key, ProbeResult | AttachmentRejected | None] = {}
         to_probe: dict[Scheme, list[_Key]] = {}
         for key in dict.fromkeys((a.uri, a.attachment_type) for a in attachments):
             try:
@@ -76,7 +84,7 @@ class AttachmentChecker:
                 results[key] = rejection
         for scheme, keys in to_probe.items():
             results |= self._probe(scheme, keys)
-        return [_problem(a.field, results.get((a.uri, a.attachment_type))) for a in attachments]
+        return [_inspection(a.field, results.get((a.uri, a.attachment_type))) for a in attachments]
 
     def _scheme(self, uri: str, attachment_type: str) -> Scheme | None:
         """The scheme that probes a URI; None if no probe is needed. Raises AttachmentRejected for invalid syntax."""
@@ -97,12 +105,12 @@ class AttachmentChecker:
         _check_signature(uri)
         return None if self._level is CheckLevel.OFF else scheme
 
-    def _probe(self, scheme: Scheme, keys: list[_Key]) -> dict[_Key, AttachmentRejected | None]:
+    def _probe(self, scheme: Scheme, keys: list[_Key]) -> dict[_Key, ProbeResult | AttachmentRejected]:
         probe_requests = [ProbeRequest(uri, kind, scheme.wants_content(self._level, kind)) for uri, kind in keys]
         results = zip(keys, scheme.probe(probe_requests), strict=True)
         return {key: self._validate(key, result) for key, result in results}
 
-    def _validate(self, key: _Key, result: ProbeResult | AttachmentRejected) -> AttachmentRejected | None:
+    def _validate(self, key: _Key, result: ProbeResult | AttachmentRejected) -> ProbeResult | AttachmentRejected:
         if isinstance(result, AttachmentRejected):
             return result
         _, attachment_type = key
@@ -110,7 +118,7 @@ class AttachmentChecker:
         if rejection is None and is_unmeasured(attachment_type, result):
             with self._lock:
                 self.unmeasured += 1
-        return rejection
+        return rejection or result
 
 
 def _check_signature(uri: str) -> None:
@@ -120,5 +128,7 @@ def _check_signature(uri: str) -> None:
         raise AttachmentRejected(f"is a signed URL that expired at {end:%Y-%m-%d %H:%M} UTC", "sign it again")
 
 
-def _problem(field: str, rejection: AttachmentRejected | None) -> Problem | None:
-    return Problem(field, rejection.reason, rejection.fix) if rejection else None
+def _inspection(field: str, result: ProbeResult | AttachmentRejected | None) -> Inspection:
+    if isinstance(result, AttachmentRejected):
+        return Inspection(Problem(field, result.reason, result.fix), None)
+    return Inspection(None, MediaInfo.of(result) if result else None)

@@ -25,7 +25,7 @@ from labelflow.storage.folder import Folder
 
 JOB, CONFIG = "_ledger/job.json", "_ledger/config.json"
 ADDED_COLUMNS = "_ledger/added_columns.json"
-FORMAT = 2  # of everything below _ledger/ and of the columns of labels/ and errors/
+FORMAT = 3  # of everything below _ledger/ and of the columns of labels/ and errors/
 
 
 def read_source_schema(folder: Folder, job: Job) -> pa.StructType | None:

@@ -6,7 +6,7 @@ _ledger/submissions/*.parquet  one part per chunk of rows, written when the chun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -89,4 +89,5 @@ def _milliseconds(times: pa.ChunkedArray[Any]) -> Int64Array:
 
 
 def _as_row(submission: Submission) -> dict[str, Any]:
-    return {name: getattr(submission, name) for name in Submission.__dataclass_fields__}
+    values = {name: getattr(submission, name) for name in Submission.__dataclass_fields__}
+    return {**values, "media": [info and asdict(info) for info in submission.media]}

@@ -42,7 +42,8 @@ class AnswerTables:
         """
         schema = self._schemas[prefix]
         outcome_columns = self._label_columns(answers) if prefix == LABELS else _error_columns(answers)
-        columns = {**_identity_columns(answers, submissions, self._has_main_attachment), **outcome_columns}
+        identity = _identity_columns(answers, submissions, self._has_main_attachment)
+        columns = {**identity, "media": submissions["media"], **outcome_columns}
         return pa.table([columns[name] for name in schema.names], schema=schema)
 
     def empty(self, prefix: str) -> pa.Table:

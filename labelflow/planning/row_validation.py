@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from labelflow.attachments import AttachmentChecker
+from labelflow.attachments import AttachmentChecker, MediaInfo
 from labelflow.jobs.connection import allows_private_attachments
 from labelflow.jobs.job import Job
 from labelflow.planning.task_requests import TaskRequestBuilder
@@ -30,14 +31,17 @@ def validate_rows(
     rejected = [result for result in results if isinstance(result, RejectedRow)]
     prepared = [result for result in results if isinstance(result, PreparedRow)]
     attachments = [(row, attachment) for row in prepared for attachment in row.attachments]
-    attachment_problems = checker.check([attachment for _, attachment in attachments])
+    inspections = checker.inspect([attachment for _, attachment in attachments])
     row_problems: dict[int, Problem] = {}
-    for (row, _), problem in zip(attachments, attachment_problems, strict=True):
-        if problem is not None:
-            row_problems.setdefault(row.row.number, problem)
+    media: dict[int, list[MediaInfo | None]] = {}
+    for (row, _), inspection in zip(attachments, inspections, strict=True):
+        media.setdefault(row.row.number, []).append(inspection.media)
+        if inspection.problem is not None:
+            row_problems.setdefault(row.row.number, inspection.problem)
     rejected += [
         RejectedRow(row.row, row.row_id, row_problems[row.row.number])
         for row in prepared
         if row.row.number in row_problems
     ]
-    return [row for row in prepared if row.row.number not in row_problems], rejected
+    valid = [row for row in prepared if row.row.number not in row_problems]
+    return [replace(row, media=media.get(row.row.number, [])) for row in valid], rejected

@@ -259,5 +259,6 @@ def _submission(row: PreparedRow, task: Task) -> Submission:
         generation=row.generation,
         created_at=task.created_at,
         attachments=[strip_signatures(attachment.uri) for attachment in row.attachments],
+        media=row.media,
         source=row.source,
     )

@@ -10,6 +10,17 @@ from labelflow.scale.task_types import task_type
 
 SCHEMA_VERSION = "1"
 TIME = pa.timestamp("ms", "UTC")
+MEDIA = pa.list_(
+    pa.struct(
+        [
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("duration", pa.float64()),
+            ("content_type", pa.string()),
+            ("bytes", pa.int64()),
+        ]
+    )
+)
 
 
 def _schema(table: str, fields: list[Any]) -> pa.Schema:
@@ -33,12 +44,13 @@ def _identity(source_type: pa.DataType) -> list[pa.Field[Any]]:
 
 
 def label_schema(task: dict[str, Any], source_type: pa.DataType) -> pa.Schema:
-    """Return the schema of labels/: the identity columns, then the columns of the task type.
+    """Return the schema of labels/: the identity columns, the media of the attachments, then those of the task type.
 
     task: the `task` section of the job; if it has `fields`, their keys become the fields of a struct.
     source_type: the type of the `source` column, which holds columns of the manifest.
     """
-    return _schema("labels", _identity(source_type) + task_type(str(task["type"])).columns(task))
+    media = pa.field("media", MEDIA)
+    return _schema("labels", [*_identity(source_type), media, *task_type(str(task["type"])).columns(task)])
 
 
 def error_schema(source_type: pa.DataType) -> pa.Schema:
@@ -63,6 +75,7 @@ def submission_schema(source_type: pa.DataType) -> pa.Schema:
         pa.field("generation", pa.int32(), nullable=False),
         pa.field("created_at", TIME),
         pa.field("attachments", pa.list_(pa.string())),
+        pa.field("media", MEDIA),
         pa.field("source", source_type),
     ]
     return _schema("submissions", fields)

@@ -12,6 +12,7 @@ import requests
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.storage import s3, s3_client
 from tests.conftest import StubServer
+from tests.support.attachments import find_problems
 from tests.support.jobs import make_job
 from tests.support.media_server import picture
 from tests.support.run_job import label
@@ -89,7 +90,7 @@ def test_created_task_has_a_url_for_the_region_of_the_bucket(
 
 def test_attachment_in_another_region_is_checked(other_region: str) -> None:
     with AttachmentChecker(CheckLevel.CONTENT) as checker:
-        [problem] = checker.check([Attachment("attachment", f"s3://{other_region}/a.jpg", "image")])
+        [problem] = find_problems(checker, [Attachment("attachment", f"s3://{other_region}/a.jpg", "image")])
     assert (problem is None) is (not other_region.endswith("denied")), problem
 
 
@@ -112,7 +113,7 @@ def test_store_without_regions_signs_as_before(bucket: Bucket, monkeypatch: pyte
 def test_odd_uris(bucket: Bucket, uri: str, reason: str | None) -> None:
     bucket.fill(["a.jpg", "a//b..jpg", "b.jpg"])
     with AttachmentChecker(CheckLevel.EXISTS) as checker:
-        [problem] = checker.check([Attachment("attachment", uri.format(bucket.name), "image")])
+        [problem] = find_problems(checker, [Attachment("attachment", uri.format(bucket.name), "image")])
     assert (problem and problem.reason) == reason
 
 

@@ -12,6 +12,7 @@ from labelflow.attachments.limits import validate
 from labelflow.attachments.schemes import open_schemes
 from labelflow.media import Duration, Media
 from labelflow.problems import Problem
+from tests.support.attachments import find_problems
 from tests.support.media_server import MediaServer, file_response, picture
 
 JPEG, WEBP, MP4, OGG, MP3 = b"\xff\xd8\xff\xe0", b"RIFF....WEBPVP8 ", b"\0\0\0\x20ftypisom", b"OggS\0", b"ID3\4"
@@ -24,7 +25,7 @@ def offline() -> Iterator[AttachmentChecker]:
 
 
 def check_one(checker: AttachmentChecker, uri: str, kind: str = "image") -> Problem | None:
-    (problem,) = checker.check([Attachment("attachment", uri, kind)])
+    (problem,) = find_problems(checker, [Attachment("attachment", uri, kind)])
     return problem
 
 
@@ -80,7 +81,7 @@ def test_results_keep_their_order_and_each_uri_is_probed_once(media: MediaServer
     bad = f"{media.url}/bad"
     uris = [good, bad, "ftp://x", good, bad, good]
     with AttachmentChecker(CheckLevel.AUTO, allow_private=True) as checker:
-        problems = checker.check([Attachment(f"attachments[{i}]", uri, "image") for i, uri in enumerate(uris)])
+        problems = find_problems(checker, [Attachment(f"attachments[{i}]", uri, "image") for i, uri in enumerate(uris)])
     assert [problem and problem.field for problem in problems] == [
         None,
         "attachments[1]",
@@ -93,7 +94,7 @@ def test_results_keep_their_order_and_each_uri_is_probed_once(media: MediaServer
 
 
 def test_empty_batch_is_accepted(offline: AttachmentChecker) -> None:
-    assert offline.check([]) == []
+    assert find_problems(offline, []) == []
 
 
 def reason_for(kind: str, result: ProbeResult) -> str | None:

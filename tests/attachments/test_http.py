@@ -24,6 +24,7 @@ from labelflow.attachments.attachment import AttachmentRejected
 from labelflow.attachments.circuit_breaker import COOLDOWN_SECONDS, FAILURE_THRESHOLD, CircuitBreaker, HostUnreachable
 from labelflow.problems import Problem
 from labelflow.storage import s3
+from tests.support.attachments import find_problems
 from tests.support.media_server import (
     PAGE,
     Handler,
@@ -54,7 +55,7 @@ def checker() -> Iterator[AttachmentChecker]:
 
 
 def probe_one(checker: AttachmentChecker, uri: str, kind: str = "image") -> Problem | None:
-    (problem,) = checker.check([Attachment("attachment", uri, kind)])
+    (problem,) = find_problems(checker, [Attachment("attachment", uri, kind)])
     return problem
 
 
@@ -102,7 +103,7 @@ def test_permanent_status_is_reported_without_retry(media: MediaServer, checker:
 def test_transient_failure_is_retried_then_reported(media: MediaServer, checker: AttachmentChecker) -> None:
     codes = [408, 429, 500, 503, 529]
     urls = [media.serve(f"/{code}", status_response(code)) for code in codes]
-    problems = checker.check([Attachment("attachment", url, "image") for url in urls])
+    problems = find_problems(checker, [Attachment("attachment", url, "image") for url in urls])
     for code, problem in zip(codes, problems, strict=True):
         assert problem
         assert problem.reason.startswith(f"answered {code}")
@@ -270,7 +271,7 @@ INVALID_HEADERS = [
 def test_invalid_headers(media: MediaServer, checker: AttachmentChecker) -> None:
     routes = [status_response(code, headers) for code in (200, 302, 503) for headers in INVALID_HEADERS]
     urls = [media.serve(f"/{number}", route) for number, route in enumerate(routes)]
-    problems = checker.check([Attachment("attachment", url, "image") for url in urls])
+    problems = find_problems(checker, [Attachment("attachment", url, "image") for url in urls])
     assert all(problems[len(INVALID_HEADERS) :])
     assert all(len(str(problem)) < 300 for problem in problems)
 
@@ -365,7 +366,7 @@ def test_unreachable_server(checker: AttachmentChecker) -> None:
 def test_unresponsive_host_is_not_probed_for_each_row(media: MediaServer) -> None:
     urls = [media.serve(f"/{i}", silent(0.3)) for i in range(60)]
     with AttachmentChecker(CheckLevel.AUTO, threads=4, timeout=0.2, allow_private=True) as checker:
-        problems = checker.check([Attachment("attachment", url, "image") for url in urls])
+        problems = find_problems(checker, [Attachment("attachment", url, "image") for url in urls])
     assert all(problem and "respond" in problem.reason for problem in problems)
     assert len(media.requests) <= FAILURE_THRESHOLD + 3
 
@@ -410,7 +411,7 @@ def test_url_is_fetched_unmodified(media: MediaServer, checker: AttachmentChecke
 def test_connections_are_reused(media: MediaServer) -> None:
     urls = [media.serve(f"/{i}.png", file_response(picture(), "image/png")) for i in range(200)]
     with AttachmentChecker(CheckLevel.AUTO, threads=4, allow_private=True) as checker:
-        assert checker.check([Attachment("attachment", url, "image") for url in urls]) == [None] * 200
+        assert find_problems(checker, [Attachment("attachment", url, "image") for url in urls]) == [None] * 200
     assert len(media.requests) == 200
     assert media.connections <= 4
 
@@ -436,7 +437,9 @@ def test_checker_is_thread_safe(media: MediaServer, checker: AttachmentChecker) 
 
     def check() -> None:
         for _ in range(10):
-            problems = checker.check([Attachment("a", good, "image"), Attachment("b", f"{media.url}/no", "image")])
+            problems = find_problems(
+                checker, [Attachment("a", good, "image"), Attachment("b", f"{media.url}/no", "image")]
+            )
             if problems[0] is not None or problems[1] is None:
                 unexpected.append(problems)
 

@@ -13,6 +13,7 @@ import pytest
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.planning.plan import Plan
 from tests.media.files import amr, mp3_frame, mp4, opus, wav
+from tests.support.attachments import find_problems
 from tests.support.jobs import make_job
 from tests.support.media_server import MediaServer, file_response
 from tests.support.s3_servers import Bucket
@@ -52,7 +53,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 )
 def test_length_is_measured(store: Store, name: str, content: bytes, reason: str | None) -> None:
     with AttachmentChecker(CheckLevel.CONTENT, allow_private=True) as checker:
-        [problem] = checker.check([Attachment("attachment", store(name, content), "audio")])
+        [problem] = find_problems(checker, [Attachment("attachment", store(name, content), "audio")])
         assert checker.unmeasured == 0
     assert problem is None if reason is None else problem and re.fullmatch(reason, problem.reason)
 

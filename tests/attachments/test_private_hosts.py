@@ -15,6 +15,7 @@ from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.planning.plan import Plan
 from labelflow.scale.models import LIVE_URL
 from labelflow.storage import s3
+from tests.support.attachments import find_problems
 from tests.support.jobs import make_job
 from tests.support.media_server import MediaServer, file_response, picture, redirect
 from tests.support.s3_servers import StrictS3
@@ -34,7 +35,7 @@ def picture_url(media: MediaServer) -> str:
 
 
 def reason_for(checker: AttachmentChecker, uri: str) -> str:
-    (problem,) = checker.check([Attachment("attachment", uri, "image")])
+    (problem,) = find_problems(checker, [Attachment("attachment", uri, "image")])
     return problem.reason if problem else ""
 
 
@@ -108,7 +109,9 @@ def test_url_with_a_password_is_refused_without_showing_it(
     media: MediaServer, picture_url: str, level: CheckLevel
 ) -> None:
     with AttachmentChecker(level, allow_private=True) as checker:
-        (problem,) = checker.check([Attachment("a", picture_url.replace("://", f"://user:{PASSWORD}@"), "image")])
+        (problem,) = find_problems(
+            checker, [Attachment("a", picture_url.replace("://", f"://user:{PASSWORD}@"), "image")]
+        )
     assert problem
     assert problem.reason == "contains a user name or a password, which Scale does not use"
     assert PASSWORD not in str(problem)
@@ -117,7 +120,7 @@ def test_url_with_a_password_is_refused_without_showing_it(
 
 def test_invalid_url_with_a_password_is_refused_without_showing_it(checker: AttachmentChecker) -> None:
     for url in (f"user:{PASSWORD}@host/a.png", f"ftp://user:{PASSWORD}@host/a.png", f"u:{PASSWORD}@ftp://host/"):
-        (problem,) = checker.check([Attachment("attachment", url, "image")])
+        (problem,) = find_problems(checker, [Attachment("attachment", url, "image")])
         assert problem
         assert PASSWORD not in str(problem)
 

@@ -13,6 +13,7 @@ from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel, Sto
 from labelflow.attachments.s3_listing import common_folder, just_before
 from labelflow.problems import Problem
 from labelflow.storage import s3, s3_client
+from tests.support.attachments import find_problems
 from tests.support.media_server import PAGE, picture, tiff_with_late_header, wav
 from tests.support.s3_servers import Bucket, S3RequestCounter, StrictS3, use_s3
 
@@ -30,7 +31,7 @@ def auto_checker() -> Iterator[AttachmentChecker]:
 
 
 def check(checker: AttachmentChecker, uris: list[str], kind: str = "image") -> list[Problem | None]:
-    return checker.check([Attachment("attachment", uri, kind) for uri in uris])
+    return find_problems(checker, [Attachment("attachment", uri, kind) for uri in uris])
 
 
 def check_reason(checker: AttachmentChecker, uri: str, kind: str = "image") -> str | None:

@@ -124,7 +124,7 @@ def test_output_of_another_format_is_refused_with_one_message(tmp_path: Path, mo
         record = json.loads(path.read_text())
         del record["format"]
         path.write_text(json.dumps(record))
-        message = r"another version of labelflow \(format 1, this version uses 2\); finish the job with that version"
+        message = r"another version of labelflow \(format 1, this version uses 3\); finish the job with that version"
         with pytest.raises(InvalidInput, match=message):
             label(job)
         with pytest.raises(InvalidInput, match=message):

@@ -16,6 +16,7 @@ from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
 from labelflow.attachments.schemes import http
 from labelflow.problems import Problem
 from tests.properties.conftest import cases, check_readable, time_limit
+from tests.support.attachments import find_problems
 from tests.support.media_server import Handler, MediaServer, Route, picture, tiff_with_late_header, wav
 
 TIMEOUT = 1.0  # seconds; the checker's limit for one attachment
@@ -208,7 +209,7 @@ def check_all(server: MediaServer, targets: list[tuple[str, str]], level: CheckL
     ]
     with time_limit(SECONDS), AttachmentChecker(level, threads=8, timeout=TIMEOUT, allow_private=True) as checker:
         start = time.monotonic()
-        problems = checker.check(attachments)
+        problems = find_problems(checker, attachments)
         assert time.monotonic() - start < TIMEOUT * 3 + 4
     assert len(problems) == len(attachments)
     for problem in filter(None, problems):
@@ -265,7 +266,7 @@ uris = st.text(max_size=30) | st.builds(
 def test_every_attachment_value_gives_a_result(wanted: list[tuple[str, str]]) -> None:
     attachments = [Attachment("attachment", uri, kind) for kind, uri in wanted]
     with time_limit(SECONDS), AttachmentChecker(CheckLevel.OFF, threads=2, allow_private=True) as checker:
-        problems = checker.check(attachments)
+        problems = find_problems(checker, attachments)
     assert len(problems) == len(attachments)
     for (kind, uri), problem in zip(wanted, problems, strict=True):
         if problem:
