@@ -37,6 +37,7 @@ CAPTIONS = {  # of the boxes; a new folder needs one
     "records": "types of a row's stages",
     "tables": "Parquet, indexes, sorting",
     "attachments": "probe files before paying",
+    "downloads": "files over HTTP, within limits",
     "concurrency": "leases, threads, stopping",
     "sandbox": "local server with the API",
     "scale": "API client, task types",

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
-from labelflow.attachments.attachment import AttachmentRejected
-from labelflow.attachments.circuit_breaker import COOLDOWN_SECONDS, FAILURE_THRESHOLD, CircuitBreaker, HostUnreachable
+from labelflow.downloads.circuit_breaker import COOLDOWN_SECONDS, FAILURE_THRESHOLD, CircuitBreaker
+from labelflow.downloads.failures import DownloadFailed, HostUnreachable
 from labelflow.problems import Problem
 from labelflow.storage import s3
 from tests.support.attachments import find_problems
@@ -377,12 +377,12 @@ def test_unresponsive_host_is_probed_again_later() -> None:
     for _ in range(FAILURE_THRESHOLD):
         breaker.check("host")
         breaker.record("host", HostUnreachable("does not respond", "run again later"))
-    with pytest.raises(AttachmentRejected, match="does not respond; run again later"):
+    with pytest.raises(DownloadFailed, match="does not respond; run again later"):
         breaker.check("host")
     breaker.check("another")
     now[0] = COOLDOWN_SECONDS
     breaker.check("host")
-    breaker.record("host", AttachmentRejected("answered 404", "correct it"))
+    breaker.record("host", DownloadFailed("answered 404", "correct it"))
     now[0] = 0.0
     breaker.check("host")
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelflow.attachments import Attachment, AttachmentChecker, CheckLevel
-from labelflow.attachments.schemes import http
+from labelflow.downloads import fetcher
 from labelflow.problems import Problem
 from tests.properties.conftest import cases, check_readable, time_limit
 from tests.support.attachments import find_problems
@@ -196,8 +196,8 @@ def valid_response(kind: str, content: bytes) -> tuple[str, HttpResponse]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[MediaServer]:
     server = MediaServer()
-    quick = replace(http.RETRIES, initial_delay=0.01, max_delay=0.02)
-    with mock.patch.object(http, "RETRIES", quick):
+    quick = replace(fetcher.RETRIES, initial_delay=0.01, max_delay=0.02)
+    with mock.patch.object(fetcher, "RETRIES", quick):
         yield server
     server.close()
 

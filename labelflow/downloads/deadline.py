@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from labelflow.attachments.circuit_breaker import HostUnreachable
+from labelflow.downloads.failures import RETRY_LATER, HostUnreachable
 
 
 class Deadline:
@@ -24,7 +24,7 @@ class Deadline:
         remaining = self._end - time.monotonic()
         if remaining <= 0:
             reason = f"did not respond completely within {self._seconds:g} s"
-            raise HostUnreachable(reason, "run again later, or host the file elsewhere")
+            raise HostUnreachable(reason, RETRY_LATER)
         return remaining
 
     def sleep(self, seconds: float) -> None:
