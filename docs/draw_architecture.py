@@ -25,6 +25,7 @@ CAPTIONS = {  # of the boxes; a new folder needs one
     "cli": "arguments, display, signals",
     "api": "functions for notebooks",
     "operations": "one file per command",
+    "exports": "COCO, CSV, JSON Lines",
     "submission": "create tasks exactly once",
     "planning": "which rows need a task",
     "collection": "collect finished tasks",

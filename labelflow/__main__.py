@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from labelflow.cli.commands import cancel, collect, completion, label, receive, sandbox, schema, status
+from labelflow.cli.commands import cancel, collect, completion, export, label, receive, sandbox, schema, status
 
 
 def main(arguments: list[str] | None = None) -> int | None:
@@ -50,11 +50,19 @@ def _cancel(options: argparse.Namespace) -> None:
     command.finish(cancel_dataset)
 
 
+def _export(options: argparse.Namespace) -> None:
+    command = export.prepare_export_labels(options)
+    from flows.export_labels import export_labels
+
+    command.finish(export_labels)
+
+
 COMMANDS = (
     label.COMMAND,
     collect.COMMAND,
     cancel.COMMAND,
     receive.COMMAND,
+    export.COMMAND,
     status.COMMAND,
     schema.COMMAND,
     sandbox.COMMAND,
@@ -65,6 +73,7 @@ RUN: dict[str, Callable[[argparse.Namespace], int | None]] = {
     "collect": _collect,
     "cancel": _cancel,
     "receive": receive.main,
+    "export": _export,
     "status": status.run,
     "schema": schema.run,
     "sandbox": sandbox.run,

@@ -24,7 +24,7 @@ MAY_IMPORT = {  # a folder may import only the rows below it that it names
     ),
     "api": "operations planning accounting outputs ledger jobs tables storage errors",
     "operations": (
-        "submission planning collection accounting callbacks outputs ledger records jobs tables concurrency "
+        "exports submission planning collection accounting callbacks outputs ledger records jobs tables concurrency "
         "storage network scale problems errors"
     ),
     "submission": ("planning accounting ledger records jobs concurrency storage scale redaction problems errors"),
@@ -33,6 +33,7 @@ MAY_IMPORT = {  # a folder may import only the rows below it that it names
         "batches lenient_json problems errors"
     ),
     "collection": "accounting callbacks outputs ledger records jobs tables concurrency storage scale errors",
+    "exports": "jobs errors",
     "accounting": "outputs ledger records jobs storage errors",
     "callbacks": "ledger jobs tables storage scale redaction lenient_json problems errors",
     "outputs": "ledger records jobs tables storage scale redaction batches lenient_json problems errors",

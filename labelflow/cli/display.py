@@ -19,6 +19,7 @@ from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.job import Job
 from labelflow.operations.cancel import Cancellation
 from labelflow.operations.collect import CollectionResult
+from labelflow.operations.export import Export
 from labelflow.outputs.folders import ERRORS, LABELS, REJECTS
 from labelflow.planning.plan import Plan, Preview
 from labelflow.problems import printable
@@ -239,6 +240,17 @@ def print_collection_results(results: Sequence[CollectionResult]) -> None:
     for result in results:
         for warning in result.warnings:
             print_line(warning)
+
+
+def print_export(result: Export) -> None:
+    """Print what an export has written and left out."""
+    for part, counts in result.counts.items():
+        name = f"{part}: " if len(result.counts) > 1 else ""
+        print_line(f"{name}{counts.rows:,} of {counts.labels:,} labels with {counts.items:,} items")
+        for kind, omitted in (("labels", counts.omitted_rows), ("items", counts.omitted_items)):
+            for reason, number in sorted(omitted.items()):
+                print_line(f"{name}left out: {number:,} {kind}: {reason}")
+    print_line(f"{result.format:<9} {result.dest}: {', '.join(result.files)}")
 
 
 def print_cancellation(result: Cancellation) -> None:

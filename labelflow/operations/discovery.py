@@ -65,9 +65,12 @@ def find_jobs(uri: str, *, offline: bool = False) -> Iterator[DiscoveredJob]:
         level = below
 
 
-def find_single_job(uri: str) -> Job:
-    """Return the only job in a folder or below it. Raises InvalidInput if there is none or more than one."""
-    jobs = list(find_jobs(uri))
+def find_single_job(uri: str, *, offline: bool = False) -> Job:
+    """Return the only job in a folder or below it. Raises InvalidInput if there is none or more than one.
+
+    offline: as in `find_jobs`.
+    """
+    jobs = list(find_jobs(uri, offline=offline))
     if len(jobs) != 1:
         raise InvalidInput(f"output {uri}", f"holds {len(jobs)} jobs", "name the output folder of one job")
     return jobs[0].require_job()

@@ -359,7 +359,7 @@ def test_single_callback_is_sent_without_another_to_overtake_it(log: Path, recei
 def request_outcome(session: requests.Session, url: str) -> str:
     """Create a task; returns the status or the error of the client."""
     try:
-        response = session.post(url + CREATION, json=text_request(), timeout=0.5)
+        response = session.post(url + CREATION, json=text_request(), timeout=1.5)
     except requests.RequestException as error:
         return type(error).__name__
     return f"{response.status_code}{'' if is_json(response.text) else ' broken'}"

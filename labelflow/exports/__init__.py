@@ -1,0 +1,1 @@
+"""Exports of labels for training and for spreadsheets. Each module of `formats/` writes one format."""
