@@ -22,7 +22,7 @@ from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.cancel import Cancellation
 from labelflow.operations.discovery import find_single_job
-from labelflow.planning.row_ids_file import read_row_ids
+from labelflow.planning.relabel.row_ids_file import read_row_ids
 from tasks.cancel import cancel_pending
 from tasks.collect import collect_job
 

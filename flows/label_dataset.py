@@ -32,7 +32,7 @@ from labelflow.jobs.connection import describe_connection
 from labelflow.jobs.field_types import Location
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 from tasks.artifacts import ProgressArtifact
 from tasks.label import collect_answers, wait_and_collect, write_rejects, write_summary
 

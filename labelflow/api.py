@@ -28,7 +28,7 @@ from labelflow.operations.discovery import find_jobs
 from labelflow.operations.status import JobStatus, read_status
 from labelflow.outputs.folders import LABELS
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 from labelflow.storage.opening import open_output
 from labelflow.tables.part_files import list_parts, read_part, retry_listing
 

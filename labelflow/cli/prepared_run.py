@@ -10,7 +10,7 @@ from labelflow.jobs.config import with_environment
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 
 prepared_run: ContextVar[LabelRun | None] = ContextVar("prepared_run", default=None)
 

@@ -11,7 +11,7 @@ from labelflow.errors import InvalidInput
 from labelflow.ledger.context import ConnectedJob, check_account
 from labelflow.operations.account import list_unrecorded
 from labelflow.outputs.outcomes import OutcomeIndex
-from labelflow.planning.row_ids_file import match_row_ids
+from labelflow.planning.relabel.row_ids_file import match_row_ids
 from labelflow.problems import abbreviate
 from labelflow.records import Outcome
 from labelflow.scale.errors import NotFound

@@ -23,16 +23,16 @@ from labelflow.outputs.folders import REJECTS
 from labelflow.outputs.outcomes import OutcomeIndex
 from labelflow.outputs.rejects import check_replaceable
 from labelflow.planning.chunk import Chunk, next_rows
-from labelflow.planning.relabel_request import RelabelRequest
-from labelflow.planning.relabeling import ChangeDetector, RelabelMode
-from labelflow.planning.restored_signatures import is_repair, open_job_manifest
-from labelflow.planning.row_ids_file import read_row_ids
+from labelflow.planning.relabel.relabel_request import RelabelRequest
+from labelflow.planning.relabel.relabeling import ChangeDetector, RelabelMode
+from labelflow.planning.relabel.row_ids_file import read_row_ids
+from labelflow.planning.requests.task_requests import TaskRequestBuilder
 from labelflow.planning.row_selection import RowSelection
 from labelflow.planning.row_validation import open_checker, validate_rows
 from labelflow.planning.rows_without_new_task import RowsWithoutNewTask
-from labelflow.planning.task_requests import TaskRequestBuilder
-from labelflow.planning.url_lifetimes import UrlLifetimes
-from labelflow.planning.url_texts import UrlTexts
+from labelflow.planning.urls.restored_signatures import is_repair, open_job_manifest
+from labelflow.planning.urls.url_lifetimes import UrlLifetimes
+from labelflow.planning.urls.url_texts import UrlTexts
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.tables.key_index import MISSING
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from labelflow.accounting.progress import RunProgress
 from labelflow.ledger.ledger import Ledger
-from labelflow.planning.relabeling import ChangeDetector
+from labelflow.planning.relabel.relabeling import ChangeDetector
+from labelflow.planning.requests.task_requests import TaskRequestBuilder
 from labelflow.planning.rows_without_new_task import RowsWithoutNewTask
-from labelflow.planning.task_requests import TaskRequestBuilder
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, RejectedRow
 from labelflow.tables.key_index import MISSING, HashedKeys, Int64Array, KeyIndex

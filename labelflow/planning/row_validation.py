@@ -8,7 +8,7 @@ from dataclasses import replace
 from labelflow.attachments import AttachmentChecker, MediaInfo
 from labelflow.jobs.connection import allows_private_attachments
 from labelflow.jobs.job import Job
-from labelflow.planning.task_requests import TaskRequestBuilder
+from labelflow.planning.requests.task_requests import TaskRequestBuilder
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from labelflow.planning.plan import Plan
-from labelflow.planning.restored_signatures import open_job_manifest
+from labelflow.planning.urls.restored_signatures import open_job_manifest
 
 
 def count_new_tasks(plan: Plan, limit: int | None) -> int:

@@ -25,9 +25,9 @@ from labelflow.ledger.context import ConnectedJob
 from labelflow.ledger.ledger import Ledger
 from labelflow.planning.chunk import Chunk
 from labelflow.planning.plan import Plan
+from labelflow.planning.requests.task_requests import TaskRequestBuilder
 from labelflow.planning.row_validation import open_checker, validate_rows
-from labelflow.planning.task_requests import TaskRequestBuilder
-from labelflow.planning.url_lifetimes import UrlLifetimes
+from labelflow.planning.urls.url_lifetimes import UrlLifetimes
 from labelflow.records import SubmissionReport
 from labelflow.scale.rate_limiter import RateLimiter
 from labelflow.storage.opening import open_output

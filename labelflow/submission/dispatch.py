@@ -8,7 +8,7 @@ from dataclasses import replace
 from labelflow.ledger.context import ConnectedJob
 from labelflow.planning.chunk import Chunk
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 from labelflow.records import SubmissionReport
 from labelflow.submission.chunk_worker import WorkItem
 from labelflow.submission.reconciliation import UnrecordedTasks

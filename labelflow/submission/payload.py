@@ -7,7 +7,7 @@ from typing import Any
 
 from labelflow.errors import StorageError
 from labelflow.jobs.job import Delivery, Job
-from labelflow.planning.task_metadata import task_metadata
+from labelflow.planning.requests.task_metadata import task_metadata
 from labelflow.problems import abbreviate
 from labelflow.records import PreparedRow
 from labelflow.scale.errors import InvalidResponse

@@ -13,7 +13,7 @@ from labelflow.accounting.progress import RunProgress
 from labelflow.concurrency.daemon_threads import DaemonThreadPool, gather
 from labelflow.errors import NotRecorded
 from labelflow.ledger.context import ConnectedJob
-from labelflow.planning.relabeling import at_generation, reject_changed
+from labelflow.planning.relabel.relabeling import at_generation, reject_changed
 from labelflow.problems import Problem, abbreviate
 from labelflow.records import PreparedRow, RejectedRow, Submission, SubmissionReport
 from labelflow.redaction import strip_signatures

@@ -16,7 +16,7 @@ from labelflow.errors import RunAborted
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 from labelflow.scale.client import ScaleClient
 from tests.support.jobs import make_job
 from tests.support.run_job import label

@@ -19,7 +19,7 @@ from labelflow.operations.cancel import cancel
 from labelflow.operations.label import LabelRun
 from labelflow.planning import rows_without_new_task
 from labelflow.planning.plan import Plan, Preview
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from tests.support.jobs import make_job

@@ -12,8 +12,8 @@ import pytest
 
 from labelflow.jobs.config import load_job
 from labelflow.jobs.job import Job
-from labelflow.planning import restored_signatures
-from labelflow.planning.restored_signatures import open_job_manifest
+from labelflow.planning.urls import restored_signatures
+from labelflow.planning.urls.restored_signatures import open_job_manifest
 from labelflow.scale.client import ScaleClient
 from labelflow.scale.models import Task
 from tests.conftest import StubServer

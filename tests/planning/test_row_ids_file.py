@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from labelflow.errors import InvalidInput
-from labelflow.planning.row_ids_file import match_row_ids, read_row_ids
+from labelflow.planning.relabel.row_ids_file import match_row_ids, read_row_ids
 
 
 def match(listed: list[str], known: list[str]) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ import pytest
 
 from labelflow.errors import InvalidInput
 from labelflow.planning.plan import Plan
-from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
+from labelflow.planning.requests.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from tests.support.jobs import make_job
 

@@ -14,7 +14,7 @@ from labelflow.manifests import open_manifest
 from labelflow.outputs.folders import REJECTS_FILE
 from labelflow.outputs.rejected_rows import RejectedRows
 from labelflow.outputs.rejects import write_rejects
-from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
+from labelflow.planning.requests.task_requests import MAX_UNIQUE_ID_CHARS, TaskRequestBuilder, unique_id
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.scale.task_types import task_type

@@ -20,7 +20,7 @@ from labelflow.errors import InvalidInput
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
 from labelflow.operations.collect import collect_job
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 from labelflow.scale.client import ScaleClient
 from tests.properties.conftest import case_folder, cases, time_limit
 from tests.support.jobs import make_job

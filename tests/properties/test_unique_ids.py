@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from labelflow.planning.task_requests import MAX_UNIQUE_ID_CHARS, unique_id
+from labelflow.planning.requests.task_requests import MAX_UNIQUE_ID_CHARS, unique_id
 from tests.properties.conftest import cases
 
 Key = tuple[str, str, int, int]  # job, row_id, generation, copy

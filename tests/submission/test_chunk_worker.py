@@ -18,7 +18,7 @@ from labelflow.errors import InvalidInput, TooManyUnlabeled
 from labelflow.jobs.job import Job
 from labelflow.operations.label import LabelRun
 from labelflow.planning.plan import Plan
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 from labelflow.records import SubmissionReport
 from labelflow.scale.client import ScaleClient
 from labelflow.submission import chunk_worker

@@ -17,7 +17,7 @@ from labelflow.accounting.summary import CountMismatch
 from labelflow.jobs.job import Job
 from labelflow.ledger.context import open_existing_job
 from labelflow.operations.collect import collect_job
-from labelflow.planning.relabeling import RelabelMode
+from labelflow.planning.relabel.relabeling import RelabelMode
 from labelflow.submission import submitter
 from tests.conftest import StubServer
 from tests.submission.test_submitter import ROWS, CreationFault, FaultyApi

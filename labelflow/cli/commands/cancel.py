@@ -49,7 +49,7 @@ def prepare_cancel_dataset(options: argparse.Namespace | None = None) -> CancelC
         from labelflow.jobs.config import is_config, load_job
         from labelflow.ledger.context import open_existing_job
         from labelflow.operations.discovery import find_single_job
-        from labelflow.planning.row_ids_file import read_row_ids
+        from labelflow.planning.relabel.row_ids_file import read_row_ids
         from labelflow.problems import printable
 
         load_environment()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labelflow.jobs.job import Job
     from labelflow.operations.label import LabelRun
     from labelflow.planning.plan import Plan
-    from labelflow.planning.relabeling import RelabelMode
+    from labelflow.planning.relabel.relabeling import RelabelMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def prepare_label_dataset(options: argparse.Namespace | None = None) -> LabelCom
         from labelflow.jobs.config import load_job
         from labelflow.operations.label import LabelRun
         from labelflow.planning.plan import Plan
-        from labelflow.planning.relabeling import RelabelMode
+        from labelflow.planning.relabel.relabeling import RelabelMode
 
         load_environment()
         tune_garbage_collector()

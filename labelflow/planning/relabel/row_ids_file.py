@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labelflow.errors import InvalidInput
 from labelflow.manifests import open_manifest
-from labelflow.planning.task_requests import row_id_text
+from labelflow.planning.requests.task_requests import row_id_text
 from labelflow.storage.opening import open_output
 
 _WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from labelflow.ledger.ledger import Ledger
-from labelflow.planning.task_requests import TaskRequestBuilder, unique_id
+from labelflow.planning.requests.task_requests import TaskRequestBuilder, unique_id
 from labelflow.problems import Problem
 from labelflow.records import ManifestRow, Outcome, PreparedRow, RejectedRow
 from labelflow.tables.key_index import MISSING

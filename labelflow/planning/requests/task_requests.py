@@ -20,8 +20,8 @@ from labelflow.jobs.job import Job
 from labelflow.jobs.task_checks import unique_id_problems
 from labelflow.jobs.templates import TemplateError, compile_template
 from labelflow.manifests.format import REMARK
-from labelflow.planning.source_columns import SourceColumns
-from labelflow.planning.task_metadata import task_metadata
+from labelflow.planning.requests.source_columns import SourceColumns
+from labelflow.planning.requests.task_metadata import task_metadata
 from labelflow.problems import Problem, abbreviate, one_line, problems
 from labelflow.records import ManifestRow, PreparedRow, RejectedRow
 from labelflow.redaction import strip_signatures, to_redacted_json

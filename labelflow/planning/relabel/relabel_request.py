@@ -9,7 +9,7 @@ import orjson
 
 from labelflow.errors import InvalidInput
 from labelflow.ledger.ledger import Ledger
-from labelflow.planning.row_ids_file import match_row_ids
+from labelflow.planning.relabel.row_ids_file import match_row_ids
 from labelflow.storage.folder import Folder
 from labelflow.tables.key_index import MISSING
 

@@ -1,0 +1,1 @@
+"""Relabeling: which rows that have a task get a new one."""

@@ -1,0 +1,1 @@
+"""Task requests: what is sent for a row."""

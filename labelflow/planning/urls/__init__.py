@@ -1,0 +1,1 @@
+"""The URLs of attachments before they are sent: signatures, and how long they live."""
