@@ -151,6 +151,10 @@ def test_worker_submits_a_job_and_the_scheduled_collector_completes_it(
         wait_until(lambda: read_summary(output, "scheduled")["pending"] == 0, 150)
         wait_until(lambda: prefect.flow_run_states("label-dataset")["COMPLETED"] == 1, 30)
         wait_until(lambda: prefect.flow_run_states("collect-responses")["COMPLETED"] >= 1, 30)
+        exported = tmp_path / "csv"
+        prefect.run_deployment("export-labels/export", output=str(output / "scheduled"), to="csv", dest=str(exported))
+        wait_until(lambda: prefect.flow_run_states("export-labels")["COMPLETED"] == 1, 60)
+    assert len(pd.read_csv(exported / "labels.csv")["row_id"].unique()) == 119
     labels = pd.read_parquet(output / "scheduled" / "labels")
     assert sorted(labels["row_id"]) == sorted(f"r{number}" for number in range(1, 120))
     keys = {artifact["key"] for artifact in prefect.post("/artifacts/filter")}
@@ -245,7 +249,7 @@ def test_prefect_yaml_has_no_settings_that_prefect_ignores() -> None:
 
 
 def test_prefect_yaml_has_values_that_prefect_accepts(deployments: dict[str, dict[str, Any]]) -> None:
-    assert set(deployments) == {"label", "collect", "cancel"}
+    assert set(deployments) == {"label", "collect", "cancel", "export"}
     for deployment in deployments.values():
         flow = load_flow(deployment)
         assert deployment["description"]
