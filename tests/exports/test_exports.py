@@ -109,7 +109,7 @@ def test_coco_holds_boxes_polygons_and_points_and_counts_the_rest(tmp_path: Path
     kinds = [shape["type"] for shape in shapes]
     counts = result.counts["all"]
     assert result.classes == ["car", "truck", "road", "sign", "wheel"]
-    assert dict(counts.omitted_items) == {"COCO has no ellipse": kinds.count("ellipse")}
+    assert dict(counts.omitted_items) == {"COCO cannot hold this ellipse": kinds.count("ellipse")}
     assert kinds.count("ellipse") > 0
     assert counts.items == len(truth.anns) == len(shapes) - kinds.count("ellipse")
     assert sum("keypoints" in annotation for annotation in truth.anns.values()) == kinds.count("point")
@@ -125,6 +125,22 @@ def test_picture_without_a_size_is_left_out_and_counted(tmp_path: Path, media: M
     counts = export_labels(job, "coco", str(tmp_path / "coco")).counts["all"]
     assert (counts.labels, counts.rows, sum(counts.omitted_rows.values())) == (3, 0, 3)
     assert "attachments.check was off" in next(iter(counts.omitted_rows))
+
+
+def test_label_that_was_not_parsed_and_box_without_a_side_are_left_out_and_counted(tmp_path: Path, boxes: Job) -> None:
+    [part] = Path(boxes.output, "labels").glob("*.parquet")
+    table = pq.read_table(part)
+    rows = table.to_pylist()
+    box = {"left": 1.0, "top": 2.0, "width": 3.0, "height": None, "label": "car"}
+    rows[0]["annotations"], rows[1]["annotations"], rows[2]["annotations"] = None, [box], []
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), part)
+    counts = export_labels(boxes, "coco", str(tmp_path / "coco")).counts["all"]
+    assert (counts.labels, counts.rows) == (ROWS, ROWS - 1)
+    assert [reason.split(" (")[0] for reason in counts.omitted_rows] == [
+        "its response does not have the documented form"
+    ]
+    assert dict(counts.omitted_items) == {"COCO cannot hold this shape": 1}
+    assert len(load_coco(tmp_path / "coco" / "instances.json").imgs) == ROWS - 1
 
 
 def test_csv_has_a_line_for_each_box_and_for_each_label_without_one(tmp_path: Path, boxes: Job) -> None:

@@ -14,6 +14,7 @@ from labelflow.exports.export_format import ExportCounts, ExportFormat, ExportSe
 
 FRAME = "pixels of the pictures as people see them, after the rotation that EXIF asks for"
 NOT_MEASURED = "the size of the picture is not known (attachments.check was off)"
+NOT_PARSED = "its response does not have the documented form (see response_json)"
 _VISIBLE = 2  # of a keypoint: labeled and visible
 
 
@@ -34,13 +35,13 @@ class CocoWriter(Writer):
         for label in labels.to_pylist():
             counts.labels += 1
             media = (label["media"] or [None])[0] or {}
-            if media.get("width") is None:
-                counts.omitted_rows[NOT_MEASURED] += 1
+            if label["annotations"] is None or media.get("width") is None:
+                counts.omitted_rows[NOT_PARSED if label["annotations"] is None else NOT_MEASURED] += 1
                 continue
             counts.rows += 1
             self._images += 1
             self._write_image(label, media["width"], media["height"])
-            for shape in label["annotations"] or []:
+            for shape in label["annotations"]:
                 self._write_annotation(shape, counts)
 
     def finish(self) -> list[Path]:
@@ -74,7 +75,7 @@ class CocoWriter(Writer):
             return
         geometry = to_geometry(shape)
         if geometry is None:
-            counts.omitted_items[f"COCO has no {shape.get('type') or 'shape of this kind'}"] += 1
+            counts.omitted_items[f"COCO cannot hold this {shape.get('type') or 'shape'}"] += 1
             return
         if "keypoints" in geometry:
             self._with_points.add(shape["label"])
@@ -113,12 +114,16 @@ def to_geometry(shape: dict[str, Any]) -> dict[str, Any] | None:
     A rotated box is a polygon of its corners, with the box around them.
     """
     vertices = [(vertex["x"], vertex["y"]) for vertex in shape.get("vertices") or []]
+    if any(None in vertex for vertex in vertices):
+        return None
     kind = shape.get("type") or ("box" if shape.get("left") is not None else "polygon")
     if kind == "point" and shape.get("x") is not None:
         x, y = shape["x"], shape["y"]
         return {"bbox": [x, y, 0.0, 0.0], "area": 0.0, "keypoints": [x, y, _VISIBLE], "num_keypoints": 1}
     if kind == "box" and not shape.get("rotation"):
-        left, top, width, height = (shape[name] for name in ("left", "top", "width", "height"))
+        left, top, width, height = sides = [shape[name] for name in ("left", "top", "width", "height")]
+        if None in sides:
+            return None
         return {"bbox": [left, top, width, height], "area": width * height, "segmentation": []}
     if kind in ("polygon", "box") and len(vertices) >= 3:
         flat = [number for vertex in vertices for number in vertex]
