@@ -25,6 +25,7 @@ from labelflow.tables.storable_types import is_lossless, to_json_value, to_stora
 from labelflow.tables.temporary import temporary_directory
 
 BATCH_ROWS, BATCH_BYTES = 5000, 8 << 20  # of rows that are written at once
+MAX_ROW_NUMBER = 2**53  # a larger one is not from a rejects file, and the ledger could not record it
 
 _METADATA: dict[bytes | str, bytes | str] = {"labelflow.table": "rejects"}
 
@@ -62,9 +63,11 @@ def rejected_origin(values: Mapping[str, Any]) -> RejectedOrigin | None:
     """Return where a row of a rejects file comes from; None if its columns do not say. CSV has the numbers as text."""
     try:
         number, digest = int(values["reject_row"]), values.get("reject_digest")
-        return RejectedOrigin(number, None if digest is None else int(digest))
-    except (KeyError, TypeError, ValueError):
+        origin = RejectedOrigin(number, None if digest is None else int(digest))
+    except (KeyError, TypeError, ValueError, OverflowError):  # OverflowError: an infinite number
         return None
+    is_recordable = 1 <= origin.number < MAX_ROW_NUMBER and -(2**63) <= (origin.input_digest or 0) < 2**63
+    return origin if is_recordable else None
 
 
 def discard_submitted(folder: Folder, has_task: Callable[[Sequence[str]], NDArray[np.bool_]]) -> None:

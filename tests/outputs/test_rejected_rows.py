@@ -6,6 +6,7 @@ import tempfile
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,9 @@ from labelflow.errors import StorageError
 from labelflow.outputs import rejected_rows, rejects
 from labelflow.outputs.folders import REJECTS_FILE
 from labelflow.outputs.rejected_rows import RejectedRows
-from labelflow.outputs.rejects import write_rejects
+from labelflow.outputs.rejects import rejected_origin, write_rejects
 from labelflow.problems import Problem
-from labelflow.records import ManifestRow, RejectedRow
+from labelflow.records import ManifestRow, RejectedOrigin, RejectedRow
 from labelflow.storage.local import LocalFolder
 
 ROWS = 500
@@ -87,3 +88,22 @@ def test_type_of_a_column_covers_the_values_of_all_batches(tmp_path: Path, monke
     assert table["mixed"].to_pylist() == ["1", "x", None]
     assert table["new"].to_pylist() == [None, 7, None]
     assert table["reject_row"].to_pylist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"reject_row": 2**70},
+        {"reject_row": 0},
+        {"reject_row": float("inf")},
+        {"reject_row": 3, "reject_digest": 2**63},
+        {"reject_row": "x"},
+        {},
+    ],
+)
+def test_origin_that_the_ledger_could_not_record_is_none(values: dict[str, Any]) -> None:
+    assert rejected_origin(values) is None
+
+
+def test_origin_of_a_rejects_file_is_read() -> None:
+    assert rejected_origin({"reject_row": "3", "reject_digest": "-5"}) == RejectedOrigin(3, -5)
